@@ -1,0 +1,52 @@
+# Everything a new machine needs is Python 3.11+ and make; the rest is installed into .venv from the hashed locks.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test test-extra check format soak simulate bench lock clean help
+
+help: ## list the commands
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(VENV)/.installed: requirements.lock requirements-data.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 …")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-data.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+demo: $(VENV)/.installed ## a year of real readings through the whole pipeline
+	$(BIN)/carbonledger demo
+
+test: $(VENV)/.installed ## the tests, with a real broker
+	$(BIN)/python -m pytest -m "not extra"
+
+test-extra: $(VENV)/.installed ## tests that need a Debian package or another language
+	$(BIN)/python -m pytest -m extra
+
+check: $(VENV)/.installed ## format, lint, types, imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.installed ## apply the formatter and the safe fixes
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+soak: $(VENV)/.installed ## the long kill rounds
+	$(BIN)/python -m tests.soak
+
+simulate: $(VENV)/.installed ## many seeds of the committee's simulator
+	$(BIN)/carbonledger simulate --seeds 0..100000
+
+bench: $(VENV)/.installed ## one table of rates and ratios
+	$(BIN)/python -m tests.benchmarks
+
+lock: ## renew the hashed locks (needs uv)
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group build --group test --group check pyproject.toml -o requirements.lock
+	echo 'simbench==1.6.3' | uv pip compile -q --no-deps --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header - -o requirements-data.lock
+
+clean: ## remove the environment and all data
+	rm -rf $(VENV) var
