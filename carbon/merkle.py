@@ -55,7 +55,10 @@ def inclusion_path(hashes: Sequence[bytes], index: int) -> list[bytes]:
 
 
 def root_from_inclusion(hash_: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes:
-    """The root that `path` leads to from a leaf hash (RFC 9162, 2.1.3.2). Raises ProofError on a path of a wrong length."""
+    """The root that `path` leads to from a leaf hash (RFC 9162, 2.1.3.2).
+
+    Raises ProofError on a path of a wrong length.
+    """
     if not 0 <= index < size:
         raise ProofError(f"leaf {index} is not in a tree of {size}")
     node, last = index, size - 1

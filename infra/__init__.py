@@ -1,0 +1,1 @@
+"""The shell around everything: command line, settings, embedded broker, process supervision."""

@@ -1,0 +1,1 @@
+"""The contracts: Avro schemas, topic catalogue, codec. Imports nothing of ours."""

@@ -1,0 +1,1 @@
+"""What leaves the pipeline: ClickHouse tables and, later, webhooks and reports."""

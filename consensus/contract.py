@@ -1,0 +1,1 @@
+"""The evidence half: what a member recomputes from signed packets and votes on."""

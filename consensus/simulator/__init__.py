@@ -1,0 +1,1 @@
+"""Seven cores in one process under a seeded scheduler, with faults and checkers."""

@@ -1,0 +1,1 @@
+"""The state half: what every member computes when it applies a block."""
