@@ -1,0 +1,89 @@
+"""The topic catalogue: every topic's name, key, schema, partitions and settings. Topics and AsyncAPI are made from it.
+
+Message timestamps are the broker's (LogAppendTime), never event time: a replayed old year would be deleted at once.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+DAY_MS = 86_400_000
+FOR_EVER = {"retention.ms": "-1", "retention.bytes": "-1"}
+COMPACTED = {"cleanup.policy": "compact"}
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What the genesis bounds, from which the size limits of topics are made."""
+
+    block_bytes: int = 4_000_000
+    block_records: int = 2_000
+
+    @property
+    def message_bytes(self) -> int:
+        """The largest message of the ledger: a block's leaves, votes and note, or a member's message carrying them."""
+        return self.block_bytes + 262_144
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One topic. `schema` names the Avro schema of its values; `key` says in words what its key is."""
+
+    name: str
+    key: str
+    schema: str
+    summary: str
+    partitions: int = 1
+    large: bool = False
+    """Whether its messages may be as large as a block."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    def config(self, bounds: Bounds) -> dict[str, str]:
+        """The topic's configuration on the broker."""
+        size = bounds.message_bytes if self.large else 1_048_576
+        base = {"message.timestamp.type": "LogAppendTime", "max.message.bytes": str(size)}
+        return {**base, "retention.ms": str(30 * DAY_MS), **self.settings}
+
+
+METER_READINGS = "meter.readings"
+METER_SINGLE = "meter.single"
+READINGS_CODED = "readings.coded"
+READINGS_REJECTED = "readings.rejected"
+RECORDS_PROPOSED = "records.proposed"
+CONSENSUS_MESSAGES = "consensus.messages"
+LEDGER_BLOCKS = "ledger.blocks"
+LEDGER_PAYLOADS = "ledger.payloads"
+LEDGER_REJECTED = "ledger.rejected"
+LEDGER_SNAPSHOTS = "ledger.snapshots"
+ACCOUNTS_BALANCES = "accounts.balances"
+ALERTS = "alerts"
+
+METER_PARTITIONS = 4
+"""The degree to which ingest and aggregate can be spread over workers; a gateway stays on one partition."""
+
+_ALL = (
+    Topic(METER_READINGS, "gateway id", "packet", "Signed packets of readings: the evidence", METER_PARTITIONS, settings=FOR_EVER),
+    Topic(METER_SINGLE, "point id", "reading", "Single readings for the intake gateway, JSON or Avro", METER_PARTITIONS),
+    Topic(READINGS_CODED, "gateway id", "coded-packet", "Verified packets with a verdict and a hash for each reading", METER_PARTITIONS),
+    Topic(READINGS_REJECTED, "the original's key", "rejection", "Dead letters: what was refused, with its reason", settings=FOR_EVER),
+    Topic(RECORDS_PROPOSED, "stream", "proposal", "Signed batches of records for the committee", large=True),
+    Topic(CONSENSUS_MESSAGES, "member index", "consensus-message", "The wire of the committee", large=True),
+    Topic(LEDGER_BLOCKS, "height, 8 bytes big-endian", "block", "Certified blocks: headers, leaves, votes, notes", large=True, settings=FOR_EVER),
+    Topic(LEDGER_PAYLOADS, "leaf hash, 32 bytes", "payload", "The payloads behind the leaves", settings=FOR_EVER),
+    Topic(LEDGER_REJECTED, "leaf hash, 32 bytes", "ledger-rejection", "Records that the committee refused", settings=FOR_EVER),
+    Topic(LEDGER_SNAPSHOTS, "height, 8 bytes big-endian", "snapshot", "The replicated state at some heights", large=True, settings=FOR_EVER | COMPACTED),
+    Topic(ACCOUNTS_BALANCES, "account", "balance", "The balance of every account", settings=COMPACTED),
+    Topic(ALERTS, "alert id", "alert", "What somebody should know", settings=FOR_EVER),
+)  # fmt: skip
+
+
+def catalogue() -> Iterator[Topic]:
+    """Every topic of the product, in the order of the flow."""
+    return iter(_ALL)
+
+
+def topic(name: str) -> Topic:
+    """The topic of that name. Raises KeyError."""
+    for candidate in _ALL:
+        if candidate.name == name:
+            return candidate
+    raise KeyError(name)
