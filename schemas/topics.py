@@ -61,19 +61,60 @@ METER_PARTITIONS = 4
 """The degree to which ingest and aggregate can be spread over workers; a gateway stays on one partition."""
 
 _ALL = (
-    Topic(METER_READINGS, "gateway id", "packet", "Signed packets of readings: the evidence", METER_PARTITIONS, settings=FOR_EVER),
-    Topic(METER_SINGLE, "point id", "reading", "Single readings for the intake gateway, JSON or Avro", METER_PARTITIONS),
-    Topic(READINGS_CODED, "gateway id", "coded-packet", "Verified packets with a verdict and a hash for each reading", METER_PARTITIONS),
-    Topic(READINGS_REJECTED, "the original's key", "rejection", "Dead letters: what was refused, with its reason", settings=FOR_EVER),
+    Topic(
+        METER_READINGS,
+        "gateway id",
+        "packet",
+        "Signed packets of readings: the evidence",
+        METER_PARTITIONS,
+        settings=FOR_EVER,
+    ),
+    Topic(
+        METER_SINGLE, "point id", "reading", "Single readings for the intake gateway, JSON or Avro", METER_PARTITIONS
+    ),
+    Topic(
+        READINGS_CODED,
+        "gateway id",
+        "coded-packet",
+        "Verified packets with a verdict and a hash for each reading",
+        METER_PARTITIONS,
+    ),
+    Topic(
+        READINGS_REJECTED,
+        "the original's key",
+        "rejection",
+        "Dead letters: what was refused, with its reason",
+        settings=FOR_EVER,
+    ),
     Topic(RECORDS_PROPOSED, "stream", "proposal", "Signed batches of records for the committee", large=True),
     Topic(CONSENSUS_MESSAGES, "member index", "consensus-message", "The wire of the committee", large=True),
-    Topic(LEDGER_BLOCKS, "height, 8 bytes big-endian", "block", "Certified blocks: headers, leaves, votes, notes", large=True, settings=FOR_EVER),
+    Topic(
+        LEDGER_BLOCKS,
+        "height, 8 bytes big-endian",
+        "block",
+        "Certified blocks: headers, leaves, votes, notes",
+        large=True,
+        settings=FOR_EVER,
+    ),
     Topic(LEDGER_PAYLOADS, "leaf hash, 32 bytes", "payload", "The payloads behind the leaves", settings=FOR_EVER),
-    Topic(LEDGER_REJECTED, "leaf hash, 32 bytes", "ledger-rejection", "Records that the committee refused", settings=FOR_EVER),
-    Topic(LEDGER_SNAPSHOTS, "height, 8 bytes big-endian", "snapshot", "The replicated state at some heights", large=True, settings=FOR_EVER | COMPACTED),
+    Topic(
+        LEDGER_REJECTED,
+        "leaf hash, 32 bytes",
+        "ledger-rejection",
+        "Records that the committee refused",
+        settings=FOR_EVER,
+    ),
+    Topic(
+        LEDGER_SNAPSHOTS,
+        "height, 8 bytes big-endian",
+        "snapshot",
+        "The replicated state at some heights",
+        large=True,
+        settings=FOR_EVER | COMPACTED,
+    ),
     Topic(ACCOUNTS_BALANCES, "account", "balance", "The balance of every account", settings=COMPACTED),
     Topic(ALERTS, "alert id", "alert", "What somebody should know", settings=FOR_EVER),
-)  # fmt: skip
+)
 
 
 def catalogue() -> Iterator[Topic]:
