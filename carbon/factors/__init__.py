@@ -1,0 +1,86 @@
+"""Factor sets: versioned, digested tables of factors, each row with its unit, source and confidence.
+
+Confidence: A read in the official text, B read second-hand, C derived and re-checked, D from memory. A row of
+confidence D is refused in a computation unless it is allowed by name. Values are exact fractions.
+"""
+
+import csv
+from collections.abc import Collection
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from hashlib import sha256
+from importlib import resources
+
+COLUMNS = ["name", "value", "unit", "source", "clause", "confidence"]
+
+_UNIT_SCALES: dict[tuple[str, str], Fraction] = {
+    ("tC/TJ", "tC/GJ"): Fraction(1, 1000),
+    ("%", "1"): Fraction(1, 100),
+    ("tCO2/MWh", "kgCO2/kWh"): Fraction(1),
+}
+
+
+class FactorError(ValueError):
+    """A factor that is missing, not a number, of a wrong unit, or not trusted enough."""
+
+
+@dataclass(frozen=True)
+class Factor:
+    """One row: `table.name`, its text value and unit, and where it is from."""
+
+    table: str
+    name: str
+    value: str
+    unit: str
+    source: str
+    clause: str
+    confidence: str
+
+
+class FactorSet:
+    """A set of factors by `table.name`, with the digest (32 bytes) of its files."""
+
+    def __init__(self, version: str, files: dict[str, bytes]) -> None:
+        self.version = version
+        self.digest = sha256(
+            b"".join(name.encode() + b"\0" + sha256(data).digest() for name, data in sorted(files.items()))
+        ).digest()
+        self._rows = {f"{row.table}.{row.name}": row for name, data in files.items() for row in _rows(name, data)}
+
+    def row(self, name: str) -> Factor:
+        """The row named `table.name`. Raises FactorError."""
+        try:
+            return self._rows[name]
+        except KeyError:
+            raise FactorError(f"no factor {name!r} in set {self.version}") from None
+
+    def value(self, name: str, unit: str, allowed: Collection[str] = ()) -> Fraction:
+        """The value of a row, exact, in `unit`. Raises FactorError; a D row only when `allowed` names it."""
+        row = self.row(name)
+        if row.confidence not in "ABC" and name not in allowed:
+            raise FactorError(f"{name} has confidence {row.confidence}: allow it by name to use it")
+        scale = Fraction(1) if row.unit == unit else _UNIT_SCALES.get((row.unit, unit))
+        if scale is None:
+            raise FactorError(f"{name} is in {row.unit}, which does not convert to {unit}")
+        try:
+            return Fraction(row.value) * scale
+        except ValueError:
+            raise FactorError(f"{name} is {row.value!r}, not a number") from None
+
+
+def _rows(file_name: str, data: bytes) -> list[Factor]:
+    reader = csv.DictReader(data.decode().splitlines())
+    if reader.fieldnames != COLUMNS:
+        raise FactorError(f"{file_name}: columns {reader.fieldnames}, wanted {COLUMNS}")
+    table = file_name.removesuffix(".csv")
+    return [Factor(table, *(row[column] for column in COLUMNS)) for row in reader]
+
+
+@cache
+def load(version: str = "2026-1") -> FactorSet:
+    """The factor set that ships with the product under this version. Raises FactorError."""
+    folder = resources.files(__name__) / "sets" / version
+    if not folder.is_dir():
+        raise FactorError(f"no factor set {version!r}")
+    return FactorSet(version, {f.name: f.read_bytes() for f in folder.iterdir() if f.name.endswith(".csv")})
