@@ -158,7 +158,7 @@ def _check(registry: Registry) -> None:
             raise RegistryError(f"{point.id}: steps must fill the window, and the first window start on its boundary")
         # sums of a window and the grams of it must stay inside 64 bits, so that NumPy can't wrap in silence
         largest = max(abs(point.min), abs(point.max)) * point.expected
-        if max(largest, largest * point.coefficient) > I64_MAX // 16 or point.min > point.max:
+        if largest * max(Fraction(1), point.coefficient) > I64_MAX // 16 or point.min > point.max:
             raise RegistryError(f"{point.id}: range {point.min}…{point.max} overflows or is empty")
     if any(s.parent is not None and s.parent not in registry.subjects for s in registry.subjects.values()):
         raise RegistryError("a subject's parent is not registered")

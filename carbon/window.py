@@ -1,0 +1,208 @@
+"""Windows: the closing rule, and the aggregate of one window of one point from signed packets alone.
+
+The watermark runs in sequence order over a gateway's signed sending times. A window [start, end) opens at the first
+packet whose watermark reaches start minus the allowed future, for no earlier packet can hold a valid reading of it, and
+closes at the first packet whose watermark reaches end plus lateness. So its range is a function of the packets alone,
+whatever order Kafka delivered in. A packet behind the closing one that still holds a reading of the window is late; it
+makes a correction.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from carbon import merkle, validation
+from carbon.packet import Packet, leaf_hashes
+from carbon.registry import Registry
+from carbon.validation import Reason
+
+WindowKey = tuple[str, int]
+"""Point id and window start, ms UTC."""
+
+
+class Group(NamedTuple):
+    """The valid readings of one window in one packet: a slice of PacketFacts' sorted columns."""
+
+    start: int
+    stop: int
+    quantity: int
+    ordered: bool
+    """Whether times only rise, so that the packet holds no reading twice and `quantity` is their sum."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PacketFacts:
+    """What follows from one packet and the registry: verdicts, hashes, and its valid readings by window.
+
+    `reasons` (n,) and `leaves` are in packet order; `order` lists the valid readings' indexes by point, window, index.
+    """
+
+    packet: Packet
+    reasons: NDArray[np.uint8]
+    leaves: list[bytes]
+    order: list[int]
+    groups: dict[WindowKey, Group]
+
+
+def analyse(packet: Packet, registry: Registry, leaves: list[bytes] | None = None) -> PacketFacts:
+    """The facts of a packet. `leaves`, when given, are its leaf hashes as computed before by the same worker."""
+    reasons = validation.check(packet, registry)
+    valid = np.flatnonzero(reasons == Reason.VALID)
+    seconds = [0 if (p := registry.points.get(name)) is None else p.window_seconds for name in packet.points]
+    span = 1000 * np.array(seconds, np.int64)[packet.point[valid]]
+    window = packet.at[valid] // span * span if len(valid) else packet.at[valid]
+    rank = np.lexsort((window, packet.point[valid]))
+    order = valid[rank]
+    groups = _groups(packet, order, window[rank])
+    return PacketFacts(packet, reasons, leaf_hashes(packet) if leaves is None else leaves, order.tolist(), groups)
+
+
+def _groups(packet: Packet, order: NDArray[np.int64], window: NDArray[np.int64]) -> dict[WindowKey, Group]:
+    if not len(order):
+        return {}
+    point, at, value = packet.point[order], packet.at[order], packet.value[order]
+    fresh = np.r_[True, (np.diff(point) != 0) | (np.diff(window) != 0)]
+    starts = np.flatnonzero(fresh)
+    stops = np.r_[starts[1:], len(order)]
+    sums = np.add.reduceat(value, starts).tolist()
+    rising = np.logical_and.reduceat(fresh | np.r_[True, np.diff(at) > 0], starts).tolist()
+    names = [packet.points[i] for i in point[starts].tolist()]
+    keys = zip(names, window[starts].tolist(), strict=True)
+    return dict(zip(keys, map(Group, starts.tolist(), stops.tolist(), sums, rising), strict=True))
+
+
+class Dropped(NamedTuple):
+    """A valid reading that was not counted: in which packet, at which index, and why."""
+
+    sequence: int
+    index: int
+    reason: Reason
+
+
+class Window(NamedTuple):
+    """The aggregate of one window: readings counted, their sum, and the RFC 6962 root over their salted bytes."""
+
+    count: int
+    quantity: int
+    evidence_root: bytes
+    dropped: tuple[Dropped, ...] = ()
+
+
+def aggregate(key: WindowKey, packets: Sequence[PacketFacts]) -> Window:
+    """The aggregate of a window over packets in sequence order. The first reading of a time counts; the same again is a
+    duplicate, another value a conflict."""
+    found = [(facts, group) for facts in packets if (group := facts.groups.get(key)) is not None]
+    if not found:
+        return Window(0, 0, merkle.EMPTY_ROOT)
+    if len(found) == 1 and found[0][1].ordered:
+        facts, group = found[0]
+        leaves = facts.leaves
+        hashes = [leaves[i] for i in facts.order[group.start : group.stop]]
+        return Window(len(hashes), group.quantity, merkle.root(hashes))
+    return _merge(found)
+
+
+def counted(key: WindowKey, packets: Sequence[PacketFacts]) -> list[tuple[PacketFacts, int]]:
+    """The counted readings of a window as (packet, index), in the order of the evidence tree."""
+    found = [(facts, group) for facts in packets if (group := facts.groups.get(key)) is not None]
+    return _first_of_each_time(found)[0]
+
+
+def _merge(found: list[tuple[PacketFacts, Group]]) -> Window:
+    kept, dropped = _first_of_each_time(found)
+    quantity = sum(int(facts.packet.value[index]) for facts, index in kept)
+    return Window(len(kept), quantity, merkle.root([facts.leaves[index] for facts, index in kept]), tuple(dropped))
+
+
+def _first_of_each_time(
+    found: Iterable[tuple[PacketFacts, Group]],
+) -> tuple[list[tuple[PacketFacts, int]], list[Dropped]]:
+    kept: dict[int, tuple[PacketFacts, int]] = {}
+    dropped: list[Dropped] = []
+    for facts, group in found:
+        for index in facts.order[group.start : group.stop]:
+            at = int(facts.packet.at[index])
+            first = kept.setdefault(at, (facts, index))
+            if first != (facts, index):
+                same = _content(*first) == _content(facts, index)
+                reason = Reason.DUPLICATE if same else Reason.CONFLICT
+                dropped.append(Dropped(facts.packet.sequence, index, reason))
+    return list(kept.values()), dropped
+
+
+def _content(facts: PacketFacts, index: int) -> tuple[int, int]:
+    return int(facts.packet.value[index]), int(facts.packet.flag[index])
+
+
+class ForkError(ValueError):
+    """A gateway signed two different packets for one place in its run."""
+
+
+@dataclass
+class Run:
+    """The packets of one run in sequence order: the chain checked, and the watermark after each.
+
+    `base` is the sequence before the first entry; lost sequences take their successor's place with no packet.
+    """
+
+    base: int = 0
+    head: bytes = bytes(32)
+    """Digest of the last packet; zeros before the first."""
+    watermarks: list[int] = field(default_factory=list)
+    floor: int = -1
+    """Watermark of all before `base`."""
+
+    @property
+    def last(self) -> int:
+        """Sequence of the last packet."""
+        return self.base + len(self.watermarks)
+
+    def follows(self, packet: Packet) -> bool:
+        """Whether this packet is the run's next. Raises ForkError when it claims the place with another past."""
+        if packet.sequence - packet.lost != self.last + 1:
+            return False
+        if packet.previous != self.head:
+            raise ForkError(f"{packet.gateway} run {packet.run}: packet {packet.sequence} does not follow {self.last}")
+        return True
+
+    def append(self, packet: Packet) -> int:
+        """Add the next packet; returns the watermark after it."""
+        assert packet.sequence - packet.lost == self.last + 1 and packet.previous == self.head
+        before = self.watermarks[-1] if self.watermarks else self.floor
+        self.watermarks += [before] * packet.lost + [max(before, packet.sent_at)]
+        self.head = packet.digest
+        return self.watermarks[-1]
+
+    def first_reaching(self, time: int) -> int | None:
+        """The first sequence whose watermark is at or past `time`; None when there is none yet."""
+        place = bisect_left(self.watermarks, time)
+        return None if place == len(self.watermarks) else self.base + 1 + place
+
+    def drop_before(self, sequence: int) -> None:
+        """Forget the watermarks before `sequence`."""
+        count = min(sequence - 1 - self.base, len(self.watermarks))
+        if count > 0:
+            self.floor = self.watermarks[count - 1]
+            del self.watermarks[:count]
+            self.base += count
+
+
+class Span(NamedTuple):
+    """The packets that a window's record rests on: first to last sequence, both included."""
+
+    first: int
+    last: int
+
+
+def closing_span(run: Run, start: int, end: int, lateness_ms: int, future_ms: int) -> Span | None:
+    """The range of a window by the closing rule; None while the watermark has not passed end plus lateness."""
+    last = run.first_reaching(end + lateness_ms)
+    if last is None:
+        return None
+    first = run.first_reaching(start - future_ms)
+    assert first is not None and first <= last
+    return Span(first, last)
