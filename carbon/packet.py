@@ -4,8 +4,8 @@ Column types: `point` u16 (index into `points`), `at` i64 (ms UTC), `value` i64 
 u8 (HJ 212 letter, or X). On the wire each column is big-endian bytes; here NumPy arrays of native order.
 
 The canonical reading is 33 bytes, point key (16) ‖ at (i64) ‖ value (i64) ‖ flag (u8), big-endian; the evidence leaf
-is its salt (16) before it, and the leaf hash RFC 6962's. A reading's salt is the 16 bytes at 16 · index of SHAKE128 over
-a context and the packet's salt: nobody but the gateway chooses it.
+is its salt (16) before it, and the leaf hash RFC 6962's. A reading's salt is the 16 bytes at 16 · index of
+SHAKE128 over a context and the packet's salt: nobody but the gateway chooses it.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,12 @@ AT_LIMIT = 1 << 52
 """Times beyond this many ms are refused, so that no arithmetic on them can wrap."""
 
 _SALT_CONTEXT = b"carbonledger/reading-salt/v1\n"
-_COLUMNS = {"point": np.dtype(">u2"), "at": np.dtype(">i8"), "value": np.dtype(">i8"), "flag": np.dtype("u1")}
+_COLUMNS: dict[str, np.dtype[Any]] = {
+    "point": np.dtype(">u2"),
+    "at": np.dtype(">i8"),
+    "value": np.dtype(">i8"),
+    "flag": np.dtype("u1"),
+}
 
 
 class PacketError(ValueError):

@@ -75,7 +75,8 @@ def _groups(packet: Packet, order: NDArray[np.int64], window: NDArray[np.int64])
     return dict(zip(keys, map(Group, starts.tolist(), stops.tolist(), sums, rising), strict=True))
 
 
-class Dropped(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Dropped:
     """A valid reading that was not counted: in which packet, at which index, and why."""
 
     sequence: int
@@ -83,7 +84,8 @@ class Dropped(NamedTuple):
     reason: Reason
 
 
-class Window(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Window:
     """The aggregate of one window: readings counted, their sum, and the RFC 6962 root over their salted bytes."""
 
     count: int
@@ -179,6 +181,7 @@ class Run:
 
     def first_reaching(self, time: int) -> int | None:
         """The first sequence whose watermark is at or past `time`; None when there is none yet."""
+        assert time > self.floor, "the answer was forgotten by drop_before"
         place = bisect_left(self.watermarks, time)
         return None if place == len(self.watermarks) else self.base + 1 + place
 
