@@ -119,7 +119,7 @@ class PayloadWriter:
         )
 
     def previous_of(self, point: str, payload: bytes) -> bytes | None:
-        """The commitment of the predecessor that a payload of `point` states; None when it can't be one of this point."""
+        """The predecessor's commitment that a payload states; None when it can't be a payload of `point`."""
         start = self._heads[point]
         if not payload.startswith(start) or len(payload) < len(start) + 32:
             return None

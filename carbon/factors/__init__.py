@@ -71,8 +71,8 @@ class FactorSet:
 
 def _rows(file_name: str, data: bytes) -> list[Factor]:
     reader = csv.DictReader(data.decode().splitlines())
-    if reader.fieldnames != COLUMNS:
-        raise FactorError(f"{file_name}: columns {reader.fieldnames}, wanted {COLUMNS}")
+    if (reader.fieldnames or [])[: len(COLUMNS)] != COLUMNS:
+        raise FactorError(f"{file_name}: columns {reader.fieldnames}, wanted {COLUMNS} first")
     table = file_name.removesuffix(".csv")
     return [Factor(table, *(row[column] for column in COLUMNS)) for row in reader]
 
