@@ -1,5 +1,4 @@
-"""The genesis: one file from which everything about a channel can be checked. Its SHA-256 is the channel's name in every
-signature."""
+"""The genesis: one file from which all of a channel can be checked. Its SHA-256 is part of every signature."""
 
 import json
 from dataclasses import dataclass

@@ -8,8 +8,6 @@ import struct
 from enum import IntEnum
 from typing import NamedTuple
 
-from carbon import merkle
-
 _ENVELOPE = struct.Struct(">BBBBHQI32s32s")
 SIZE = _ENVELOPE.size
 VERSION = 1
@@ -44,7 +42,7 @@ class Refusal(IntEnum):
 
 def label(reason: int) -> str:
     """The name of a reason code, of this version's or a later one's."""
-    return Refusal(reason).label if reason in Refusal else f"reason_{reason}"
+    return Refusal(reason).label if reason in set(Refusal) else f"reason_{reason}"
 
 
 class LeafError(ValueError):
@@ -89,6 +87,3 @@ def split(data: bytes) -> list[bytes]:
     if len(data) % SIZE:
         raise LeafError("the leaves are cut off")
     return [data[i : i + SIZE] for i in range(0, len(data), SIZE)]
-
-
-leaf_hash = merkle.leaf_hash

@@ -77,7 +77,7 @@ def split(note: str) -> tuple[str, list[str]]:
 def signers(note: str, keys: Sequence[NoteKey]) -> tuple[str, list[int]]:
     """Text of a note, and the places in `keys` of its signers, in the note's order.
 
-    Stricter than the note format asks: every line must be by a key of `keys`, valid, and no key twice. Raises NoteError.
+    Stricter than the format asks: every line must be by a key of `keys`, valid, and no key twice. Raises NoteError.
     """
     text, lines = split(note)
     found = [_signer(text, line, keys) for line in lines]
