@@ -99,10 +99,10 @@ class Archive:
         rows = self._database.execute("SELECT partition, position FROM read WHERE topic = ?", (topic,))
         return dict(rows.fetchall())
 
-    def commit(self, topic: str, positions: dict[int, int]) -> None:
-        """Make what was added durable together with how far the topic was read."""
-        for partition, position in positions.items():
-            self._database.execute("INSERT OR REPLACE INTO read VALUES (?, ?, ?)", (topic, partition, position))
+    def commit(self, positions: dict[str, dict[int, int]]) -> None:
+        """Make what was added durable together with how far each topic was read, by partition."""
+        rows = [(topic, part, place) for topic, places in positions.items() for part, place in places.items()]
+        self._database.executemany("INSERT OR REPLACE INTO read VALUES (?, ?, ?)", rows)
         self._database.execute("COMMIT")
         self._database.execute("BEGIN")
 
