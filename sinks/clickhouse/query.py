@@ -27,7 +27,7 @@ def query(sql: str, data_dir: Path, url: str = "", format_: str = "PrettyCompact
             return _ask_server(sql, url, format_)
         port = running_port(data_dir)
         return _ask_sink(sql, port, format_) if port else _ask_folder(sql, data_dir, format_)
-    except (StatementError, DriverError) as error:
+    except (StatementError, engine.EngineError, DriverError) as error:
         raise QueryError(str(error)) from error
 
 
@@ -77,9 +77,4 @@ def _ask_folder(sql: str, data_dir: Path, format_: str) -> bytes:
     folder = engine.folder(data_dir)
     if not folder.is_dir():
         raise QueryError(f"there are no tables in {data_dir} yet: run `carbonledger demo` or `carbonledger up` first")
-    try:
-        return Reader(folder).ask(sql, format_=format_)
-    except StatementError as error:
-        if "lock" in str(error).lower():
-            raise QueryError(f"another process uses {folder} and does not answer; stop it and ask again") from error
-        raise
+    return Reader(folder).ask(sql, format_=format_)

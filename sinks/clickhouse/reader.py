@@ -14,7 +14,7 @@ from typing import Any
 
 import chdb
 
-from sinks.clickhouse.engine import DATABASE
+from sinks.clickhouse.engine import DATABASE, EngineError
 
 _READS = re.compile(r"(SELECT|WITH|SHOW|DESCRIBE|EXPLAIN|EXISTS)\b")
 _LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'", re.DOTALL)
@@ -60,7 +60,8 @@ class Reader:
     ) -> bytes:
         """The answer to one reading statement in `format_`, unless the statement itself names a format.
 
-        `parameters` are for its `{name:Type}` places. Raises StatementError.
+        `parameters` are for its `{name:Type}` places. Raises StatementError; EngineError while another process owns
+        the folder.
         """
         with self._session(database, settings or {}) as session:
             _check(session, sql)
@@ -71,7 +72,7 @@ class Reader:
         try:
             session = chdb.connect(self._path)
         except RuntimeError as error:
-            raise StatementError(str(error)) from error
+            raise EngineError(f"{self._path} can't be opened; another process may own it ({error})") from error
         try:
             for name, value in {**_DEFAULTS, **settings}.items():
                 _set(session, name, value)
