@@ -81,7 +81,6 @@ class Follower:
     def __init__(self, genesis: Genesis, position: Position | None = None) -> None:
         self.genesis = genesis
         self.position = position or beginning(genesis)
-        self._keys = [member.note_key for member in genesis.members]
 
     @classmethod
     def from_file(cls, path: str | Path) -> "Follower":
@@ -102,7 +101,7 @@ class Follower:
         block_digest = sha256(block["header"]).digest()
         self._check_header(header)
         leaves, position = self._grow(header, block_digest, block["leaves"])
-        signers = self._check_certificate(header, block_digest, block["checkpoint"])
+        signers = certificate_signers(self.genesis, header, block_digest, block["checkpoint"])
         self.position = position
         return VerifiedBlock(
             header["height"], block_digest, header, leaves, block["checkpoint"], signers, block["votes"]
@@ -138,17 +137,20 @@ class Follower:
         verified = [VerifiedLeaf(*parts) for parts in zip(places, hashes, leaves, strict=True)]
         return verified, Position(header["height"], block_digest, header["time"], *counts, tree)
 
-    def _check_certificate(self, header: Mapping[str, Any], block_digest: bytes, checkpoint: str) -> tuple[int, ...]:
-        text = checkpoint_of(self.genesis, header, block_digest)
-        try:
-            signed, signers = note.signers(checkpoint, self._keys)
-        except note.NoteError as error:
-            raise LedgerError(f"block {header['height']}: {error}") from error
-        if signed != text:
-            raise LedgerError(f"block {header['height']}: the checkpoint is of another block")
-        if len(signers) != self.genesis.quorum:
-            raise LedgerError(f"block {header['height']}: {len(signers)} signatures, wanted {self.genesis.quorum}")
-        return tuple(signers)
+
+def certificate_signers(
+    genesis: Genesis, header: Mapping[str, Any], block_digest: bytes, checkpoint: str
+) -> tuple[int, ...]:
+    """The members that certified a block: exactly 2f + 1 different ones. Raises LedgerError for anything else."""
+    try:
+        signed, signers = note.signers(checkpoint, [member.note_key for member in genesis.members])
+    except note.NoteError as error:
+        raise LedgerError(f"block {header['height']}: {error}") from error
+    if signed != checkpoint_of(genesis, header, block_digest):
+        raise LedgerError(f"block {header['height']}: the checkpoint is of another block")
+    if len(signers) != genesis.quorum:
+        raise LedgerError(f"block {header['height']}: {len(signers)} signatures, wanted {genesis.quorum}")
+    return tuple(signers)
 
 
 def checkpoint_of(genesis: Genesis, header: Mapping[str, Any], block_digest: bytes) -> str:
