@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from carbon import identity, packet, window
+from carbon import identity, merkle, packet, window
 from carbon import record as records
 from carbon.registry import Point
 from carbon.window import PacketFacts
-from consensus.log import follower, proof
+from consensus.log import proof
 from consensus.log import leaf as leaves
 from consensus.log.follower import Follower, OpenedLeaf, VerifiedBlock, VerifiedLeaf
 from consensus.member.store import read_messages, read_packages
@@ -101,7 +101,7 @@ class LedgerCopy:
     def prove(self, found: Found, reading: tuple[list[PacketFacts], bytes] | None = None) -> dict[str, Any]:
         """The proof of a record, or of one reading below it (its packets and its leaf hash)."""
         data = self.leaf_data()
-        hashes = [follower.merkle.leaf_hash(item) for item in data]
+        hashes = [merkle.leaf_hash(item) for item in data]
         log = proof.inclusion(data[found.leaf.index], hashes, found.leaf.index)
         checkpoint = self.newest().checkpoint
         if reading is None:
