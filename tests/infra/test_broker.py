@@ -32,7 +32,9 @@ def test_what_was_acknowledged_outlives_kills(own: Broker) -> None:
     """A producer writes on through two kills; everything that it got an acknowledgement for is there afterwards."""
     acknowledged: set[bytes] = set()
     # ten messages a millisecond apart in flight at every kill
-    producer = Producer({"bootstrap.servers": own.bootstrap, "enable.idempotence": True, "linger.ms": 1, "log_level": 0})
+    producer = Producer(
+        {"bootstrap.servers": own.bootstrap, "enable.idempotence": True, "linger.ms": 1, "log_level": 0}
+    )
     for number in range(3000):
         value = str(number).encode()
         producer.produce(TOPIC.name, value, on_delivery=lambda e, m: acknowledged.add(m.value()) if e is None else None)
