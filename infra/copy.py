@@ -13,8 +13,8 @@ from carbon import identity, merkle, packet, window
 from carbon import record as records
 from carbon.registry import Point
 from carbon.window import PacketFacts
-from consensus.log import proof
 from consensus.log import leaf as leaves
+from consensus.log import proof
 from consensus.log.follower import Follower, OpenedLeaf, VerifiedBlock, VerifiedLeaf
 from consensus.member.store import read_messages, read_packages
 from infra.channel import Channel

@@ -23,8 +23,11 @@ class Application(Protocol):
     def stream_head(self, submitter: str, stream: str) -> int:
         """Number of the last batch applied of a submitter's stream; 0 is none."""
 
-    def execute(self, block: OrderedBlock) -> bytes:
-        """Apply the block of `height + 1`; the text of its checkpoint note, unsigned."""
+    def execute(self, block: OrderedBlock) -> bytes | None:
+        """Apply the block of `height + 1`; the text of its checkpoint note, unsigned.
+
+        None where this member judged a record otherwise than the committee: it takes the certified block from others.
+        """
 
     def install(self, block: bytes) -> bool:
         """Verify a certified block completely and apply it if it is of `height + 1`; False if refused."""

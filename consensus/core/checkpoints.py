@@ -28,6 +28,8 @@ def execute_committed(s: State) -> bool:
     time = max(proposal.time, s.application.time_ms)
     block = OrderedBlock(proposal.epoch, height, time, fits, slot.endorsements)
     note = s.application.execute(block)
+    if note is None:
+        return False
     assert s.executed == height and s.application.note_height(note) == height
     s.executions[height] = Execution(block, note)
     _restart_timers(s, proposal)
