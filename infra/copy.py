@@ -4,6 +4,7 @@ Everything that is shown from here is checked against the genesis first; whose c
 """
 
 import sqlite3
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from carbon.window import PacketFacts
 from consensus.log import leaf as leaves
 from consensus.log import proof
 from consensus.log.follower import Follower, OpenedLeaf, VerifiedBlock, VerifiedLeaf
-from consensus.member.store import read_messages, read_packages
+from consensus.member.store import read_messages, read_package, read_packages
 from infra.channel import Channel
 from infra.errors import EnvironmentFault
 from schemas import codec
@@ -69,12 +70,10 @@ class LedgerCopy:
 
     def newest(self) -> VerifiedBlock:
         """The last block. Raises EnvironmentFault when there is none."""
-        block = None
-        for block, _ in self.blocks():
-            pass
-        if block is None:
+        newest = deque(self.blocks(), maxlen=1)
+        if not newest:
             raise EnvironmentFault("the ledger holds no block yet: wait for the first, see 'carbonledger status'")
-        return block
+        return newest[0][0]
 
     def point(self, code: identity.CarbonCode) -> Point:
         """The point that a code is of. Raises NotFound."""
@@ -128,6 +127,15 @@ class LedgerCopy:
                 read = packet.verify(message, self.channel.registry, self.channel.genesis.digest)
                 facts.append(window.analyse(read, self.channel.registry))
         return facts
+
+
+def header_bytes(data: Path, member: int, height: int) -> bytes | None:
+    """The header of a block in a member's copy; None when it doesn't hold that height."""
+    package = read_package(data / "members" / str(member) / "ledger.sqlite", height)
+    if package is None:
+        return None
+    header: bytes = codec.decode("block", codec.decode_bare("block-package", package)["block"])["header"]
+    return header
 
 
 def _opened(block: VerifiedBlock, salts: bytes, payloads: list[bytes]) -> Iterator[OpenedLeaf]:
