@@ -8,7 +8,7 @@ from functools import partial
 from infra import broker, runfile
 from infra.plan import Process
 from infra.ports import listens
-from infra.roles import ROLES, Role
+from infra.roles import BROKER, Role
 from infra.settings import PREFIX, Settings
 from infra.topics import ensure_topics
 from schemas.topics import Bounds, catalogue
@@ -22,7 +22,7 @@ class Services:
     bootstrap: str
 
 
-def plan(settings: Settings, say: Callable[[str], None], roles: Iterable[Role] = ROLES.values()) -> Services:
+def plan(settings: Settings, say: Callable[[str], None], roles: Iterable[Role] = (BROKER,)) -> Services:
     """The processes of all roles. The embedded broker's folder is made ready; a cluster's topics are created.
 
     Raises EnvironmentFault.

@@ -20,11 +20,14 @@ def up() -> None:
       carbonledger --data /srv/co2 up              data in another folder
       CARBONLEDGER_BOOTSTRAP=kafka:9092 carbonledger up    with a cluster of your own
     """
-    from infra import services, settings
+    from infra import channel, services, settings
+    from infra.demo import parameters
+    from infra.roles import roles_of
     from infra.supervisor import Supervisor
 
     own = settings.load()
-    planned = services.plan(own, _say)
+    made = channel.create(own.data, parameters.load(), days=None)
+    planned = services.plan(own, _say, roles_of(made))
     with Supervisor(planned.processes, own.data, _say, planned.bootstrap) as supervisor:
         supervisor.run(
             lambda: _say(f"Everything runs; Kafka at {planned.bootstrap}, logs in {own.data / 'log'}. Ctrl-C ends it.")
