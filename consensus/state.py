@@ -6,9 +6,10 @@ counter, and each subject's emissions. Its digest stands in every block header.
 
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import NamedTuple
 
 from carbon.packet import ZERO_DIGEST
-from carbon.registry import Registry
+from carbon.registry import Point
 from consensus.contract import Ruling
 from consensus.log.leaf import Refusal
 
@@ -21,6 +22,21 @@ class Head:
     commitment: bytes
 
 
+class Place(NamedTuple):
+    """Where a record belongs: its point and subject, its window [start, end), and the point's first window; ms UTC."""
+
+    point: str
+    subject: str
+    start: int
+    end: int
+    first: int
+
+    @classmethod
+    def of(cls, point: Point, start: int) -> "Place":
+        """The place of a point's window."""
+        return cls(point.id, point.subject, start, start + 1000 * point.window_seconds, point.start)
+
+
 @dataclass
 class State:
     """The replicated state after some block. Grams are integers of CO2e."""
@@ -31,18 +47,16 @@ class State:
     streams: dict[tuple[str, str], int] = field(default_factory=dict)
     balances: dict[str, int] = field(default_factory=dict)
 
-    def apply(self, registry: Registry, point_id: str, start: int, ruling: Ruling) -> Refusal:
+    def apply(self, place: Place, ruling: Ruling) -> Refusal:
         """Judge a record that passed the evidence half, and take it in when it passes here too."""
-        point = registry.points[point_id]
-        head = self.heads.get(point_id) or Head(point.start, ZERO_DIGEST)
-        refusal = self._judge(head, (point_id, start), ruling)
+        head = self.heads.get(place.point) or Head(place.first, ZERO_DIGEST)
+        refusal = self._judge(head, (place.point, place.start), ruling)
         if refusal is not Refusal.PASS:
             return refusal
-        end = max(head.window_end, start + 1000 * point.window_seconds)
-        self.heads[point_id] = Head(end, ruling.commitment)
-        self.balances[point.subject] = self.balances.get(point.subject, 0) + ruling.posted_g
-        if ruling.version > 1:
-            self.corrected[point_id, start] = (ruling.version, ruling.evidence_root)
+        self.heads[place.point] = Head(max(head.window_end, place.end), ruling.commitment)
+        self.balances[place.subject] = self.balances.get(place.subject, 0) + ruling.posted_g
+        if ruling.replaces is not None:
+            self.corrected[place.point, place.start] = (ruling.version, ruling.evidence_root)
         return refusal
 
     def _judge(self, head: Head, key: tuple[str, int], ruling: Ruling) -> Refusal:

@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from carbon import merkle
+from carbon import merkle, signing
 from consensus.log import leaf as leaves_
 from consensus.log import note
 from consensus.log.genesis import Genesis
@@ -81,7 +81,6 @@ class Follower:
     def __init__(self, genesis: Genesis, position: Position | None = None) -> None:
         self.genesis = genesis
         self.position = position or beginning(genesis)
-        self._keys = [member.note_key for member in genesis.members]
 
     @classmethod
     def from_file(cls, path: str | Path) -> "Follower":
@@ -102,7 +101,9 @@ class Follower:
         block_digest = sha256(block["header"]).digest()
         self._check_header(header)
         leaves, position = self._grow(header, block_digest, block["leaves"])
-        signers = self._check_certificate(header, block_digest, block["checkpoint"])
+        signers = certificate_signers(self.genesis, header, block_digest, block["checkpoint"])
+        for vote in block["votes"]:
+            check_vote(self.genesis, header["height"], vote)
         self.position = position
         return VerifiedBlock(
             header["height"], block_digest, header, leaves, block["checkpoint"], signers, block["votes"]
@@ -138,17 +139,34 @@ class Follower:
         verified = [VerifiedLeaf(*parts) for parts in zip(places, hashes, leaves, strict=True)]
         return verified, Position(header["height"], block_digest, header["time"], *counts, tree)
 
-    def _check_certificate(self, header: Mapping[str, Any], block_digest: bytes, checkpoint: str) -> tuple[int, ...]:
-        text = checkpoint_of(self.genesis, header, block_digest)
-        try:
-            signed, signers = note.signers(checkpoint, self._keys)
-        except note.NoteError as error:
-            raise LedgerError(f"block {header['height']}: {error}") from error
-        if signed != text:
-            raise LedgerError(f"block {header['height']}: the checkpoint is of another block")
-        if len(signers) != self.genesis.quorum:
-            raise LedgerError(f"block {header['height']}: {len(signers)} signatures, wanted {self.genesis.quorum}")
-        return tuple(signers)
+
+def certificate_signers(
+    genesis: Genesis, header: Mapping[str, Any], block_digest: bytes, checkpoint: str
+) -> tuple[int, ...]:
+    """The members that certified a block: exactly 2f + 1 different ones. Raises LedgerError for anything else."""
+    try:
+        signed, signers = note.signers(checkpoint, [member.note_key for member in genesis.members])
+    except note.NoteError as error:
+        raise LedgerError(f"block {header['height']}: {error}") from error
+    if signed != checkpoint_of(genesis, header, block_digest):
+        raise LedgerError(f"block {header['height']}: the checkpoint is of another block")
+    if len(signers) != genesis.quorum:
+        raise LedgerError(f"block {header['height']}: {len(signers)} signatures, wanted {genesis.quorum}")
+    return tuple(signers)
+
+
+def check_vote(genesis: Genesis, height: int, message: bytes) -> None:
+    """An endorsement in a block must be what a member signed, to the last byte. Raises LedgerError.
+
+    The certificate does not cover the votes: which members' endorsements a publisher holds may differ.
+    """
+    vote = _decode("consensus-message", message)
+    member = vote["member"]
+    if vote["kind"] != "endorsement" or vote["attachment"] or not 0 <= member < len(genesis.members):
+        raise LedgerError(f"block {height}: a vote that is no endorsement of a member")
+    key = genesis.members[member].vote_key
+    if not signing.verify(key, "consensus/endorsement", genesis.digest, vote["body"], vote["signature"]):
+        raise LedgerError(f"block {height}: an endorsement that member {member} did not sign")
 
 
 def checkpoint_of(genesis: Genesis, header: Mapping[str, Any], block_digest: bytes) -> str:

@@ -56,6 +56,32 @@ def checkpoint_text(origin: str, size: int, root: bytes, height: int, block: byt
     return f"{origin}\n{size}\n{base64.b64encode(root).decode()}\n{extensions}"
 
 
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint body in its parts; root and block are 32 bytes."""
+
+    origin: str
+    size: int
+    root: bytes
+    height: int
+    block: bytes
+    epoch: int
+
+
+def parse_checkpoint(text: str) -> Checkpoint:
+    """The parts of a checkpoint body. Raises NoteError for anything that `checkpoint_text` would not have written."""
+    try:
+        origin, size, root, height, block, epoch, end = text.split("\n")
+        numbers = [int(part.removeprefix(word)) for part, word in ((height, "height "), (epoch, "epoch "))]
+        hashes = [base64.b64decode(part, validate=True) for part in (root, block.removeprefix("block "))]
+        checkpoint = Checkpoint(origin, int(size), hashes[0], numbers[0], hashes[1], numbers[1])
+    except ValueError as error:
+        raise NoteError(f"not a checkpoint: {error}") from error
+    if end or checkpoint_text(*vars(checkpoint).values()) != text or {len(h) for h in hashes} != {32}:
+        raise NoteError("not a checkpoint in its canonical form")
+    return checkpoint
+
+
 def signature_line(key: NoteKey, signature: bytes) -> str:
     """One signature line of a note."""
     return f"— {key.name} {base64.b64encode(key.id + signature).decode()}\n"
@@ -79,14 +105,23 @@ def signers(note: str, keys: Sequence[NoteKey]) -> tuple[str, list[int]]:
 
     Stricter than the format asks: every line must be by a key of `keys`, valid, and no key twice. Raises NoteError.
     """
-    text, lines = split(note)
-    found = [_signer(text, line, keys) for line in lines]
-    if len(set(found)) != len(found):
+    text, found = signatures(note, keys)
+    for place, signature in found:
+        if not signing.verify_raw(keys[place].key, text.encode(), signature):
+            raise NoteError(f"the signature of {keys[place].name} is wrong")
+    places = [place for place, _ in found]
+    if len(set(places)) != len(places):
         raise NoteError("a member signed twice")
-    return text, found
+    return text, places
 
 
-def _signer(text: str, line: str, keys: Sequence[NoteKey]) -> int:
+def signatures(note: str, keys: Sequence[NoteKey]) -> tuple[str, list[tuple[int, bytes]]]:
+    """Text of a note, and (place in `keys`, signature) of each line, unverified. Raises NoteError."""
+    text, lines = split(note)
+    return text, [_signature(line, keys) for line in lines]
+
+
+def _signature(line: str, keys: Sequence[NoteKey]) -> tuple[int, bytes]:
     dash, _, rest = line.partition(" ")
     name, _, encoded = rest.partition(" ")
     try:
@@ -97,7 +132,5 @@ def _signer(text: str, line: str, keys: Sequence[NoteKey]) -> int:
         raise NoteError(f"not a signature line: {line!r}")
     for place, key in enumerate(keys):
         if (key.name, key.id) == (name, data[:4]):
-            if not signing.verify_raw(key.key, text.encode(), data[4:]):
-                raise NoteError(f"the signature of {name} is wrong")
-            return place
+            return place, data[4:]
     raise NoteError(f"{name} is not a member's key")
