@@ -54,6 +54,7 @@ LEDGER_BLOCKS = "ledger.blocks"
 LEDGER_PAYLOADS = "ledger.payloads"
 LEDGER_REJECTED = "ledger.rejected"
 LEDGER_SNAPSHOTS = "ledger.snapshots"
+AGGREGATE_STATE = "carbon.aggregate-gateways-changelog"
 ACCOUNTS_BALANCES = "accounts.balances"
 ALERTS = "alerts"
 
@@ -89,6 +90,15 @@ _ALL = (
         settings=FOR_EVER,
     ),
     Topic(RECORDS_PROPOSED, "stream", "proposal", "Signed batches of records for the committee", large=True),
+    Topic(
+        AGGREGATE_STATE,
+        "kind / number / gateway id",
+        "none",
+        "The aggregator's windows and pending batches, restored from at its start",
+        METER_PARTITIONS,
+        large=True,
+        settings=FOR_EVER | COMPACTED,
+    ),
     Topic(CONSENSUS_MESSAGES, "member index", "consensus-message", "The wire of the committee", large=True),
     Topic(
         LEDGER_BLOCKS,
