@@ -1,0 +1,21 @@
+"""`carbonledger run ROLE`: one process of the product in the foreground, as the supervisor starts it."""
+
+from typing import Annotated
+
+import typer
+
+
+def run(role: Annotated[str, typer.Argument(help="A role's name, as 'carbonledger status' lists them.")]) -> None:
+    """Run one process in the foreground until SIGTERM, for a container or a debugger.
+
+    \b
+      CARBONLEDGER_BOOTSTRAP=kafka:9092 carbonledger run member-0
+    """
+    from infra import logging, settings
+    from infra.roles import ROLES
+
+    if role not in ROLES:
+        raise typer.BadParameter(f"there is no role {role!r}, only {', '.join(ROLES)}")
+    chosen, own = ROLES[role], settings.load()
+    logging.configure(own.log, own.log_level)
+    chosen.function()(own, *chosen.args)

@@ -1,0 +1,56 @@
+"""`carbonledger up` and `down`: everything as a service in the foreground, and its end from another terminal."""
+
+import sys
+
+_DOWN_WITHIN = 90.0
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def up() -> None:
+    """Start everything and keep it alive.
+
+    Starts the broker, creates the topics, starts every process and restarts what dies, until Ctrl-C or SIGTERM.
+    The data stays: a second 'up' goes on from where the first stopped.
+
+    \b
+      carbonledger up                              everything embedded, data in var/ledger
+      carbonledger --data /srv/co2 up              data in another folder
+      CARBONLEDGER_BOOTSTRAP=kafka:9092 carbonledger up    with a cluster of your own
+    """
+    from infra import services, settings
+    from infra.supervisor import Supervisor
+
+    own = settings.load()
+    planned = services.plan(own, _say)
+    with Supervisor(planned.processes, own.data, _say, planned.bootstrap) as supervisor:
+        supervisor.run(
+            lambda: _say(f"Everything runs; Kafka at {planned.bootstrap}, logs in {own.data / 'log'}. Ctrl-C ends it.")
+        )
+    _say("Everything is stopped; the data stays.")
+
+
+def down() -> None:
+    """Stop what 'up' started.
+
+    Waits until everything on this data folder has ended. The data stays.
+
+    \b
+      carbonledger down
+      carbonledger --data /srv/co2 down
+    """
+    import psutil
+
+    from infra import runfile, settings
+
+    supervisor = psutil.Process(runfile.running(settings.load().data).pid)
+    supervisor.terminate()
+    try:
+        supervisor.wait(_DOWN_WITHIN)
+    except psutil.TimeoutExpired:
+        # its children die with it
+        supervisor.kill()
+        supervisor.wait()
+        _say(f"It did not stop within {_DOWN_WITHIN:g} s and was killed; the data stays.")
