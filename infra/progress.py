@@ -15,10 +15,13 @@ LINE_EVERY = 5.0
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is. Counts since its start; `lag` in messages, `rate` in readings a second."""
+    """How far a run is: readings sent, stored in the tables and rejected; records on the ledger and still to come.
+
+    `rate` is in readings a second since the start.
+    """
 
     readings: int = 0
-    accepted: int = 0
+    stored: int = 0
     rejected: int = 0
     records: int = 0
     height: int = 0
@@ -28,7 +31,7 @@ class Progress:
     """Process name to its state."""
 
 
-_COUNTS = ("readings", "accepted", "rejected", "records", "height", "lag", "rate")
+_COUNTS = ("readings", "stored", "rejected", "records", "height", "lag", "rate")
 
 
 def line(progress: Progress) -> str:

@@ -66,6 +66,11 @@ class Supervisor:
         """Whether a signal asked for the end, under `signals`."""
         return self._signals > 0
 
+    @property
+    def pids(self) -> dict[str, int]:
+        """The process id of each process that runs."""
+        return {name: self._children[name].pid for name, life in self.lives.items() if life.state.runs}
+
     def log(self, name: str) -> Path:
         """The log of a process."""
         return self.data / "log" / f"{name}.log"

@@ -5,6 +5,7 @@ same figures.
 """
 
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,17 @@ def ask(settings: Settings, sql: str) -> list[dict[str, Any]]:
     url = settings.clickhouse.get_secret_value()
     answer = query(sql, settings.data / processes.STORES, url, "JSONEachRow")
     return [json.loads(line) for line in answer.splitlines() if line]
+
+
+def stored(settings: Settings) -> tuple[int, int]:
+    """Readings and rejections in the tables so far; zeros while the sink starts."""
+    from sinks.clickhouse.query import QueryError
+
+    try:
+        (now,) = ask(settings, "SELECT (SELECT count() FROM readings) AS a, (SELECT count() FROM rejections) AS b")
+    except QueryError:
+        return (0, 0)
+    return (int(now["a"]), int(now["b"]))
 
 
 _ARRIVED = """SELECT
@@ -153,7 +165,7 @@ def show(summary: Summary, seconds: float, data: Path, declared: Parameters) -> 
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     refused = Table(
         "reason", "point", "at", "value", "what the rule says", title="Planted and rejected", title_justify="left"
     )
