@@ -59,7 +59,8 @@ class Place(NamedTuple):
     lost: int
 
 
-class Refused(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class Refused:
     """A valid reading that was not counted, or counted too late."""
 
     facts: PacketFacts
@@ -198,7 +199,7 @@ class GatewayWindows:
     # -- a packet's turn
 
     def step(self) -> Step | None:
-        """Take the next packet in sequence; None when it has not arrived. What `wanted` names must have been supplied."""
+        """Take the next packet in sequence; None when it has not arrived. Nothing may be `wanted` any more."""
         turn = self._waiting.get(self.last + 1)
         if turn is None or self.stopped or turn not in self._facts:
             return None

@@ -1,8 +1,8 @@
 """One gateway in an aggregator: its windows, its stream of proposals, and the rows that a restart needs of both.
 
 Rows are keyed bytes: `state/<gateway>`, one `packet/<sequence>/<gateway>` for each place that is kept, one
-`batch/<number>/<gateway>` for each pending batch. The state row is written last: rows that it does not know were left by
-a crash, and mean nothing.
+`batch/<number>/<gateway>` for each pending batch. The state row is written last: rows that it does not know were
+left by a crash, and mean nothing.
 """
 
 import json

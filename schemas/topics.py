@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 DAY_MS = 86_400_000
 FOR_EVER = {"retention.ms": "-1", "retention.bytes": "-1"}
 COMPACTED = {"cleanup.policy": "compact"}
+NO_CONTRACT = "none"
+"""In place of a schema: what one process keeps for itself, which nobody else reads."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ _ALL = (
     Topic(
         AGGREGATE_STATE,
         "kind / number / gateway id",
-        "none",
+        NO_CONTRACT,
         "The aggregator's windows and pending batches, restored from at its start",
         METER_PARTITIONS,
         large=True,

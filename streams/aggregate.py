@@ -18,7 +18,7 @@ from typing import Any
 
 from carbon import coding
 from carbon.aggregation import Offer, Refused, Rules, Step
-from carbon.aggregator import Aggregator, Row, Settings, alert_id, gateway_of, restored
+from carbon.aggregator import Aggregator, Row, Settings, alert_id, restored
 from carbon.packet import Packet, PacketError
 from carbon.proposing import Pending, Refusal, Verdict
 from carbon.record import PayloadWriter
@@ -207,8 +207,9 @@ class Aggregate:
         return self._alert(identity, "equivocation", "critical", packet.sent_at, sentence)
 
     def _alert(self, identity: Sequence[object], kind: str, severity: str, at: int, text: str, **more: str) -> Output:
-        fields = {"id": alert_id(*identity), "kind": kind, "severity": severity, "at": at, "text": text}
-        return Output(self._alerts, fields["id"].encode(), codec.encode("alert", fields | more))
+        name = alert_id(*identity)
+        fields = {"id": name, "kind": kind, "severity": severity, "at": at, "text": text}
+        return Output(self._alerts, name.encode(), codec.encode("alert", fields | more))
 
     def _letters(self, original: Original, items: list[coding.Item], packet: Packet | None = None) -> list[Output]:
         return [faust_app.rejected(self._rejected, letter) for letter in letters(original, items, packet)]

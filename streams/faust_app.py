@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import faust
-from aiokafka.helpers import create_ssl_context
+from aiokafka.helpers import create_ssl_context  # type: ignore[import-untyped]
 from faust.types.auth import SASLMechanism
 
 from schemas.topics import Bounds
@@ -26,7 +26,7 @@ LONGEST_PAUSE = 5.0
 
 @dataclass(frozen=True)
 class Kafka:
-    """How to reach the broker. `security` uses librdkafka's names: security.protocol, sasl.username, ssl.ca.location …"""
+    """How to reach the broker. `security` is by librdkafka's names: security.protocol, sasl.username …"""
 
     bootstrap: str
     security: Mapping[str, str] = field(default_factory=dict)
@@ -69,7 +69,7 @@ def new_app(app_id: str, kafka: Kafka, data_dir: Path) -> Any:
         app_id,
         broker=[f"kafka://{server}" for server in kafka.bootstrap.split(",")],
         broker_credentials=kafka.credentials(),
-        # exactly_once follows the wrong partition when it commits (Faust issues 136, 177, 323): identities do it instead
+        # exactly_once follows the wrong partition when it commits (Faust issues 136, 177, 323): identities do it
         processing_guarantee="at_least_once",
         # bytes are decoded inside the agent: a decoding error before it would lose the message
         key_serializer="raw",

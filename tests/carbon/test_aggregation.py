@@ -8,7 +8,7 @@ import pytest
 
 from carbon import coding, record
 from carbon.aggregation import GatewayWindows, Offer, Place, Step
-from carbon.aggregator import Aggregator, restored
+from carbon.aggregator import restored
 from carbon.packet import Packet
 from carbon.proposing import Verdict
 from carbon.validation import Reason
@@ -90,7 +90,7 @@ class Bench:
 
 
 def day(world: World, hours: int = 6) -> Chain:
-    """Hours of readings with holes, repeats, conflicts, late ones and a lost packet, then silence that closes windows."""
+    """Hours of readings with holes, repeats, conflicts, late ones and a lost packet; then silence closes windows."""
     chain = world.chain(GATEWAY)
     rng = random.Random(1)
     held: list[tuple[str, int, int]] = []

@@ -1,4 +1,4 @@
-"""A small world to test the streams in: gateways with points, a genesis, and the signed packets of the gateways' runs."""
+"""A small world to test the streams in: gateways with points, a genesis, and the gateways' signed packets."""
 
 import json
 from collections.abc import Iterable, Sequence
