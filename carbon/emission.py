@@ -69,6 +69,6 @@ def round_half_even(numerator: int, denominator: int) -> int:
     return quotient + (twice > denominator or (twice == denominator and quotient & 1 == 1))
 
 
-def emission_g(quantity: int, coefficient: Fraction) -> int:
-    """Grams of CO2e of an integer quantity, rounded half-even once."""
-    return round_half_even(quantity * coefficient.numerator, coefficient.denominator)
+def emission_g(quantity: int, coefficient: tuple[int, int]) -> int:
+    """Grams of CO2e of an integer quantity by a coefficient (numerator, denominator), rounded half-even once."""
+    return round_half_even(quantity * coefficient[0], coefficient[1])

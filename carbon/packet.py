@@ -143,6 +143,12 @@ def verify(message: bytes, registry: Registry, channel: bytes) -> Packet:
     return packet
 
 
+def body_of(message: bytes) -> bytes:
+    """The body of a message that was verified before. Raises CodecError."""
+    body: bytes = codec.decode("packet", message)["body"]
+    return body
+
+
 def evidence_leaves(packet: Packet) -> NDArray[np.uint8]:
     """The evidence leaves, (n, 49) bytes: salt ‖ canonical reading, in packet order."""
     count = len(packet)

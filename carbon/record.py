@@ -11,7 +11,6 @@ from hashlib import blake2b, sha256
 from typing import Any, NamedTuple
 
 from carbon import identity
-from carbon.emission import emission_g
 from carbon.packet import ZERO_DIGEST
 from carbon.registry import Point, Registry
 from carbon.window import Window
@@ -50,6 +49,7 @@ class Draft:
     window: Window
     evidence: tuple[EvidenceRange, ...]
     salt: bytes
+    emission_g: int
     version: int = 1
     cause: str = "WINDOW"
     replaces: Replaced | None = None
@@ -92,13 +92,12 @@ class PayloadWriter:
     """Builds payloads for the points of a registry."""
 
     def __init__(self, registry: Registry) -> None:
-        self._registry = registry
         self._heads = {point.id: head(point, registry.factors.digest) for point in registry.points.values()}
         self._evidence: tuple[tuple[EvidenceRange, ...], bytes] = ((), b"\0")
 
     def payload(self, draft: Draft, previous: bytes) -> bytes:
         """Canonical bytes of the record that puts `draft` behind the record with commitment `previous`."""
-        window, point = draft.window, self._registry.points[draft.point]
+        window = draft.window
         if self._evidence[0] is not draft.evidence:
             self._evidence = draft.evidence, encode_evidence(draft.evidence)
         return b"".join(
@@ -114,7 +113,7 @@ class PayloadWriter:
                 encode_long(CAUSES.index(draft.cause)),
                 encode_long(window.count),
                 encode_long(window.quantity),
-                encode_long(emission_g(window.quantity, point.coefficient)),
+                encode_long(draft.emission_g),
             )
         )
 
@@ -161,7 +160,8 @@ def draft_of(fields: dict[str, Any], salt: bytes) -> Draft:
     """The draft that a decoded payload was made from, so that it can be put behind another predecessor."""
     window = Window(fields["count"], fields["quantity"], fields["evidence_root"])
     evidence = tuple(EvidenceRange(**item) for item in fields["evidence"])
-    draft = Draft(fields["point"], fields["window_start"], window, evidence, salt, fields["version"], fields["cause"])
+    name, emission = (fields["point"], fields["window_start"]), fields["emission_g"]
+    draft = Draft(*name, window, evidence, salt, emission, fields["version"], fields["cause"])
     return replace(draft, replaces=Replaced(**fields["replaces"])) if fields["replaces"] else draft
 
 

@@ -70,7 +70,12 @@ class Point:
     coefficient: Fraction
     """Grams of CO2e for one scaled unit of quantity."""
 
-    @property
+    @cached_property
+    def ratio(self) -> tuple[int, int]:
+        """The coefficient as numerator and denominator, which plain integers multiply fastest."""
+        return self.coefficient.as_integer_ratio()
+
+    @cached_property
     def expected(self) -> int:
         """Readings that a full window holds."""
         return self.window_seconds // self.step_seconds

@@ -1,1 +1,242 @@
-"""The evidence half: what a member recomputes from signed packets and votes on."""
+"""The evidence half: what a member recomputes from the gateways' signed packets before it votes on a record.
+
+A pure function of the batch, the evidence that its records name and the registry. An honest record is built again from
+the packets and compared byte for byte; only one that differs is decoded, to say why. What can't be decided yet, because
+packets have not arrived, gets no verdict at all.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, Protocol
+
+from carbon import record as records
+from carbon import window as windows
+from carbon.emission import emission_g
+from carbon.packet import ZERO_DIGEST
+from carbon.record import Draft, EvidenceRange, PayloadWriter, RecordSalts, Replaced
+from carbon.registry import Point, Registry
+from carbon.window import PacketFacts, Run, WindowKey
+from consensus.batch import Batch
+from consensus.log.genesis import Genesis
+from consensus.log.leaf import Refusal
+from schemas import codec
+
+
+class Undecidable(Exception):
+    """The evidence that a record names has not arrived yet."""
+
+
+class Evidence(Protocol):
+    """The signed packets that a member holds."""
+
+    def run(self, gateway: str, run: int) -> Run:
+        """The packets of a run that arrived without a hole."""
+
+    def facts(self, gateway: str, run: int, sequence: int) -> PacketFacts | None:
+        """What follows from one packet of such a run; None for a sequence that was stated lost."""
+
+    def late(self, gateway: str, run: int, key: WindowKey) -> Sequence[int]:
+        """The packets behind a window's closing packet that hold readings of it, in sequence order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """One record judged: the verdict, and what its leaf and the state half need of it."""
+
+    refusal: Refusal
+    salt: bytes
+    commitment: bytes
+    evidence_root: bytes = ZERO_DIGEST
+    previous: bytes = ZERO_DIGEST
+    version: int = 1
+    posted_g: int = 0
+    replaces: Replaced | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """The packets of one window's span, and what all records on them share."""
+
+    packets: list[PacketFacts]
+    evidence: tuple[EvidenceRange, ...]
+    salts: RecordSalts
+
+
+class _Refused(Exception):
+    """A record that the evidence half refuses."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.label)
+        self.refusal = refusal
+
+
+class Contract:
+    """The evidence half under one genesis and registry."""
+
+    def __init__(self, genesis: Genesis, registry: Registry) -> None:
+        self._channel = genesis.digest
+        self._lateness_ms = 1000 * genesis.lateness_seconds
+        self._registry = registry
+        self._writer = PayloadWriter(registry)
+
+    def judge(self, batch: Batch, evidence: Evidence) -> list[Ruling]:
+        """A ruling for each record of a batch. Raises Undecidable when evidence is missing for any of them."""
+        ranges: dict[tuple[str, int], _Range | None] = {}
+        claims = zip(batch.points, batch.windows, batch.payloads, strict=True)
+        return [self._record(point, start, payload, evidence, ranges) for point, start, payload in claims]
+
+    def _record(
+        self,
+        name: str,
+        start: int,
+        payload: bytes,
+        evidence: Evidence,
+        ranges: dict[tuple[str, int], _Range | None],
+    ) -> Ruling:
+        point = self._registry.points.get(name)
+        if point is None or start < point.start or start % (1000 * point.window_seconds):
+            return _refused(Refusal.UNKNOWN_POINT, payload)
+        place = (point.gateway, start)
+        if place not in ranges:
+            ranges[place] = self._range(point, start, evidence)
+        range_ = ranges[place]
+        previous = self._writer.previous_of(name, payload)
+        if range_ is not None and previous is not None:
+            draft = self._draft(point, start, range_)
+            if self._writer.payload(draft, previous) == payload:
+                return _passed(draft, previous, payload, draft.emission_g)
+        return self._explain(point, start, payload, evidence, range_)
+
+    def _range(self, point: Point, start: int, evidence: Evidence) -> _Range | None:
+        """The range of a window by the closing rule; None while its closing packet has not arrived."""
+        number = self._registry.gateways[point.gateway].run
+        run = evidence.run(point.gateway, number)
+        end = start + 1000 * point.window_seconds
+        span = windows.closing_span(run, start, end, self._lateness_ms, self._registry.limits.future_ms)
+        if span is None:
+            return None
+        held = [evidence.facts(point.gateway, number, k) for k in range(span.first, span.last + 1)]
+        packets = [facts for facts in held if facts is not None]
+        named = EvidenceRange(point.gateway, number, span.first, span.last, packets[-1].packet.digest)
+        return _Range(packets, (named,), self._salts(packets))
+
+    def _salts(self, packets: Sequence[PacketFacts]) -> RecordSalts:
+        return RecordSalts(self._channel, [facts.packet.salt for facts in packets])
+
+    def _draft(self, point: Point, start: int, range_: _Range) -> Draft:
+        window = windows.aggregate((point.id, start), range_.packets)
+        grams = emission_g(window.quantity, point.ratio)
+        return Draft(point.id, start, window, range_.evidence, range_.salts.salt(point.id, start, 1), grams)
+
+    def _explain(self, point: Point, start: int, payload: bytes, evidence: Evidence, range_: _Range | None) -> Ruling:
+        """The ruling on a record that is not the plain first version of its window."""
+        try:
+            fields = records.decode(payload)
+        except codec.CodecError:
+            return _refused(Refusal.MALFORMED, payload)
+        try:
+            return self._judge_fields(point, start, payload, fields, evidence, range_)
+        except _Refused as refused:
+            return _refused(refused.refusal, payload, fields["evidence_root"])
+
+    def _judge_fields(
+        self,
+        point: Point,
+        start: int,
+        payload: bytes,
+        fields: dict[str, Any],
+        evidence: Evidence,
+        range_: _Range | None,
+    ) -> Ruling:
+        if (fields["point"], fields["window_start"]) != (point.id, start) or not fields["evidence"]:
+            raise _Refused(Refusal.MALFORMED)
+        if fields["factors"] != self._registry.factors.digest:
+            raise _Refused(Refusal.WRONG_FACTORS)
+        named = [EvidenceRange(**item) for item in fields["evidence"]]
+        run = evidence.run(point.gateway, self._registry.gateways[point.gateway].run)
+        if range_ is None:
+            # every packet that the record names is here, and still none of them closes the window
+            raise _Refused(Refusal.WRONG_RANGE) if named[-1].last <= run.last else Undecidable
+        if named[0] != range_.evidence[0]:
+            raise _Refused(Refusal.WRONG_RANGE)
+        if fields["version"] == 1:
+            draft = self._draft(point, start, range_)
+        else:
+            draft = self._correction(point, start, fields["version"], named, evidence, range_)
+        _compare(fields, draft)
+        if self._writer.payload(draft, fields["previous"]) != payload:
+            raise _Refused(Refusal.MALFORMED)
+        return _passed(draft, fields["previous"], payload, records.posted_g(fields))
+
+    def _correction(
+        self,
+        point: Point,
+        start: int,
+        version: int,
+        named: list[EvidenceRange],
+        evidence: Evidence,
+        range_: _Range,
+    ) -> Draft:
+        """The whole window again, from the old evidence and every late packet up to the last one that is named."""
+        number, key = named[0].run, (point.id, start)
+        last = named[-1].last
+        if last > evidence.run(point.gateway, number).last:
+            raise Undecidable
+        held = [
+            evidence.facts(point.gateway, number, k) for k in evidence.late(point.gateway, number, key) if k <= last
+        ]
+        late = [facts for facts in held if facts is not None]
+        wanted = [
+            EvidenceRange(point.gateway, number, k.sequence, k.sequence, k.digest) for k in (f.packet for f in late)
+        ]
+        if not late or named[1:] != wanted:
+            raise _Refused(Refusal.WRONG_RANGE)
+        return correction(point, start, version, self._channel, range_.packets, late, tuple(named))
+
+
+def correction(
+    point: Point,
+    start: int,
+    version: int,
+    channel: bytes,
+    packets: list[PacketFacts],
+    late: list[PacketFacts],
+    evidence: tuple[EvidenceRange, ...],
+) -> Draft:
+    """The draft of a window's next version after late packets. Raises _Refused when the last one changed nothing."""
+    everything = packets + late
+    key = (point.id, start)
+    before, window = windows.aggregate(key, everything[:-1]), windows.aggregate(key, everything)
+    if window.count <= before.count:
+        raise _Refused(Refusal.WRONG_CORRECTION)
+    salt = RecordSalts(channel, [facts.packet.salt for facts in everything]).salt(point.id, start, version)
+    replaced = Replaced(version - 1, before.evidence_root, emission_g(before.quantity, point.ratio))
+    grams = emission_g(window.quantity, point.ratio)
+    return Draft(point.id, start, window, evidence, salt, grams, version, "LATE", replaced)
+
+
+def _compare(fields: dict[str, Any], draft: Draft) -> None:
+    """Raises _Refused with the first thing in which a record differs from what its evidence gives."""
+    checks = (
+        (fields["count"], draft.window.count, Refusal.WRONG_COUNT),
+        (fields["quantity"], draft.window.quantity, Refusal.WRONG_SUM),
+        (fields["evidence_root"], draft.window.evidence_root, Refusal.WRONG_EVIDENCE_ROOT),
+        (fields["emission_g"], draft.emission_g, Refusal.WRONG_EMISSION),
+        (fields["replaces"], draft.replaces and draft.replaces._asdict(), Refusal.WRONG_CORRECTION),
+    )
+    for stated, found, refusal in checks:
+        if stated != found:
+            raise _Refused(refusal)
+
+
+def _passed(draft: Draft, previous: bytes, payload: bytes, posted_g: int) -> Ruling:
+    commitment = records.commitment(draft.salt, payload)
+    root = draft.window.evidence_root
+    return Ruling(Refusal.PASS, draft.salt, commitment, root, previous, draft.version, posted_g, draft.replaces)
+
+
+def _refused(refusal: Refusal, payload: bytes, root: bytes = ZERO_DIGEST) -> Ruling:
+    """A refused record has no packets to take a salt from; its payload is published with the votes anyway."""
+    salt = blake2b(payload, digest_size=records.SALT_BYTES, person=b"refused").digest()
+    return Ruling(refusal, salt, records.commitment(salt, payload), root)

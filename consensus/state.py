@@ -1,1 +1,103 @@
-"""The state half: what every member computes when it applies a block."""
+"""The state half: what every member computes, record by record in block order, when it applies a block.
+
+The state is small and replicated: the head of each point's chain, the versions of corrected windows, each submitter's
+counter, and each subject's emissions. Its digest stands in every block header.
+"""
+
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import NamedTuple
+
+from carbon.packet import ZERO_DIGEST
+from carbon.registry import Point
+from consensus.contract import Ruling
+from consensus.log.leaf import Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The last link of a point's chain: the end (ms UTC) of its newest window and the commitment of its last record."""
+
+    window_end: int
+    commitment: bytes
+
+
+class Place(NamedTuple):
+    """Where a record belongs: its point and subject, its window [start, end), and the point's first window; ms UTC."""
+
+    point: str
+    subject: str
+    start: int
+    end: int
+    first: int
+
+    @classmethod
+    def of(cls, point: Point, start: int) -> "Place":
+        """The place of a point's window."""
+        return cls(point.id, point.subject, start, start + 1000 * point.window_seconds, point.start)
+
+
+@dataclass
+class State:
+    """The replicated state after some block. Grams are integers of CO2e."""
+
+    heads: dict[str, Head] = field(default_factory=dict)
+    corrected: dict[tuple[str, int], tuple[int, bytes]] = field(default_factory=dict)
+    """(point, window start) to (version, evidence root), of windows that have more than one version."""
+    streams: dict[tuple[str, str], int] = field(default_factory=dict)
+    balances: dict[str, int] = field(default_factory=dict)
+
+    def apply(self, place: Place, ruling: Ruling) -> Refusal:
+        """Judge a record that passed the evidence half, and take it in when it passes here too."""
+        head = self.heads.get(place.point) or Head(place.first, ZERO_DIGEST)
+        refusal = self._judge(head, (place.point, place.start), ruling)
+        if refusal is not Refusal.PASS:
+            return refusal
+        self.heads[place.point] = Head(max(head.window_end, place.end), ruling.commitment)
+        self.balances[place.subject] = self.balances.get(place.subject, 0) + ruling.posted_g
+        if ruling.replaces is not None:
+            self.corrected[place.point, place.start] = (ruling.version, ruling.evidence_root)
+        return refusal
+
+    def _judge(self, head: Head, key: tuple[str, int], ruling: Ruling) -> Refusal:
+        if ruling.previous != head.commitment:
+            return Refusal.WRONG_PREDECESSOR
+        first = ruling.replaces is None
+        if first != (key[1] == head.window_end) or (not first and key[1] > head.window_end):
+            return Refusal.WINDOW_NOT_NEXT
+        if ruling.replaces is not None:
+            version, root = self.corrected.get(key, (1, ruling.replaces.evidence_root))
+            if (ruling.replaces.version, ruling.replaces.evidence_root) != (version, root):
+                return Refusal.WRONG_VERSION
+        return Refusal.PASS
+
+    def text(self) -> bytes:
+        """The canonical text of the state: one line an entry, sorted."""
+        lines = [f"point {p} {h.window_end} {h.commitment.hex()}" for p, h in self.heads.items()]
+        lines += [f"corrected {p} {w} {v} {root.hex()}" for (p, w), (v, root) in self.corrected.items()]
+        lines += [f"stream {submitter} {stream} {n}" for (submitter, stream), n in self.streams.items()]
+        lines += [f"emissions {subject} {grams}" for subject, grams in self.balances.items()]
+        return "".join(line + "\n" for line in sorted(lines)).encode()
+
+    @classmethod
+    def load(cls, text: bytes) -> "State":
+        """The state of its canonical text. Raises ValueError."""
+        state = cls()
+        for line in text.decode().splitlines():
+            match line.split(" "):
+                case ["point", point, end, commitment]:
+                    state.heads[point] = Head(int(end), bytes.fromhex(commitment))
+                case ["corrected", point, start, version, root]:
+                    state.corrected[point, int(start)] = (int(version), bytes.fromhex(root))
+                case ["stream", submitter, stream, number]:
+                    state.streams[submitter, stream] = int(number)
+                case ["emissions", subject, grams]:
+                    state.balances[subject] = int(grams)
+                case _:
+                    raise ValueError(f"not a line of a state: {line!r}")
+        return state
+
+
+def digest(text: bytes) -> bytes:
+    """The state digest of a block header."""
+    return sha256(text).digest()

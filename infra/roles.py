@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from infra.channel import Channel
     from infra.settings import Settings
 
 
@@ -32,6 +33,27 @@ class Role:
         return function
 
 
-_ALL = (Role("broker", "infra.services:become_broker", depends=(), stop_within=30.0),)
+BROKER = Role("broker", "infra.services:become_broker", depends=(), stop_within=30.0)
 
-ROLES = {role.name: role for role in _ALL}
+_EVERYWHERE = (
+    BROKER,
+    Role("schemas", "infra.processes:schema_registry", depends=()),
+    Role("ingest", "infra.processes:ingest", group="carbon.ingest", stop_within=20.0),
+    Role("aggregate", "infra.processes:aggregate", group="carbon.aggregate", stop_within=20.0),
+    Role("accounts", "infra.processes:accounts", group="carbon.accounts"),
+    Role("sink", "infra.processes:sink", group="carbon.clickhouse", stop_within=20.0),
+)
+
+
+def roles_of(channel: "Channel") -> tuple[Role, ...]:
+    """All processes of a channel, in the order in which they start: readers first, gateways last."""
+    members = (
+        Role(f"member-{index}", "infra.processes:member", (str(index),), group=f"carbon.member-{index}")
+        for index in range(len(channel.genesis.members))
+    )
+    gateways = (
+        Role(f"gateway-{gateway.id}", "infra.processes:gateway", (gateway.id,))
+        for gateway in channel.registry.gateways.values()
+        if gateway.kind == "gateway"
+    )
+    return (*_EVERYWHERE, *members, *gateways)

@@ -11,11 +11,13 @@ def run(role: Annotated[str, typer.Argument(help="A role's name, as 'carbonledge
     \b
       CARBONLEDGER_BOOTSTRAP=kafka:9092 carbonledger run member-0
     """
-    from infra import logging, settings
-    from infra.roles import ROLES
+    from infra import channel, logging, settings
+    from infra.roles import roles_of
 
-    if role not in ROLES:
-        raise typer.BadParameter(f"there is no role {role!r}, only {', '.join(ROLES)}")
-    chosen, own = ROLES[role], settings.load()
+    own = settings.load()
+    roles = {candidate.name: candidate for candidate in roles_of(channel.load(own.data))}
+    if role not in roles:
+        raise typer.BadParameter(f"there is no role {role!r}, only {', '.join(roles)}")
+    chosen = roles[role]
     logging.configure(own.log, own.log_level)
     chosen.function()(own, *chosen.args)

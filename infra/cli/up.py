@@ -1,5 +1,6 @@
 """`carbonledger up` and `down`: everything as a service in the foreground, and its end from another terminal."""
 
+import signal
 import sys
 
 _DOWN_WITHIN = 90.0
@@ -20,11 +21,14 @@ def up() -> None:
       carbonledger --data /srv/co2 up              data in another folder
       CARBONLEDGER_BOOTSTRAP=kafka:9092 carbonledger up    with a cluster of your own
     """
-    from infra import services, settings
+    from infra import channel, services, settings
+    from infra.demo import parameters
+    from infra.roles import roles_of
     from infra.supervisor import Supervisor
 
     own = settings.load()
-    planned = services.plan(own, _say)
+    made = channel.create(own.data, parameters.load(), days=None)
+    planned = services.plan(own, _say, roles_of(made))
     with Supervisor(planned.processes, own.data, _say, planned.bootstrap) as supervisor:
         supervisor.run(
             lambda: _say(f"Everything runs; Kafka at {planned.bootstrap}, logs in {own.data / 'log'}. Ctrl-C ends it.")
@@ -41,16 +45,18 @@ def down() -> None:
       carbonledger down
       carbonledger --data /srv/co2 down
     """
-    import psutil
+    import os
+    import time
 
     from infra import runfile, settings
 
-    supervisor = psutil.Process(runfile.running(settings.load().data).pid)
-    supervisor.terminate()
-    try:
-        supervisor.wait(_DOWN_WITHIN)
-    except psutil.TimeoutExpired:
-        # its children die with it
-        supervisor.kill()
-        supervisor.wait()
-        _say(f"It did not stop within {_DOWN_WITHIN:g} s and was killed; the data stays.")
+    data = settings.load().data
+    pid = runfile.running(data).pid
+    os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + _DOWN_WITHIN
+    while runfile.holder(data) == pid:
+        if time.monotonic() > deadline:
+            os.kill(pid, signal.SIGKILL)  # its children die with it
+            _say(f"It did not stop within {_DOWN_WITHIN:g} s and was killed; the data stays.")
+            return
+        time.sleep(0.1)

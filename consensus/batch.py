@@ -1,0 +1,67 @@
+"""The batch as members hold it: decoded, its submitter's signature checked."""
+
+from dataclasses import dataclass
+from hashlib import sha256
+
+import numpy as np
+
+from carbon import signing
+from carbon.registry import Registry
+from consensus.log.leaf import WINDOW_RECORD
+from schemas import codec
+
+KIND = "batch"
+
+
+class BatchError(ValueError):
+    """A proposal that is not a well-formed batch of a registered submitter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Records that a submitter proposes together; record i claims (points[i], windows[i]) and is payloads[i]."""
+
+    submitter: str
+    stream: str
+    number: int
+    points: list[str]
+    windows: list[int]
+    payloads: list[bytes]
+    body: bytes
+    digest: bytes
+
+    def __len__(self) -> int:
+        return len(self.payloads)
+
+
+def verify(message: bytes, registry: Registry, channel: bytes, most_records: int) -> Batch:
+    """The batch of a message from records.proposed. Raises BatchError."""
+    try:
+        fields = codec.decode("proposal", message)
+        batch = decode(fields["body"])
+    except codec.CodecError as error:
+        raise BatchError(str(error)) from error
+    submitter = registry.submitters.get(batch.submitter)
+    if submitter is None:
+        raise BatchError(f"{batch.submitter!r} is not a registered submitter")
+    if not 0 < len(batch) <= most_records:
+        raise BatchError(f"{len(batch)} records; a batch holds 1 to {most_records}")
+    if not signing.verify(submitter.key, KIND, channel, batch.body, fields["signature"]):
+        raise BatchError(f"not signed by the registered key of {batch.submitter}")
+    return batch
+
+
+def decode(body: bytes) -> Batch:
+    """The batch of a body. Raises BatchError, CodecError."""
+    fields = codec.decode_bare("batch", body)
+    names, payloads = fields["points"], fields["payloads"]
+    if len(fields["point"]) != 2 * len(payloads) or len(fields["window"]) != 8 * len(payloads):
+        raise BatchError("the columns of the batch differ in length")
+    places = np.frombuffer(fields["point"], ">u2").tolist()
+    if fields["kind"] != WINDOW_RECORD or fields["registry_height"] != 0 or fields["number"] < 1:
+        raise BatchError("a kind, a registry height or a number that this version does not know")
+    if places and max(places) >= len(names):
+        raise BatchError("the column point does not fit the points")
+    windows = np.frombuffer(fields["window"], ">i8").tolist()
+    key = (fields["submitter"], fields["stream"], fields["number"])
+    return Batch(*key, [names[i] for i in places], windows, payloads, body, sha256(body).digest())

@@ -1,0 +1,288 @@
+"""The replicated ledger of one member: what the protocol orders is applied here, and what is certified is kept.
+
+The state half runs at `execute`; `settle` keeps a block once its checkpoint is certified; `install` takes a certified
+block from somebody else, checking everything. Deterministic, and without a disk: keeping is the store's.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Any, Protocol
+
+import numpy as np
+
+from carbon import merkle
+from carbon import record as records
+from carbon.record import Replaced
+from carbon.registry import Registry
+from consensus import state as states
+from consensus.batch import Batch
+from consensus.contract import Ruling
+from consensus.core.bodies import ProposedBatch
+from consensus.core.effects import OrderedBlock
+from consensus.log import follower, leaf, note
+from consensus.log.follower import Follower, LedgerError, Position, VerifiedBlock, VerifiedLeaf
+from consensus.log.genesis import Genesis
+from consensus.log.leaf import Leaf, Refusal
+from consensus.state import Place, State
+from schemas import codec
+
+
+class LedgerStore(Protocol):
+    """Where a member keeps its own copy of the ledger."""
+
+    def resume(self) -> tuple[Position, bytes] | None:
+        """The position and the state text after the last block kept; None when there is none."""
+
+    def keep(self, package: bytes, position: Position, state: bytes) -> None:
+        """Keep the next certified block and what stands after it, in one transaction."""
+
+    def package(self, height: int) -> bytes | None:
+        """The block-package of a height."""
+
+
+@dataclass(frozen=True)
+class Executed:
+    """A block applied here: its header and leaves, the payloads behind them, and what stands after it."""
+
+    header: bytes
+    text: str
+    leaves: bytes
+    salts: bytes
+    payloads: list[bytes]
+    votes: tuple[bytes, ...]
+    position: Position
+    state: bytes
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One record about to become a leaf."""
+
+    point: str
+    start: int
+    payload: bytes
+    ruling: Ruling
+
+
+class Ledger:
+    """The ledger of one member, from its store's last block on."""
+
+    def __init__(self, genesis: Genesis, registry: Registry, store: LedgerStore) -> None:
+        self.genesis = genesis
+        self.registry = registry
+        self._store = store
+        kept = store.resume()
+        self.kept = kept[0] if kept else follower.beginning(genesis)
+        """After the last certified block."""
+        self._position = self.kept
+        self._state = State.load(kept[1]) if kept else State()
+        self._held: dict[bytes, tuple[Batch, list[Ruling]]] = {}
+        self._executed: dict[int, Executed] = {}
+
+    @property
+    def height(self) -> int:
+        """Last height applied; 0 is none."""
+        return self._position.height
+
+    @property
+    def time_ms(self) -> int:
+        """Block time of the last height applied."""
+        return self._position.time
+
+    @property
+    def balances(self) -> dict[str, int]:
+        """Emissions of every subject in g CO2e, after the last height applied."""
+        return dict(self._state.balances)
+
+    def hold(self, batch: Batch, rulings: list[Ruling]) -> None:
+        """Keep a batch and its rulings until it is ordered or let go."""
+        self._held[batch.digest] = (batch, rulings)
+
+    def held(self, digest: bytes) -> Batch | None:
+        """A batch that is held."""
+        found = self._held.get(digest)
+        return found and found[0]
+
+    def release(self, digest: bytes) -> None:
+        """Let a batch go."""
+        self._held.pop(digest, None)
+
+    def stream_head(self, submitter: str, stream: str) -> int:
+        """Number of the last batch applied of a submitter's stream."""
+        return self._state.streams.get((submitter, stream), 0)
+
+    def execute(self, block: OrderedBlock) -> bytes | None:
+        """Apply the block of `height + 1`; the text of its checkpoint, unsigned.
+
+        None where this member can't: it judged a record otherwise than the committee did, or doesn't hold it.
+        """
+        assert block.height == self.height + 1
+        entries = self._entries(block.batches)
+        if entries is None:
+            return None
+        leaves = [self._apply(entry) for entry in entries]
+        for batch in block.batches:
+            self._state.streams[batch.submitter, batch.stream] = batch.number
+        done = self._close(block, entries, leaves)
+        self._executed[block.height] = done
+        self._position = done.position
+        return done.text.encode()
+
+    def _entries(self, batches: Sequence[ProposedBatch]) -> list[_Entry] | None:
+        entries: list[_Entry] = []
+        for ordered in batches:
+            found = self._held.get(ordered.digest)
+            codes = np.frombuffer(ordered.codes, ">u2").tolist()
+            if found is None or codes != [ruling.refusal for ruling in found[1]]:
+                return None
+            batch, rulings = found
+            entries += map(_Entry, batch.points, batch.windows, batch.payloads, rulings)
+        return entries
+
+    def _apply(self, entry: _Entry) -> Leaf:
+        refusal = entry.ruling.refusal
+        if refusal is Refusal.PASS:
+            place = Place.of(self.registry.points[entry.point], entry.start)
+            refusal = self._state.apply(place, entry.ruling)
+        return _leaf(refusal, entry.ruling)
+
+    def _close(self, block: OrderedBlock, entries: list[_Entry], leaves: list[Leaf]) -> Executed:
+        before, tree = self._position, self._position.tree.copy()
+        envelopes = [leaf.encode(item) for item in leaves]
+        for envelope in envelopes:
+            tree.append(merkle.leaf_hash(envelope))
+        accepted = sum(item.accepted for item in leaves)
+        counts = (before.accepted + accepted, before.rejected + len(leaves) - accepted)
+        text = self._state.text()
+        header = {
+            "format": 1,
+            "channel": self.genesis.digest,
+            "epoch": block.epoch,
+            "height": block.height,
+            "previous": before.digest,
+            "time": block.time_ms,
+            "batches": [_ordered(batch) for batch in block.batches],
+            "tree_size": tree.size,
+            "root": tree.root(),
+            "accepted": counts[0],
+            "rejected": counts[1],
+            "state": states.digest(text),
+        }
+        data = codec.encode_bare("block-header", header)
+        position = Position(block.height, sha256(data).digest(), block.time_ms, *counts, tree)
+        return Executed(
+            header=data,
+            text=follower.checkpoint_of(self.genesis, header, position.digest),
+            leaves=b"".join(envelopes),
+            salts=b"".join(entry.ruling.salt for entry in entries),
+            payloads=[entry.payload for entry in entries],
+            votes=block.endorsements,
+            position=position,
+            state=text,
+        )
+
+    def settle(self, height: int, signatures: Sequence[tuple[int, bytes]]) -> bytes:
+        """Keep an executed block whose checkpoint 2f + 1 members signed; its package."""
+        done = self._executed.pop(height)
+        keys = [member.note_key for member in self.genesis.members]
+        checkpoint = note.assemble(done.text, [(keys[member], signature) for member, signature in signatures])
+        fields = {"header": done.header, "leaves": done.leaves, "votes": list(done.votes), "checkpoint": checkpoint}
+        block = codec.encode("block", fields)
+        package = codec.encode_bare("block-package", {"block": block, "salts": done.salts, "payloads": done.payloads})
+        self._store.keep(package, done.position, done.state)
+        self.kept = done.position
+        return package
+
+    def install(self, package: bytes) -> bool:
+        """Take a certified block of the next height from somebody else; False if anything about it is not right."""
+        try:
+            fields = codec.decode_bare("block-package", package)
+            reader = Follower(self.genesis, self.kept)
+            block = reader.accept(fields["block"])
+            if block is None:
+                return False
+            state = self._replay(block, fields["salts"], fields["payloads"])
+        except (codec.CodecError, LedgerError):
+            return False
+        self._store.keep(package, reader.position, state.text())
+        self.kept = reader.position
+        done = self._executed.pop(block.height, None)
+        if done is None:
+            self._position, self._state = reader.position, state
+        return done is None or done.position.digest == block.digest
+
+    def _replay(self, block: VerifiedBlock, salts: bytes, payloads: list[bytes]) -> State:
+        kept = self._store.resume()
+        state = State.load(kept[1]) if kept else State()
+        replay(state, block, salts, payloads)
+        return state
+
+    def certified(self, height: int) -> bytes | None:
+        """The package of a height, for a member that lags."""
+        return self._store.package(height)
+
+    def certificate(self, height: int) -> tuple[bytes, tuple[tuple[int, bytes], ...]] | None:
+        """Checkpoint text and 2f + 1 (member, note signature) of a certified height."""
+        package = self._store.package(height)
+        if package is None:
+            return None
+        checkpoint = codec.decode("block", codec.decode_bare("block-package", package)["block"])["checkpoint"]
+        text, signatures = note.signatures(checkpoint, [member.note_key for member in self.genesis.members])
+        return text.encode(), tuple(sorted(signatures))
+
+    def note_height(self, text: bytes) -> int | None:
+        """The height that a checkpoint of this channel states; None for any other text."""
+        try:
+            checkpoint = note.parse_checkpoint(text.decode())
+        except ValueError:
+            return None
+        return checkpoint.height if checkpoint.origin == self.genesis.origin else None
+
+
+def _leaf(refusal: Refusal, ruling: Ruling) -> Leaf:
+    verdict = leaf.ACCEPTED if refusal is Refusal.PASS else leaf.REJECTED
+    schema = codec.schema_ids()[records.SCHEMA]
+    return Leaf(leaf.WINDOW_RECORD, verdict, refusal, 0, schema, ruling.evidence_root, ruling.commitment)
+
+
+def _ordered(batch: ProposedBatch) -> dict[str, Any]:
+    name = {"submitter": batch.submitter, "stream": batch.stream, "number": batch.number}
+    return name | {"digest": batch.digest, "records": batch.records}
+
+
+def replay(state: State, block: VerifiedBlock, salts: bytes, payloads: list[bytes]) -> None:
+    """Bring `state` from before a verified block to after it, from the payloads alone. Raises LedgerError.
+
+    The state half is computed again for every record that passed the evidence half, and its verdict, like the digest of
+    the state afterwards, must be the one that the committee certified.
+    """
+    if len(payloads) != len(block.leaves) or len(salts) != records.SALT_BYTES * len(payloads):
+        raise LedgerError(f"block {block.height}: payloads are missing")
+    for place, (item, payload) in enumerate(zip(block.leaves, payloads, strict=True)):
+        salt = salts[records.SALT_BYTES * place : records.SALT_BYTES * (place + 1)]
+        if records.commitment(salt, payload) != item.leaf.commitment:
+            raise LedgerError(f"leaf {item.index}: not the payload that the leaf commits to")
+        if item.leaf.accepted or item.leaf.reason >= Refusal.WRONG_PREDECESSOR:
+            _replay_record(state, item, salt, payload)
+    for batch in block.header["batches"]:
+        state.streams[batch["submitter"], batch["stream"]] = batch["number"]
+    if states.digest(state.text()) != block.header["state"]:
+        raise LedgerError(f"block {block.height}: the state that it leads to is not the one that it states")
+
+
+def _replay_record(state: State, item: VerifiedLeaf, salt: bytes, payload: bytes) -> None:
+    try:
+        fields = records.decode(payload)
+    except codec.CodecError as error:
+        raise LedgerError(f"leaf {item.index}: {error}") from error
+    if fields["evidence_root"] != item.leaf.evidence_root:
+        raise LedgerError(f"leaf {item.index}: another evidence root than its payload's")
+    start = fields["window_start"]
+    # a point's first window is the registry's word; a reader with the genesis alone takes it from the first record
+    place = Place(fields["point"], fields["subject"], start, start + 1000 * fields["window_seconds"], start)
+    replaced = fields["replaces"] and Replaced(**fields["replaces"])
+    ruling = Ruling(Refusal.PASS, salt, item.leaf.commitment, item.leaf.evidence_root, fields["previous"])
+    ruling = replace(ruling, version=fields["version"], posted_g=records.posted_g(fields), replaces=replaced)
+    if state.apply(place, ruling) != item.leaf.reason:
+        raise LedgerError(f"leaf {item.index}: its verdict does not follow from the ledger")

@@ -1,0 +1,111 @@
+"""The genesis: one file from which all of a channel can be checked. Its SHA-256 is part of every signature."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from typing import Any
+
+from carbon.registry import canonical_json
+from consensus.log.note import NoteKey
+
+FORMAT = 1
+SUITE = "SHA-256, Ed25519, RFC 6962"
+
+
+class GenesisError(ValueError):
+    """A genesis that contradicts itself, is not canonical, or does not belong to the files beside it."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A member of the committee: who it is and the two keys that it signs with."""
+
+    index: int
+    name: str
+    role: str
+    vote_key: bytes
+    note_key: NoteKey
+
+
+@dataclass(frozen=True)
+class BlockBounds:
+    """What one block may hold."""
+
+    bytes: int
+    records: int
+
+
+@dataclass(frozen=True)
+class Genesis:
+    """A parsed genesis; `digest` (32 bytes) is SHA-256 of the file. Durations in seconds."""
+
+    digest: bytes
+    channel: str
+    partition: int
+    members: tuple[Member, ...]
+    registry: bytes
+    factors: bytes
+    rules: str
+    window_seconds: int
+    lateness_seconds: int
+    utc_offset_minutes: int
+    evidence_horizon_seconds: int
+    block: BlockBounds
+    clock: str
+    """`live`, or `replay` when old data is replayed and packets carry the simulated time."""
+    epoch: int = 0
+
+    @property
+    def f(self) -> int:
+        """How many members may be faulty."""
+        return (len(self.members) - 1) // 3
+
+    @property
+    def quorum(self) -> int:
+        """2f + 1."""
+        return 2 * self.f + 1
+
+    @cached_property
+    def origin(self) -> str:
+        """The origin line of this channel's checkpoints: stands in for the context of a note's signature."""
+        return f"carbonledger/{self.channel}/{self.digest.hex()}"
+
+
+def build(fields: dict[str, Any]) -> bytes:
+    """The genesis file of `fields` (all but format and suite), checked. Raises GenesisError."""
+    data = canonical_json({"format": FORMAT, "suite": SUITE, **fields})
+    parse(data)
+    return data
+
+
+def parse(data: bytes) -> Genesis:
+    """The genesis of a file. Raises GenesisError."""
+    try:
+        raw = json.loads(data)
+        if (raw.pop("format"), raw.pop("suite")) != (FORMAT, SUITE):
+            raise GenesisError("another format or suite than this version knows")
+        genesis = _build(raw, sha256(data).digest())
+    except GenesisError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise GenesisError(f"not a genesis: {error!r}") from error
+    if canonical_json({"format": FORMAT, "suite": SUITE, **raw}) != data:
+        raise GenesisError("the genesis file is not in its canonical form")
+    return genesis
+
+
+def _build(raw: dict[str, Any], digest: bytes) -> Genesis:
+    members = tuple(
+        Member(index, m["name"], m["role"], bytes.fromhex(m["vote_key"]), NoteKey.parse(m["note_key"]))
+        for index, m in enumerate(raw["members"])
+    )
+    if len(members) % 3 != 1 or len(members) < 4:
+        raise GenesisError(f"{len(members)} members: a committee has 3f + 1, so 4, 7, 10 or 13")
+    keys = [m.vote_key for m in members] + [m.note_key.key for m in members]
+    if len(set(keys)) != len(keys) or any(len(key) != 32 for key in keys):
+        raise GenesisError("each member has a vote key and a note key of its own, 32 bytes each")
+    if raw["clock"] not in ("live", "replay"):
+        raise GenesisError(f"clock is live or replay, not {raw['clock']!r}")
+    digests = {name: bytes.fromhex(raw[name]) for name in ("registry", "factors")}
+    return Genesis(**{**raw, **digests, "members": members, "block": BlockBounds(**raw["block"])}, digest=digest)

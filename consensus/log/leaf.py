@@ -1,0 +1,89 @@
+"""The leaf: a fixed envelope of 82 bytes that commits to a record without opening it.
+
+version u8 ‖ suite u8 ‖ kind u8 ‖ verdict u8 ‖ reason u16 ‖ registry height u64 ‖ schema id u32 ‖ evidence root (32) ‖
+commitment (32), big-endian; the commitment is SHA-256(salt ‖ payload).
+"""
+
+import struct
+from enum import IntEnum
+from typing import NamedTuple
+
+_ENVELOPE = struct.Struct(">BBBBHQI32s32s")
+SIZE = _ENVELOPE.size
+VERSION = 1
+SUITE = 1
+WINDOW_RECORD = 1
+ACCEPTED, REJECTED = 0, 1
+
+
+class Refusal(IntEnum):
+    """Why a record is refused; PASS for one that is not. Below 40 by the evidence half, from 40 by the state half."""
+
+    PASS = 0
+    MALFORMED = 1
+    UNKNOWN_POINT = 2
+    WRONG_RANGE = 3
+    WRONG_COUNT = 4
+    WRONG_SUM = 5
+    WRONG_EVIDENCE_ROOT = 6
+    WRONG_EMISSION = 7
+    WRONG_FACTORS = 8
+    WRONG_CORRECTION = 9
+    FORKED_RUN = 10
+    WRONG_PREDECESSOR = 40
+    WINDOW_NOT_NEXT = 41
+    WRONG_VERSION = 42
+
+    @property
+    def label(self) -> str:
+        """The name in topics, tables and documents."""
+        return self.name.lower()
+
+
+def label(reason: int) -> str:
+    """The name of a reason code, of this version's or a later one's."""
+    return Refusal(reason).label if reason in set(Refusal) else f"reason_{reason}"
+
+
+class LeafError(ValueError):
+    """Bytes that are not a leaf of this version."""
+
+
+class Leaf(NamedTuple):
+    """One leaf. `reason` is a Refusal; `schema_id` that of the payload."""
+
+    kind: int
+    verdict: int
+    reason: int
+    registry_height: int
+    schema_id: int
+    evidence_root: bytes
+    commitment: bytes
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the record counts."""
+        return self.verdict == ACCEPTED
+
+
+def encode(leaf: Leaf) -> bytes:
+    """The 82 bytes of a leaf."""
+    return _ENVELOPE.pack(VERSION, SUITE, *leaf)
+
+
+def decode(data: bytes) -> Leaf:
+    """The leaf of 82 bytes. Raises LeafError."""
+    if len(data) != SIZE:
+        raise LeafError(f"a leaf has {SIZE} bytes, not {len(data)}")
+    version, suite, *fields = _ENVELOPE.unpack(data)
+    leaf = Leaf(*fields)
+    if (version, suite) != (VERSION, SUITE) or leaf.accepted != (leaf.reason == 0) or leaf.verdict > REJECTED:
+        raise LeafError(f"version {version}, suite {suite}, verdict {leaf.verdict}, reason {leaf.reason}")
+    return leaf
+
+
+def split(data: bytes) -> list[bytes]:
+    """The leaves that stand one behind the other. Raises LeafError."""
+    if len(data) % SIZE:
+        raise LeafError("the leaves are cut off")
+    return [data[i : i + SIZE] for i in range(0, len(data), SIZE)]

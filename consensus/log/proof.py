@@ -1,0 +1,148 @@
+"""Proofs: one small JSON file that takes a record, or a single raw reading, to a certified checkpoint, offline.
+
+The shape is fixed, so that tools in other languages can read it: `log` and `evidence` hold RFC 6962 inclusion proofs,
+bytes in standard base64; `evidence` is absent for a record's own proof, and its root stands verbatim in `log.leaf`.
+`epochs` is empty in epoch 0. Other keys may show what the leaf commits to.
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from carbon import merkle
+from consensus.log import leaf as leaves
+from consensus.log import note
+from consensus.log.genesis import Genesis
+from consensus.log.leaf import Leaf
+from schemas import codec
+
+
+class ProofRefused(ValueError):
+    """A proof that does not show what it claims."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a proof shows: a leaf of the log at a certified checkpoint, and perhaps one reading below it."""
+
+    leaf: Leaf
+    leaf_index: int
+    tree_size: int
+    height: int
+    reading: bytes | None
+    """The evidence leaf (salt ‖ canonical reading) when the proof is of a reading."""
+    payload: bytes | None
+    """The record's payload when the holder shows it; it is what the leaf commits to."""
+
+
+def inclusion(leaf: bytes, hashes: Sequence[bytes], index: int) -> dict[str, Any]:
+    """One inclusion proof of the file, of leaf `index` among leaf `hashes`."""
+    path = [_b64(hash_) for hash_ in merkle.inclusion_path(hashes, index)]
+    return {"leaf_index": index, "tree_size": len(hashes), "leaf": _b64(leaf), "audit_path": path}
+
+
+def build(
+    log: dict[str, Any], checkpoint: str, evidence: dict[str, Any] | None, shown: tuple[bytes, bytes] | None
+) -> dict[str, Any]:
+    """The proof file: `log` and `evidence` as `inclusion` makes them, and (salt, payload) when the holder shows it."""
+    proof: dict[str, Any] = {"log": {**log, "checkpoint": checkpoint}, "epochs": []}
+    if evidence is not None:
+        proof["evidence"] = {**evidence, "root": _b64(leaves.decode(_bytes(log["leaf"])).evidence_root)}
+    if shown is not None:
+        proof["record"] = {"salt": _b64(shown[0]), "payload": _b64(shown[1])}
+    return proof
+
+
+def verify(proof: Mapping[str, Any], genesis: Genesis) -> Shown:
+    """What a proof shows under a genesis. Raises ProofRefused."""
+    try:
+        return _verify(proof, genesis)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, ProofRefused):
+            raise
+        raise ProofRefused(f"not a proof: {error!r}") from error
+
+
+def _verify(proof: Mapping[str, Any], genesis: Genesis) -> Shown:
+    if proof["epochs"]:
+        raise ProofRefused("this version knows epoch 0 only")
+    log = proof["log"]
+    checkpoint = certified(log["checkpoint"], genesis)
+    envelope = _bytes(log["leaf"])
+    if log["tree_size"] != checkpoint.size or _root(log) != checkpoint.root:
+        raise ProofRefused("the leaf is not in the certified tree")
+    leaf = leaves.decode(envelope)
+    reading = _reading(proof["evidence"], leaf) if "evidence" in proof else None
+    payload = _payload(proof["record"], leaf) if "record" in proof else None
+    return Shown(leaf, log["leaf_index"], checkpoint.size, checkpoint.height, reading, payload)
+
+
+def certified(signed_note: str, genesis: Genesis) -> note.Checkpoint:
+    """The checkpoint of a note that 2f + 1 members signed. Raises ProofRefused."""
+    try:
+        text, signers = note.signers(signed_note, [member.note_key for member in genesis.members])
+        checkpoint = note.parse_checkpoint(text)
+    except note.NoteError as error:
+        raise ProofRefused(str(error)) from error
+    if checkpoint.origin != genesis.origin or checkpoint.epoch != genesis.epoch:
+        raise ProofRefused("the checkpoint is of another channel or epoch")
+    if len(signers) < genesis.quorum:
+        raise ProofRefused(f"{len(signers)} members signed, {genesis.quorum} are needed")
+    return checkpoint
+
+
+def _root(part: Mapping[str, Any]) -> bytes:
+    path = [_bytes(item) for item in part["audit_path"]]
+    try:
+        hash_ = merkle.leaf_hash(_bytes(part["leaf"]))
+        return merkle.root_from_inclusion(hash_, _index(part["leaf_index"]), _index(part["tree_size"]), path)
+    except merkle.ProofError as error:
+        raise ProofRefused(str(error)) from error
+
+
+def _reading(part: Mapping[str, Any], leaf: Leaf) -> bytes:
+    if not _root(part) == _bytes(part["root"]) == leaf.evidence_root:
+        raise ProofRefused("the reading is not in the record's evidence")
+    return _bytes(part["leaf"])
+
+
+def _payload(part: Mapping[str, Any], leaf: Leaf) -> bytes:
+    payload = _bytes(part["payload"])
+    if sha256(_bytes(part["salt"]) + payload).digest() != leaf.commitment:
+        raise ProofRefused("the payload is not what the leaf commits to")
+    return payload
+
+
+def _index(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise ProofRefused(f"{value!r} is not an index")
+    return value
+
+
+def _b64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, TypeError) as error:
+        raise ProofRefused(f"not base64: {text!r}") from error
+    if _b64(data) != text:
+        raise ProofRefused(f"not canonical base64: {text!r}")
+    return data
+
+
+def describe(shown: Shown) -> dict[str, Any]:
+    """What a proof opens, in plain values: the reading below the record, or the record's payload."""
+    if shown.reading is not None:
+        at, value = (int.from_bytes(shown.reading[i : i + 8], "big", signed=True) for i in (32, 40))
+        point_key = shown.reading[16:32].hex()
+        return {"point_key": point_key, "at": at, "value": value, "flag": chr(shown.reading[48])}
+    if shown.payload is not None and shown.leaf.accepted:
+        record = codec.decode_bare("record", shown.payload)
+        return {name: record[name] for name in ("point", "window_start", "version", "count", "quantity", "emission_g")}
+    return {}

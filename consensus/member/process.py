@@ -1,0 +1,297 @@
+"""The member process: one loop around the protocol core, the contract and the ledger.
+
+Each turn takes what is there from Kafka, feeds it to the core, makes all that the core wants remembered durable with
+one sync, and only then sends. Packets and batches are taken in small portions, so that votes never wait long.
+"""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+from confluent_kafka import Message
+
+from carbon.packet import PacketError
+from carbon.window import ForkError
+from consensus import batch as batches
+from consensus.batch import Batch, BatchError
+from consensus.contract import Contract, Ruling, Undecidable
+from consensus.core import effects as fx
+from consensus.core.config import Instant
+from consensus.core.replica import Replica
+from consensus.ledger import Ledger
+from consensus.member.config import MemberConfig
+from consensus.member.publisher import Publisher
+from consensus.member.store import Archive, LedgerFile
+from consensus.member.votelog import VoteLog
+from consensus.member.wire import Wire
+from schemas import codec, topics
+
+TURN_SECONDS = 0.02
+"""How long a turn waits for votes when there is nothing else to do."""
+SOURCE_MESSAGES = 32
+"""Packets, batches and blocks taken in one turn."""
+JUDGED_RECORDS = 600
+"""Records judged in one turn before votes are looked at again."""
+WAITING_BATCHES = 512
+"""Batches that may wait for their evidence; beyond it the newest are let go, their submitter proposes them again."""
+_SEEN = "ledger.blocks seen"
+
+
+def _now() -> Instant:
+    return Instant(time.monotonic_ns() // 1_000_000, time.time_ns() // 1_000_000)
+
+
+class Member:
+    """One member of the committee, running."""
+
+    def __init__(self, config: MemberConfig) -> None:
+        self._config = config
+        genesis, folder = config.genesis, config.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._ledger_file = LedgerFile(folder / "ledger.sqlite")
+        lateness_ms = 1000 * genesis.lateness_seconds
+        self._archive = Archive(folder / "archive.sqlite", config.registry, genesis.digest, lateness_ms)
+        self._votes = VoteLog(folder / "votes.log")
+        self._ledger = Ledger(genesis, config.registry, self._ledger_file)
+        self._contract = Contract(genesis, config.registry)
+        self._wire = Wire(config.kafka, config.index, genesis.partition)
+        self._publisher = Publisher(genesis, self._ledger_file.package, self._wire.produce)
+        self._replica = Replica.restore(config.core(), self._ledger, self._votes.entries, _now())
+        self._timers: dict[str, int] = {}
+        self._unjudged: dict[bytes, Batch] = {}
+        self._proposal_offsets: dict[bytes, int] = {}
+        self._stuck: set[str] = set()
+        """Gateways whose next packets a waiting batch needs; looked at again when one arrives."""
+        self._places: dict[tuple[str, int], int] = {}
+        self.dropped: Counter[str] = Counter()
+        self._persist: list[bytes] = []
+        self._sends: list[fx.Send] = []
+        self._reported_ms = 0
+
+    def start(self) -> None:
+        """Take up where the last life ended."""
+        partition = self._config.genesis.partition
+        for topic in (topics.METER_READINGS, topics.RECORDS_PROPOSED, topics.LEDGER_BLOCKS):
+            known = self._archive.positions(topic)
+            every = self._wire.partitions(topic) if topic == topics.METER_READINGS else [partition]
+            self._places |= {(topic, p): known.get(p, 0) for p in every}
+        self._publisher.resume_at(self._archive.positions(_SEEN).get(partition, 0))
+        self._wire.start(self._places)
+        self._carry_out(self._replica.start(_now()))
+        self._finish()
+
+    def turn(self) -> None:
+        """Take what is there, decide, make it durable, send."""
+        judged = self._judge()
+        for message in self._wire.votes(0 if judged else TURN_SECONDS):
+            if message.key() in (None, b"", b"%d" % self._config.index):
+                self._carry_out(self._replica.receive(message.value() or b"", _now()))
+        self._take_sources()
+        self._fire_timers()
+        self._finish()
+        self._publish()
+        self._report()
+
+    def _take_sources(self) -> None:
+        for message in self._wire.sources(SOURCE_MESSAGES):
+            self._places[message.topic(), message.partition()] = message.offset() + 1
+            self._handlers[message.topic()](self, message)
+
+    def _on_packet(self, message: Message) -> None:
+        try:
+            packet = self._archive.add(message.value() or b"")
+        except PacketError as error:
+            self.dropped[f"packet: {error.reason}"] += 1
+        except ForkError:
+            self.dropped["packet: forked run"] += 1
+        else:
+            if packet is not None:
+                self._stuck.discard(packet.gateway)
+
+    def _on_proposal(self, message: Message) -> None:
+        config = self._config
+        most = config.genesis.block.records
+        try:
+            batch = batches.verify(message.value() or b"", config.registry, config.genesis.digest, most)
+        except BatchError:
+            self.dropped["batch: malformed or unsigned"] += 1
+            return
+        self._take_batch(batch, message.offset())
+
+    def _take_batch(self, batch: Batch, offset: int | None) -> None:
+        known = batch.digest in self._unjudged or self._ledger.held(batch.digest) is not None
+        if known or batch.number <= self._ledger.stream_head(batch.submitter, batch.stream):
+            return
+        if len(self._unjudged) >= WAITING_BATCHES:
+            self.dropped["batch: too many wait"] += 1
+            return
+        self._unjudged[batch.digest] = batch
+        if offset is not None:
+            self._proposal_offsets[batch.digest] = offset
+
+    def _on_block(self, message: Message) -> None:
+        self._publisher.saw(message.value() or b"")
+
+    _handlers: dict[str, Callable[["Member", Message], None]] = {  # noqa: RUF012
+        topics.METER_READINGS: _on_packet,
+        topics.RECORDS_PROPOSED: _on_proposal,
+        topics.LEDGER_BLOCKS: _on_block,
+    }
+
+    def _judge(self) -> int:
+        """Run the evidence half over some of the batches that wait; how many records were judged."""
+        judged = 0
+        for batch in list(self._unjudged.values()):
+            if judged >= JUDGED_RECORDS:
+                break
+            if batch.stream in self._stuck:
+                continue
+            try:
+                rulings = self._contract.judge(batch, self._archive)
+            except Undecidable:
+                self._stuck.add(batch.stream)
+                continue
+            judged += len(batch)
+            self._judged(batch, rulings)
+        return judged
+
+    def _judged(self, batch: Batch, rulings: list[Ruling]) -> None:
+        del self._unjudged[batch.digest]
+        self._ledger.hold(batch, rulings)
+        codes = np.array([ruling.refusal for ruling in rulings], ">u2").tobytes()
+        name = (batch.submitter, batch.stream, batch.number)
+        self._carry_out(self._replica.batch_arrived(batch.digest, *name, len(batch), len(batch.body), _now()))
+        self._carry_out(self._replica.verdict(batch.digest, codes, _now()))
+
+    def _carry_out(self, effects: Iterable[fx.Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case fx.Persist(entry):
+                    self._persist.append(entry)
+                case fx.Send():
+                    self._sends.append(effect)
+                case fx.SetTimer(name, delay_ms):
+                    self._timers[name] = _now().ms + delay_ms
+                case fx.CancelTimer(name):
+                    self._timers.pop(name, None)
+                case fx.Certified(height, _, _, signatures):
+                    self._ledger.settle(height, signatures)
+                case _:
+                    self._carry_out_rare(effect)
+
+    def _carry_out_rare(self, effect: fx.Effect) -> None:
+        match effect:
+            case fx.BatchDone(digests):
+                for digest in digests:
+                    self._ledger.release(digest)
+                    self._unjudged.pop(digest, None)
+                    self._proposal_offsets.pop(digest, None)
+            case fx.BatchRequested(member, digest):
+                held = self._ledger.held(digest) or self._unjudged.get(digest)
+                if held is not None:
+                    self._carry_out(self._replica.send_batch(member, digest, held.body, _now()))
+            case fx.BatchReceived(digest, body):
+                self._take_body(digest, body)
+            case fx.Evidence(kind, member, message_a, message_b):
+                self._keep_evidence(kind, member, message_a, message_b)
+            case fx.Divergence(height, reason):
+                raise SystemExit(f"member {self._config.index} stops at height {height}: {reason}")
+            case _:
+                pass
+
+    def _take_body(self, digest: bytes, body: bytes) -> None:
+        """A batch that another member handed over: its digest was endorsed, its submitter signed it to that member."""
+        try:
+            batch = batches.decode(body)
+        except (BatchError, codec.CodecError):
+            self.dropped["batch: malformed or unsigned"] += 1
+            return
+        if batch.digest == digest:
+            self._take_batch(batch, None)
+
+    def _keep_evidence(self, kind: str, member: int, message_a: bytes, message_b: bytes) -> None:
+        folder = self._config.folder / "evidence"
+        folder.mkdir(exist_ok=True)
+        found = {"kind": kind, "member": member, "messages": [message_a.hex(), message_b.hex()]}
+        (folder / f"{kind}-{member}-{time.time_ns()}.json").write_text(json.dumps(found))
+
+    def _fire_timers(self) -> None:
+        now = _now()
+        for name in [name for name, due in self._timers.items() if due <= now.ms]:
+            del self._timers[name]
+            self._carry_out(self._replica.timer(name, now))
+
+    def _finish(self) -> None:
+        """Persist before send: one sync for all that this turn wants remembered."""
+        if self._persist:
+            self._votes.append(self._persist)
+            self._persist.clear()
+        for send in self._sends:
+            self._wire.send(send.message, send.to)
+        self._sends.clear()
+        self._wire.pump()
+        if self._votes.is_long:
+            self._votes.rewrite(self._replica.compacted())
+
+    def _publish(self) -> None:
+        index, members = self._config.index, len(self._config.genesis.members)
+        rank = (index - self._replica.view) % members
+        self._publisher.publish(self._ledger.kept.height, _now().ms, rank)
+
+    def _report(self) -> None:
+        """Once a second: positions made durable, and a small file for `status`."""
+        now = _now()
+        if now.ms - self._reported_ms < 1_000:
+            return
+        self._reported_ms = now.ms
+        self._commit()
+        kept = self._ledger.kept
+        report = {
+            "height": kept.height,
+            "executed": self._ledger.height,
+            "accepted": kept.accepted,
+            "rejected": kept.rejected,
+            "view": self._replica.view,
+            "waiting": len(self._unjudged),
+            "published": self._publisher.seen,
+            "dropped": dict(self._replica.dropped + self.dropped),
+            "evidence": len(list((self._config.folder / "evidence").glob("*.json"))),
+        }
+        _replace(self._config.folder / "status.json", json.dumps(report))
+
+    def _commit(self) -> None:
+        partition, seen = self._config.genesis.partition, self._publisher.seen
+        by_topic: dict[str, dict[int, int]] = {_SEEN: {partition: seen}}
+        # a batch that is not applied yet is read again after a restart
+        first = min(self._proposal_offsets.values(), default=self._places[topics.RECORDS_PROPOSED, partition])
+        for (topic, part), offset in self._places.items():
+            by_topic.setdefault(topic, {})[part] = first if topic == topics.RECORDS_PROPOSED else offset
+        self._archive.commit(by_topic)
+        self._wire.show_lag(self._places)
+
+    def close(self) -> None:
+        """Leave in good order."""
+        self._finish()
+        self._commit()
+        self._wire.close()
+        self._archive.close()
+        self._ledger_file.close()
+        self._votes.close()
+
+
+def _replace(path: Path, text: str) -> None:
+    fresh = path.with_suffix(".new")
+    fresh.write_text(text)
+    fresh.replace(path)
+
+
+def run(config: MemberConfig, stopped: Callable[[], bool]) -> None:
+    """Run a member until `stopped` says so."""
+    member = Member(config)
+    member.start()
+    while not stopped():
+        member.turn()
+    member.close()

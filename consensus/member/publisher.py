@@ -1,0 +1,143 @@
+"""Publication: certified blocks go to the ledger topics in the order of their heights, payloads before their block.
+
+The primary publishes at once. Any other member does so when a block stays missing: what is missing is what the member
+does not read back, checked, from the topic. A repeat does no harm, readers know it by its height.
+"""
+
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from typing import Any
+
+from carbon import merkle
+from carbon import record as records
+from consensus.log import follower
+from consensus.log import leaf as leaves
+from consensus.log.follower import LedgerError
+from consensus.log.genesis import Genesis
+from schemas import codec, topics
+
+NOTED_HEIGHTS = 256
+PATIENCE_MS = 1_500
+"""How long a block may be missing before the next member publishes it; each further member waits as much longer."""
+
+Produce = Callable[[str, bytes, bytes], None]
+
+
+class Publisher:
+    """Knows what stands on the ledger topic, and publishes what is missing from this member's copy."""
+
+    def __init__(self, genesis: Genesis, package_of: Callable[[int], bytes | None], produce: Produce) -> None:
+        self._genesis = genesis
+        self._package_of = package_of
+        self._produce = produce
+        self.seen = 0
+        """The greatest height read back from the topic with everything below it."""
+        self._sent = 0
+        self._noted: dict[int, set[bytes]] = {}
+        self._waiting_since: int | None = None
+
+    def saw(self, message: bytes) -> None:
+        """A message of the ledger topic: noted when its certificate holds, compared once this member has the block."""
+        try:
+            block = codec.decode("block", message)
+            header = codec.decode_bare("block-header", block["header"])
+            if not self.seen < header["height"] <= self.seen + NOTED_HEIGHTS:
+                return
+            digest = sha256(block["header"]).digest()
+            follower.certificate_signers(self._genesis, header, digest, block["checkpoint"])
+        except (codec.CodecError, LedgerError):
+            return
+        self._noted.setdefault(header["height"], set()).add(_content(block))
+
+    def _advance(self, kept: int) -> None:
+        """Count what was noted and is, byte for byte in header and leaves, this member's own block."""
+        while self.seen < kept and (noted := self._noted.get(self.seen + 1)) is not None:
+            package = self._package_of(self.seen + 1)
+            assert package is not None
+            if _content(codec.decode("block", codec.decode_bare("block-package", package)["block"])) not in noted:
+                return
+            self.seen += 1
+            self._waiting_since = None
+            del self._noted[self.seen]
+
+    def resume_at(self, height: int) -> None:
+        """What stands on the topic up to `height` was checked by this member in an earlier life."""
+        self.seen = self._sent = height
+
+    def publish(self, kept: int, now_ms: int, rank: int) -> None:
+        """Publish what is due: at once for the primary (rank 0), after a wait for the others."""
+        self._advance(kept)
+        if self.seen >= kept:
+            self._waiting_since = None
+            return
+        if self._waiting_since is None:
+            self._waiting_since = now_ms
+        overdue = now_ms - self._waiting_since > PATIENCE_MS * (rank + 1)
+        if overdue:
+            self._sent, self._waiting_since = self.seen, now_ms
+        if rank == 0 or overdue:
+            for height in range(max(self._sent, self.seen) + 1, kept + 1):
+                package = self._package_of(height)
+                assert package is not None
+                for topic, key, value in messages_of(package):
+                    self._produce(topic, key, value)
+                self._sent = height
+
+
+def _content(block: dict[str, Any]) -> bytes:
+    return sha256(block["header"] + block["leaves"]).digest()
+
+
+def messages_of(package: bytes) -> Iterator[tuple[str, bytes, bytes]]:
+    """The messages (topic, key, value) by which a block is published: payloads, refusals, and the block itself."""
+    fields = codec.decode_bare("block-package", package)
+    block = codec.decode("block", fields["block"])
+    header = codec.decode_bare("block-header", block["header"])
+    envelopes = leaves.split(block["leaves"])
+    first = header["tree_size"] - len(envelopes)
+    for place, (envelope, payload) in enumerate(zip(envelopes, fields["payloads"], strict=True)):
+        leaf, key = leaves.decode(envelope), merkle.leaf_hash(envelope)
+        salt = fields["salts"][records.SALT_BYTES * place : records.SALT_BYTES * (place + 1)]
+        where = {"height": header["height"], "leaf_index": first + place}
+        message = where | {"schema_id": leaf.schema_id, "salt": salt, "payload": payload, "sealed": None}
+        yield topics.LEDGER_PAYLOADS, key, codec.encode("payload", message)
+        if not leaf.accepted:
+            refusal = where | _refusal(leaf.reason, payload, place, header, block["votes"])
+            yield topics.LEDGER_REJECTED, key, codec.encode("ledger-rejection", refusal)
+    yield topics.LEDGER_BLOCKS, header["height"].to_bytes(8, "big"), fields["block"]
+
+
+def _refusal(reason: int, payload: bytes, place: int, header: dict[str, Any], votes: list[bytes]) -> dict[str, Any]:
+    batch, inside = _batch_of(header, place)
+    name = {key: batch[key] for key in ("submitter", "stream", "number")}
+    try:
+        record = records.decode(payload)
+        what = {"point": record["point"], "window_start": record["window_start"]}
+    except codec.CodecError:
+        what = {"point": "", "window_start": 0}
+    said = votes_on(batch["digest"], inside, votes)
+    return name | what | {"reason": leaves.label(reason), "votes": said, "payload": payload}
+
+
+def _batch_of(header: dict[str, Any], place: int) -> tuple[dict[str, Any], int]:
+    for batch in header["batches"]:
+        if place < batch["records"]:
+            return batch, place
+        place -= batch["records"]
+    raise AssertionError("a leaf beyond the batches of its block")
+
+
+def votes_on(digest: bytes, place: int, votes: list[bytes]) -> list[dict[str, Any]]:
+    """What each member said of record `place` of a batch, from the endorsements that stand in the block."""
+    said = {}
+    for message in votes:
+        signed = codec.decode("consensus-message", message)
+        for verdict in codec.decode_bare("consensus-endorsement", signed["body"])["verdicts"]:
+            if verdict["batch"] == digest:
+                said[signed["member"]] = leaves.label(_code(verdict, place))
+    return [{"member": member, "reason": reason} for member, reason in sorted(said.items())]
+
+
+def _code(verdict: dict[str, Any], place: int) -> int:
+    bits = "".join(f"{byte:08b}" for byte in verdict["passes"])[: verdict["records"]]
+    return 0 if bits[place] == "1" else int(verdict["failures"][bits[:place].count("0")])

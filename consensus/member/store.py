@@ -1,0 +1,229 @@
+"""What a member keeps and could rebuild: its copy of the ledger, and its archive of the gateways' signed packets."""
+
+import json
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from carbon import packet as packets
+from carbon import window as windows
+from carbon.packet import Packet
+from carbon.registry import Registry
+from carbon.window import ForkError, PacketFacts, Run, WindowKey
+from consensus.log.follower import Position
+
+FACTS_HELD = 96
+"""Packets whose facts stay in memory."""
+EARLY_HELD = 1_024
+"""Packets that may wait for one before them, over all runs."""
+
+_LEDGER = """
+CREATE TABLE IF NOT EXISTS block (height INTEGER PRIMARY KEY, package BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS after_block (one INTEGER PRIMARY KEY CHECK (one = 1), position TEXT, state BLOB);
+"""
+_ARCHIVE = """
+CREATE TABLE IF NOT EXISTS packet (gateway TEXT, run INTEGER, sequence INTEGER, digest BLOB, sent_at INTEGER,
+    lost INTEGER, message BLOB, PRIMARY KEY (gateway, run, sequence)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS late (gateway TEXT, run INTEGER, point TEXT, window INTEGER, sequence INTEGER,
+    PRIMARY KEY (gateway, run, point, window, sequence)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS read (topic TEXT, partition INTEGER, position INTEGER, PRIMARY KEY (topic, partition));
+"""
+
+
+def _open(path: Path, schema: str, synchronous: str) -> sqlite3.Connection:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    database = sqlite3.connect(path, isolation_level=None)
+    database.execute("PRAGMA journal_mode=WAL")
+    database.execute(f"PRAGMA synchronous={synchronous}")
+    database.executescript(schema)
+    return database
+
+
+class LedgerFile:
+    """A member's own copy of the ledger."""
+
+    def __init__(self, path: Path) -> None:
+        self._database = _open(path, _LEDGER, "FULL")
+
+    def resume(self) -> tuple[Position, bytes] | None:
+        """Position and state text after the last block kept."""
+        row = self._database.execute("SELECT position, state FROM after_block").fetchone()
+        return row and (Position.load(json.loads(row[0])), row[1])
+
+    def keep(self, package: bytes, position: Position, state: bytes) -> None:
+        """Keep the next certified block and what stands after it, in one transaction."""
+        with self._database:
+            self._database.execute("BEGIN")
+            self._database.execute("INSERT INTO block VALUES (?, ?)", (position.height, package))
+            after = (json.dumps(position.dump()), state)
+            self._database.execute("INSERT OR REPLACE INTO after_block VALUES (1, ?, ?)", after)
+
+    def package(self, height: int) -> bytes | None:
+        """The block-package of a height."""
+        row = self._database.execute("SELECT package FROM block WHERE height = ?", (height,)).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+
+class Archive:
+    """The packets of every gateway, as signed; what the evidence half is computed from."""
+
+    def __init__(self, path: Path, registry: Registry, channel: bytes, lateness_ms: int) -> None:
+        # what is lost here at a crash is read again from the topic: the positions stand in the same transaction
+        self._database = _open(path, _ARCHIVE, "NORMAL")
+        self._registry, self._channel, self._lateness_ms = registry, channel, lateness_ms
+        self._runs: dict[tuple[str, int], Run] = {}
+        self._early: dict[tuple[str, int, int], tuple[Packet, bytes]] = {}
+        self._facts: OrderedDict[tuple[str, int, int], PacketFacts] = OrderedDict()
+        self._load()
+        self._database.execute("BEGIN")
+
+    def _load(self) -> None:
+        rows = self._database.execute("SELECT gateway, run, digest, sent_at, lost FROM packet ORDER BY 1, 2, sequence")
+        for gateway, number, digest, sent_at, lost in rows:
+            run = self.run(gateway, number)
+            before = run.watermarks[-1] if run.watermarks else run.floor
+            run.watermarks += [before] * lost + [max(before, sent_at)]
+            run.head = digest
+
+    def positions(self, topic: str) -> dict[int, int]:
+        """Where reading of a topic goes on, by partition."""
+        rows = self._database.execute("SELECT partition, position FROM read WHERE topic = ?", (topic,))
+        return dict(rows.fetchall())
+
+    def commit(self, positions: dict[str, dict[int, int]]) -> None:
+        """Make what was added durable together with how far each topic was read, by partition."""
+        rows = [(topic, part, place) for topic, places in positions.items() for part, place in places.items()]
+        self._database.executemany("INSERT OR REPLACE INTO read VALUES (?, ?, ?)", rows)
+        self._database.execute("COMMIT")
+        self._database.execute("BEGIN")
+
+    def add(self, message: bytes) -> Packet | None:
+        """Archive a packet; None for one that is held already or has to wait for one before it.
+
+        Raises PacketError for a message that is no evidence, ForkError for a second packet at one place of a run.
+        """
+        packet = packets.verify(message, self._registry, self._channel)
+        run = self.run(packet.gateway, packet.run)
+        if packet.sequence <= run.last:
+            self._again(packet)
+            return None
+        if not run.follows(packet):
+            self._wait(packet, message)
+            return None
+        self._take(run, packet, message)
+        while (later := self._next_early(packet.gateway, packet.run, run)) is not None:
+            self._take(run, *later)
+        return packet
+
+    def _again(self, packet: Packet) -> None:
+        key = (packet.gateway, packet.run, packet.sequence)
+        row = self._database.execute(
+            "SELECT digest FROM packet WHERE (gateway, run, sequence) = (?, ?, ?)", key
+        ).fetchone()
+        if row is None or row[0] != packet.digest:
+            raise ForkError(f"{packet.gateway} run {packet.run}: two packets claim sequence {packet.sequence}")
+
+    def _wait(self, packet: Packet, message: bytes) -> None:
+        if len(self._early) < EARLY_HELD:
+            self._early[packet.gateway, packet.run, packet.sequence - packet.lost] = (packet, message)
+
+    def _next_early(self, gateway: str, number: int, run: Run) -> tuple[Packet, bytes] | None:
+        found = self._early.pop((gateway, number, run.last + 1), None)
+        return found if found is not None and run.follows(found[0]) else None
+
+    def _take(self, run: Run, packet: Packet, message: bytes) -> None:
+        row = (packet.gateway, packet.run, packet.sequence, packet.digest, packet.sent_at, packet.lost, message)
+        self._database.execute("INSERT INTO packet VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        run.append(packet)
+        if self._may_be_late(run, packet):
+            self._note_late(run, packet)
+
+    def _may_be_late(self, run: Run, packet: Packet) -> bool:
+        """Whether a window of the packet's earliest reading could have closed before it came."""
+        spans = [p.window_seconds for name in packet.points if (p := self._registry.points.get(name)) is not None]
+        if not len(packet) or not spans:
+            return False
+        latest_end = int(packet.at.min()) + 1000 * max(spans)
+        closing = run.first_reaching(latest_end + self._lateness_ms)
+        return closing is not None and closing < packet.sequence
+
+    def _note_late(self, run: Run, packet: Packet) -> None:
+        for point, start in self._analysed(packet).groups:
+            end = start + 1000 * self._registry.points[point].window_seconds
+            closing = run.first_reaching(end + self._lateness_ms)
+            if closing is not None and closing < packet.sequence:
+                row = (packet.gateway, packet.run, point, start, packet.sequence)
+                self._database.execute("INSERT OR IGNORE INTO late VALUES (?, ?, ?, ?, ?)", row)
+
+    def run(self, gateway: str, run: int) -> Run:
+        """The packets of a run that arrived without a hole."""
+        return self._runs.setdefault((gateway, run), Run())
+
+    def facts(self, gateway: str, run: int, sequence: int) -> PacketFacts | None:
+        """What follows from one packet of such a run; None for a sequence that was stated lost."""
+        key = (gateway, run, sequence)
+        known = self._facts.get(key)
+        if known is not None:
+            self._facts.move_to_end(key)
+            return known
+        message = self.message(gateway, run, sequence)
+        return None if message is None else self._analysed(packets.decode_body(packets.body_of(message)))
+
+    def message(self, gateway: str, run: int, sequence: int) -> bytes | None:
+        """A packet as its gateway sent it."""
+        key = (gateway, run, sequence)
+        row = self._database.execute(
+            "SELECT message FROM packet WHERE (gateway, run, sequence) = (?, ?, ?)", key
+        ).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def late(self, gateway: str, run: int, key: WindowKey) -> Sequence[int]:
+        """The packets behind a window's closing packet that hold readings of it."""
+        query = "SELECT sequence FROM late WHERE (gateway, run, point, window) = (?, ?, ?, ?) ORDER BY sequence"
+        return [row[0] for row in self._database.execute(query, (gateway, run, *key))]
+
+    def _analysed(self, packet: Packet) -> PacketFacts:
+        facts = windows.analyse(packet, self._registry)
+        self._facts[packet.gateway, packet.run, packet.sequence] = facts
+        if len(self._facts) > FACTS_HELD:
+            self._facts.popitem(last=False)
+        return facts
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+
+def read_package(path: Path, height: int) -> bytes | None:
+    """The block-package of one height of a member's ledger. Raises sqlite3.Error."""
+    database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    try:
+        row = database.execute("SELECT package FROM block WHERE height = ?", (height,)).fetchone()
+        return None if row is None else bytes(row[0])
+    finally:
+        database.close()
+
+
+def read_packages(path: Path) -> Iterator[bytes]:
+    """The block-packages of a member's ledger, read beside the member or without it. Raises sqlite3.Error."""
+    database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    try:
+        for row in database.execute("SELECT package FROM block ORDER BY height"):
+            yield bytes(row[0])
+    finally:
+        database.close()
+
+
+def read_messages(path: Path, gateway: str, run: int, first: int, last: int) -> list[bytes]:
+    """The packets of a range from a member's archive, as their gateway sent them. Raises sqlite3.Error."""
+    database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    query = "SELECT message FROM packet WHERE (gateway, run) = (?, ?) AND sequence BETWEEN ? AND ? ORDER BY sequence"
+    try:
+        return [bytes(row[0]) for row in database.execute(query, (gateway, run, first, last))]
+    finally:
+        database.close()

@@ -1,0 +1,87 @@
+"""The vote log on disk: append-only, each entry chained to the last by digest, synced before anything is sent.
+
+An entry is length (u32) ‖ SHA-256(digest of the entry before ‖ bytes) ‖ bytes. Only an incomplete last entry may be cut
+off: it was never synced, so nothing was sent for it. Any other damage stops the member, which could otherwise sign a
+vote that conflicts with one it has forgotten.
+"""
+
+import os
+import struct
+from collections.abc import Iterable
+from hashlib import sha256
+from pathlib import Path
+
+_LENGTH = struct.Struct(">I")
+_HEAD = _LENGTH.size + 32
+ROTATE_BYTES = 16 << 20
+
+
+class DamagedVoteLog(Exception):
+    """The vote log does not hold what was written: this member must not vote."""
+
+
+class VoteLog:
+    """One member's vote log."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.touch(mode=0o600)
+        self.entries, self._chain, whole = _read(path)
+        self._file = path.open("r+b")
+        self._file.truncate(whole)
+        self._file.seek(whole)
+        self._size = whole
+
+    def append(self, entries: Iterable[bytes]) -> None:
+        """Write entries and sync them, all by one sync."""
+        data = bytearray()
+        for entry in entries:
+            self._chain = sha256(self._chain + entry).digest()
+            data += _LENGTH.pack(len(entry)) + self._chain + entry
+        self._file.write(data)
+        self._file.flush()
+        os.fdatasync(self._file.fileno())
+        self._size += len(data)
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it is time to write it anew."""
+        return self._size > ROTATE_BYTES
+
+    def rewrite(self, entries: list[bytes]) -> None:
+        """Replace the log by an equivalent shorter one, at one stroke."""
+        fresh = self._path.with_suffix(".new")
+        fresh.unlink(missing_ok=True)
+        log = VoteLog(fresh)
+        log.append(entries)
+        self._file.close()
+        fresh.replace(self._path)
+        _sync_folder(self._path.parent)
+        self._file, self._chain, self._size = log._file, log._chain, log._size
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _read(path: Path) -> tuple[list[bytes], bytes, int]:
+    """Entries, last digest and length of the whole part. Raises DamagedVoteLog."""
+    data, place, chain = path.read_bytes(), 0, bytes(32)
+    entries: list[bytes] = []
+    while len(data) - place >= _HEAD:
+        (length,) = _LENGTH.unpack_from(data, place)
+        entry = data[place + _HEAD : place + _HEAD + length]
+        if len(entry) < length:
+            break
+        chain = sha256(chain + entry).digest()
+        if data[place + _LENGTH.size : place + _HEAD] != chain:
+            raise DamagedVoteLog(f"{path} is damaged at byte {place}: restore nothing, ask the other members, see docs")
+        entries.append(entry)
+        place += _HEAD + length
+    return entries, chain, place
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    os.fsync(handle)
+    os.close(handle)

@@ -1,0 +1,116 @@
+"""Feeds of the small tables, whose messages become rows one by one: rejections and balances."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from schemas import codec, topics
+from sinks.clickhouse.feed import Message, Place, PoisonedError, RowBatch, greatest_offsets
+
+TIME = pa.timestamp("ms", "UTC")
+_SOURCE = [("partition", pa.uint32()), ("offset", pa.uint64())]
+
+REJECTIONS = pa.schema(
+    [
+        ("digest", pa.string()),
+        ("index", pa.int32()),
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+        ("stage", pa.string()),
+        ("gateway", pa.string()),
+        ("run", pa.uint32()),
+        ("sequence", pa.uint64()),
+        ("point", pa.string()),
+        ("at", TIME),
+        ("value", pa.int64()),
+        ("code", pa.string()),
+        ("source_topic", pa.string()),
+        ("source_partition", pa.uint32()),
+        ("source_offset", pa.uint64()),
+        *_SOURCE,
+    ]
+)
+
+BALANCES = pa.schema(
+    [
+        ("account", pa.string()),
+        ("subject", pa.string()),
+        ("debit_g", pa.int64()),
+        ("credit_g", pa.int64()),
+        ("balance", pa.int64()),
+        ("records", pa.uint64()),
+        ("height", pa.uint64()),
+        *_SOURCE,
+    ]
+)
+
+
+def rejection_rows(fields: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A row for each refused reading, or the one for a refused message."""
+    shared = {
+        "digest": fields["digest"].hex(),
+        "stage": fields["stage"],
+        "gateway": fields["gateway"] or "",
+        "run": fields["run"],
+        "sequence": fields["sequence"],
+        "source_topic": fields["topic"],
+        "source_partition": fields["partition"],
+        "source_offset": fields["offset"],
+    }
+    for item in fields["items"]:
+        yield {**shared, **item, "point": item["point"] or "", "code": item["code"] or ""}
+
+
+def balance_rows(fields: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The row of a balance."""
+    yield {**fields, "balance": fields["debit_g"] - fields["credit_g"]}
+
+
+class RowFeed:
+    """A feed from one topic into one table that keeps the last row of an identity, and resumes by offset."""
+
+    def __init__(
+        self,
+        topic: str,
+        schema: str,
+        batch: RowBatch,
+        rows: Callable[[dict[str, Any]], Iterator[dict[str, Any]]],
+    ) -> None:
+        self.topics = (topic,)
+        self._schema = schema
+        self._batch = batch
+        self._rows = rows
+
+    @property
+    def waiting(self) -> int:
+        """Rows of the open batch."""
+        return len(self._batch)
+
+    def resume(self, client: Any) -> Mapping[Place, int]:
+        """The offsets after the greatest ones in the table."""
+        return greatest_offsets(client, self._batch.table, self.topics[0])
+
+    def take(self, message: Message) -> None:
+        """Make rows from a message. Raises PoisonedError."""
+        try:
+            rows = list(self._rows(codec.decode(self._schema, message.value)))
+        except codec.CodecError as error:
+            raise PoisonedError(str(error)) from error
+        source = {"partition": message.partition, "offset": message.offset}
+        self._batch.add([{**row, **source} for row in rows], message.origin)
+
+    def flush(self, client: Any) -> None:
+        """Write the open batch as one part."""
+        self._batch.flush(client)
+
+
+def rejections_feed() -> RowFeed:
+    """The feed of table `rejections`."""
+    batch = RowBatch("rejections_log", REJECTIONS)
+    return RowFeed(topics.READINGS_REJECTED, "rejection", batch, rejection_rows)
+
+
+def balances_feed() -> RowFeed:
+    """The feed of table `balances`."""
+    return RowFeed(topics.ACCOUNTS_BALANCES, "balance", RowBatch("balances_log", BALANCES), balance_rows)

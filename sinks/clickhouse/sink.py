@@ -1,0 +1,215 @@
+"""The sink's process: it reads the topics, writes the tables and owns the embedded engine, which it lets others ask.
+
+Once only, whatever is killed when: every table says by itself where it goes on (see the feeds), every insert is one
+part, and Kafka's committed offsets are for showing the lag and nothing else.
+"""
+
+import signal
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import structlog
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
+
+from consensus.log.follower import Follower
+from schemas import topics
+from sinks.clickhouse import engine
+from sinks.clickhouse.feed import Feed, Message, Place, PoisonedError, RowBatch
+from sinks.clickhouse.http import Interface
+from sinks.clickhouse.ledger import LedgerFeed
+from sinks.clickhouse.migrate import migrate
+from sinks.clickhouse.readings import ReadingsFeed
+from sinks.clickhouse.reference import Reference
+from sinks.clickhouse.rows import balances_feed, rejections_feed
+
+GROUP = "carbon.clickhouse"
+_ERRORS = pa.schema(
+    [("topic", pa.string()), ("partition", pa.uint32()), ("offset", pa.uint64()), ("reason", pa.string())]
+)
+_BROKER_SECONDS = 30.0
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Config:
+    """What the sink needs. `url` names a ClickHouse server; empty is the embedded engine in `data_dir`."""
+
+    bootstrap: str
+    data_dir: Path
+    reference: Reference
+    genesis: Path | None = None
+    """The channel's genesis file; without it the ledger's tables stay empty."""
+    url: str = ""
+    http_port: int = 0
+    """Loopback port of the HTTP interface; 0 for the last one, or a free one."""
+    batch_rows: int = 200_000
+    batch_seconds: float = 1.0
+    kafka: Mapping[str, Any] = field(default_factory=dict)
+    """More librdkafka settings: TLS, SASL."""
+
+
+def feeds_of(config: Config) -> list[Feed]:
+    """The feeds of a sink."""
+    feeds: list[Feed] = [ReadingsFeed(config.reference), rejections_feed(), balances_feed()]
+    if config.genesis is not None:
+        feeds.append(LedgerFeed(Follower.from_file(config.genesis), config.reference))
+    return feeds
+
+
+class Sink:
+    """One consumer over all feeds. Used by one thread."""
+
+    def __init__(self, client: Any, consumer: Consumer, feeds: Sequence[Feed], config: Config) -> None:
+        self._client = client
+        self._consumer = consumer
+        self._feeds = feeds
+        self._by_topic = {topic: feed for feed in feeds for topic in feed.topics}
+        self._config = config
+        self._errors = RowBatch("sink_errors_log", _ERRORS)
+        self._read: dict[Place, int] = {}
+        self._opened = 0.0
+        self._paused = False
+        self.poisoned = 0
+        """Messages that could not be taken."""
+
+    def assign(self) -> None:
+        """Take every partition of every topic, each from where its table goes on."""
+        known: dict[Place, int] = {}
+        for feed in self._feeds:
+            known.update(feed.resume(self._client))
+        places = [place for topic in self._by_topic for place in self._places(topic)]
+        self._consumer.assign([TopicPartition(*place, self._start(place, known.get(place))) for place in places])
+        log.info("sink resumes", offsets={f"{topic}:{partition}": o for (topic, partition), o in known.items()})
+
+    def _places(self, topic: str) -> list[Place]:
+        found = self._consumer.list_topics(topic, _BROKER_SECONDS).topics[topic]
+        if found.error is not None:
+            raise KafkaException(found.error)
+        return [(topic, partition) for partition in sorted(found.partitions)]
+
+    def _start(self, place: Place, known: int | None) -> int:
+        if known is None:
+            return int(OFFSET_BEGINNING)
+        low, high = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=_BROKER_SECONDS)
+        if low <= known <= high:
+            return known
+        # the topic is another than the one this table was filled from, or has lost what the table lacks
+        log.warning(
+            "sink reads a topic from its start", topic=place[0], partition=place[1], wanted=known, low=low, high=high
+        )
+        return int(OFFSET_BEGINNING)
+
+    def step(self, timeout: float = 0.2) -> None:
+        """Read what is there, and write what has waited long enough or become large enough."""
+        for message in self._consumer.consume(500, timeout):
+            self._take(message)
+        if not self._opened and (self._errors or any(feed.waiting for feed in self._feeds)):
+            self._opened = time.monotonic()
+        if self._opened and time.monotonic() - self._opened >= self._config.batch_seconds:
+            self.flush()
+        self._hold_blocks()
+
+    def _take(self, message: Any) -> None:
+        if message.error() is not None:
+            self._on_error(message)
+            return
+        place, value = (message.topic(), message.partition()), message.value()
+        self._read[place] = message.offset() + 1
+        if value is None:
+            return  # a tombstone of compaction
+        feed = self._by_topic[place[0]]
+        try:
+            feed.take(Message(*place, message.offset(), value))
+        except PoisonedError as error:
+            self._on_poisoned(Message(*place, message.offset(), value), str(error))
+        if feed.waiting >= self._config.batch_rows:
+            self.flush()
+
+    def _on_poisoned(self, message: Message, reason: str) -> None:
+        self.poisoned += 1
+        source = {"topic": message.topic, "partition": message.partition, "offset": message.offset}
+        log.error("sink can't take a message", **source, reason=reason)
+        self._errors.add([{**source, "reason": reason}], message.origin)
+
+    def _on_error(self, message: Any) -> None:
+        error = message.error()
+        if error.code() != KafkaError._PARTITION_EOF:
+            if error.fatal():
+                raise KafkaException(error)
+            log.warning("sink hears of the broker", error=str(error))
+        elif message.topic() == topics.LEDGER_PAYLOADS:
+            for feed in self._feeds:
+                if isinstance(feed, LedgerFeed) and (offset := feed.read_payloads_again()) is not None:
+                    self._consumer.seek(TopicPartition(message.topic(), message.partition(), offset))
+
+    def _hold_blocks(self) -> None:
+        """Stop reading blocks while too many wait for payloads."""
+        full = any(isinstance(feed, LedgerFeed) and not feed.wants_blocks for feed in self._feeds)
+        if full == self._paused:
+            return
+        blocks = [place for place in self._consumer.assignment() if place.topic == topics.LEDGER_BLOCKS]
+        (self._consumer.pause if full else self._consumer.resume)(blocks)
+        self._paused = full
+
+    def flush(self) -> None:
+        """Write all open batches, what could not be taken first; then tell Kafka how far they reach."""
+        self._errors.flush(self._client)
+        for feed in self._feeds:
+            feed.flush(self._client)
+        if self._read:
+            offsets = [TopicPartition(*place, offset) for place, offset in self._read.items()]
+            self._consumer.commit(offsets=offsets, asynchronous=True)
+        self._read, self._opened = {}, 0.0
+
+
+def consumer_of(config: Config) -> Consumer:
+    """The sink's consumer: manual assignment, bounded prefetch, no automatic commit."""
+    return Consumer(
+        {
+            "bootstrap.servers": config.bootstrap,
+            "group.id": GROUP,
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "enable.partition.eof": True,
+            "queued.max.messages.kbytes": 16_384,
+            "fetch.message.max.bytes": 4_194_304,
+            **config.kafka,
+        }
+    )
+
+
+def run(config: Config, stop: threading.Event) -> None:
+    """Run the sink until `stop` is set. Raises EngineError, MigrationError, KafkaException."""
+    with ExitStack() as stack:
+        client = engine.open_client(config.data_dir, config.url)
+        stack.callback(client.close)
+        migrate(client)
+        if not config.url:
+            stack.enter_context(Interface(config.data_dir, config.http_port))
+        consumer = consumer_of(config)
+        stack.callback(consumer.close)
+        sink = Sink(client, consumer, feeds_of(config), config)
+        sink.assign()
+        while not stop.is_set():
+            sink.step()
+        sink.flush()
+
+
+def main(config: Config) -> None:
+    """Run the sink as this process until SIGTERM or SIGINT."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    run(config, stop)

@@ -1,0 +1,173 @@
+"""The account processor: from the ledger alone to every account's balance, on a compacted topic.
+
+The books, the height that they stand at and the place in both ledger topics are kept in one transaction, so a block is
+posted once whatever crashes. Balances are sent before the transaction: after a crash the same bytes are sent again.
+"""
+
+import json
+import sqlite3
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+
+from carbon import record as records
+from carbon.ledger.books import Books
+from carbon.registry import Registry
+from consensus.log.follower import Follower, Position
+from consensus.log.genesis import Genesis
+from consensus.log.reader import LedgerReader, OpenedBlock
+from schemas import codec, topics
+
+GROUP = "carbon.accounts"
+_SOURCES = (topics.LEDGER_BLOCKS, topics.LEDGER_PAYLOADS)
+_SCHEMA = "CREATE TABLE IF NOT EXISTS books (one INTEGER PRIMARY KEY CHECK (one = 1), state TEXT NOT NULL)"
+
+
+@dataclass(frozen=True)
+class AccountsConfig:
+    """What the processor needs to know. `kafka` is passed to the clients as it is."""
+
+    kafka: dict[str, str]
+    genesis: Genesis
+    registry: Registry
+    store: Path
+
+
+@dataclass
+class Posted:
+    """Where the processor stands: the books after a height, and the place in each topic to go on from."""
+
+    books: Books = field(default_factory=Books)
+    position: Position | None = None
+    offsets: dict[str, int] = field(default_factory=dict)
+
+
+class BooksFile:
+    """The books on disk."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._database = sqlite3.connect(path, isolation_level=None)
+        self._database.execute("PRAGMA journal_mode=WAL")
+        self._database.execute("PRAGMA synchronous=FULL")
+        self._database.execute(_SCHEMA)
+
+    def load(self) -> Posted:
+        """What was kept last."""
+        row = self._database.execute("SELECT state FROM books").fetchone()
+        if row is None:
+            return Posted()
+        state = json.loads(row[0])
+        return Posted(Books.load(state["books"]), Position.load(state["position"]), state["offsets"])
+
+    def keep(self, posted: Posted) -> None:
+        """Keep books, height and places together."""
+        assert posted.position is not None
+        state = {"books": posted.books.dump(), "position": posted.position.dump(), "offsets": posted.offsets}
+        self._database.execute("INSERT OR REPLACE INTO books VALUES (1, ?)", (json.dumps(state),))
+
+
+def post_block(
+    books: Books, opened: OpenedBlock, registry: Registry
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Post the accepted records of a block; the balances that it changed, and alerts on incomplete windows."""
+    changed: dict[str, dict[str, Any]] = {}
+    alerts = []
+    for leaf in opened.leaves:
+        if not leaf.leaf.leaf.accepted:
+            continue
+        record = records.decode(leaf.payload)
+        for account in books.post(record, opened.block.height):
+            changed[account.account] = asdict(account)
+        if record["count"] < record["expected"]:
+            alerts.append(coverage_alert(record, leaf.leaf.leaf.commitment, opened.block.height, registry))
+    books.check()
+    return [changed[name] for name in sorted(changed)], alerts
+
+
+def coverage_alert(record: dict[str, Any], commitment: bytes, height: int, registry: Registry) -> dict[str, Any]:
+    """The alert on a window with fewer readings than a full one holds."""
+    code = records.code(record, commitment, registry)
+    text = f"{record['point']}: {record['count']} of {record['expected']} readings in the window"
+    about = {"subject": record["subject"], "point": record["point"], "at": record["window_start"], "height": height}
+    return about | {"id": f"coverage/{code}", "kind": "coverage", "severity": "warning", "text": text, "code": code}
+
+
+class Accounts:
+    """The processor's shell."""
+
+    def __init__(self, config: AccountsConfig) -> None:
+        self._config = config
+        self._file = BooksFile(config.store)
+        self._posted = self._file.load()
+        self._reader = LedgerReader(Follower(config.genesis, self._posted.position))
+        self._producer = Producer(config.kafka | {"enable.idempotence": "true", "linger.ms": "5"})
+        self._consumer = Consumer(
+            config.kafka | {"group.id": GROUP, "enable.auto.commit": "false", "auto.offset.reset": "earliest"}
+        )
+        self._offsets = dict.fromkeys(_SOURCES, 0) | self._posted.offsets
+        self._consumer.assign([self._place(topic) for topic in _SOURCES])
+        self._undelivered: list[str] = []
+
+    def _place(self, topic: str) -> TopicPartition:
+        return TopicPartition(topic, self._config.genesis.partition, self._offsets[topic])
+
+    def step(self, timeout: float = 0.5) -> bool:
+        """Read what there is and post the blocks that are complete; whether there was anything to do."""
+        messages = self._consumer.consume(2_000, timeout)
+        for message in messages:
+            self._take(message)
+        opened = list(self._reader.ready())
+        for block in opened:
+            self._post(block)
+        if opened:
+            self._keep()
+        return bool(messages)
+
+    def _take(self, message: Message) -> None:
+        if message.error() is not None:
+            if message.error().code() != KafkaError._PARTITION_EOF:
+                time.sleep(0.2)
+            return
+        topic = message.topic()
+        self._offsets[topic] = message.offset() + 1
+        if topic == topics.LEDGER_BLOCKS:
+            self._reader.offer_block(message.value() or b"", message.offset())
+        else:
+            self._reader.offer_payload(message.key() or b"", message.value() or b"", message.offset())
+
+    def _post(self, block: OpenedBlock) -> None:
+        balances, alerts = post_block(self._posted.books, block, self._config.registry)
+        for balance in balances:
+            self._send(topics.ACCOUNTS_BALANCES, balance["account"], codec.encode("balance", balance))
+        for alert in alerts:
+            self._send(topics.ALERTS, alert["id"], codec.encode("alert", alert))
+        self._posted.position = self._reader.follower.position
+
+    def _send(self, topic: str, key: str, value: bytes) -> None:
+        self._producer.produce(topic, value, key.encode(), on_delivery=self._delivered)
+
+    def _delivered(self, error: KafkaError | None, _: Message) -> None:
+        if error is not None:
+            self._undelivered.append(str(error))
+
+    def _keep(self) -> None:
+        """Output before state before offset. Raises RuntimeError when a balance could not be delivered."""
+        if self._producer.flush(30) or self._undelivered:
+            raise RuntimeError(
+                f"balances could not be delivered: {self._undelivered[:1]}; the last blocks will be posted again"
+            )
+        oldest = {topics.LEDGER_BLOCKS: self._reader.oldest_block, topics.LEDGER_PAYLOADS: self._reader.oldest_payload}
+        self._posted.offsets = {
+            topic: read if (waiting := oldest[topic]) is None else waiting for topic, read in self._offsets.items()
+        }
+        self._file.keep(self._posted)
+        self._consumer.commit(offsets=[self._place(topic) for topic in _SOURCES], asynchronous=True)
+
+    def close(self) -> None:
+        """Leave the broker."""
+        self._producer.flush(5)
+        self._consumer.close()

@@ -1,0 +1,72 @@
+from typing import Any
+
+import pytest
+
+from schemas import topics
+from sinks.clickhouse.feed import PoisonedError
+from sinks.clickhouse.rows import RowFeed, balances_feed, rejections_feed
+from tests.sinks.messages import Topic, balance, rejection, unreadable
+
+
+def fed(client: Any, feed: RowFeed, values: list[bytes]) -> None:
+    """Each message in an insert of its own, so that no merge has happened yet."""
+    client.command("SYSTEM STOP MERGES")
+    topic = Topic(feed.topics[0])
+    for value in values:
+        feed.take(topic.put(value))
+        feed.flush(client)
+
+
+def test_a_rejection_keeps_every_field(client: Any) -> None:
+    fed(client, rejections_feed(), [rejection(7)])
+    row = client.query("SELECT * EXCEPT (digest, at) FROM rejections").first_item
+    assert row == {
+        "index": 0, "reason": "out_of_range", "detail": "too much", "stage": "ingest", "gateway": "gw-1", "run": 1,
+        "sequence": 7, "point": "p-coal", "value": 7, "code": "", "source_topic": "meter.readings",
+        "source_partition": 2, "source_offset": 7, "partition": 0, "offset": 0,
+    }  # fmt: skip
+
+
+def test_a_message_that_could_not_be_read_is_a_row_too(client: Any) -> None:
+    fed(client, rejections_feed(), [unreadable(3)])
+    row = client.query("SELECT `index`, gateway, run, point, at, value, reason FROM rejections").first_row
+    assert row == (-1, "", None, "", None, None, "not_a_packet")
+
+
+def test_the_same_rejection_twice_shows_once(client: Any) -> None:
+    fed(client, rejections_feed(), [rejection(1, 3), rejection(2), rejection(1, 3)])
+    assert client.query("SELECT count() FROM rejections_log").first_row == (7,)
+    assert client.query("SELECT count(), uniqExact(digest, `index`, reason) FROM rejections").first_row == (4, 4)
+
+
+def test_a_balance_is_the_last_one(client: Any) -> None:
+    """A later height counts, also where an earlier one is read again after it."""
+    fed(
+        client,
+        balances_feed(),
+        [
+            balance("emissions:a", 3, 10),
+            balance("emissions:a", 5, 30, 4),
+            balance("emissions:a", 4, 20),
+            balance("x:b", 1),
+        ],
+    )
+    rows = client.query(
+        "SELECT account, subject, debit_g, credit_g, balance, height FROM balances ORDER BY 1"
+    ).result_rows
+    assert rows == [("emissions:a", "a", 30, 4, 26, 5), ("x:b", "b", 0, 0, 0, 1)]
+
+
+def test_it_goes_on_after_the_greatest_offset(client: Any) -> None:
+    fed(client, rejections_feed(), [rejection(1), rejection(2)])
+    fed(client, balances_feed(), [balance("a:b", 1)])
+    assert rejections_feed().resume(client) == {(topics.READINGS_REJECTED, 0): 2}
+    assert balances_feed().resume(client) == {(topics.ACCOUNTS_BALANCES, 0): 1}
+
+
+@pytest.mark.parametrize("value", [b"", rejection(1)[:-1], balance("a:b", 1)])
+def test_a_damaged_rejection_is_poison(value: bytes) -> None:
+    feed = rejections_feed()
+    with pytest.raises(PoisonedError):
+        feed.take(Topic(topics.READINGS_REJECTED).put(value))
+    assert feed.waiting == 0
