@@ -28,6 +28,7 @@ class Reason(IntEnum):
     OUT_OF_RANGE = 9
     DUPLICATE = 20
     CONFLICT = 21
+    TOO_LATE = 22
 
     @property
     def label(self) -> str:
@@ -47,6 +48,7 @@ SENTENCES = {
     Reason.OUT_OF_RANGE: "the value is outside the point's registered range",
     Reason.DUPLICATE: "the same reading was counted before",
     Reason.CONFLICT: "another value was counted before for this point and time",
+    Reason.TOO_LATE: "the reading's window is past the evidence horizon; only the verifier's adjustment changes it",
 }
 
 FLAGS = frozenset(b"NFMSDCTBX")

@@ -1,20 +1,23 @@
 """The one codec: Avro canonical bytes, and the Confluent wire format around them (magic 0, 4-byte schema id).
 
-Schema ids are fixed in `schemas/avro/ids.json`, so nothing has to run to read or write a message. A decoder here is
-strict: input that does not encode back to itself is refused, because Avro knows several encodings of one value and
-digests are taken over bytes.
+Schema ids are fixed in the repository, so nothing has to run to read or write a message. A decoder here is strict:
+input that does not encode back to itself is refused, because Avro knows several encodings of one value and digests are
+taken over bytes.
+
+A name alone means the schema's current version. `name@n` is an older version: its bytes are checked against the schema
+that wrote them and read as a value of the current one, so a message under an old id stays readable for ever.
 """
 
 import io
-import json
 import struct
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import fastavro
 
-AVRO_DIR = Path(__file__).parent / "avro"
+from schemas.canonical import Check, integer_check
+from schemas.history import all_versions, current_ids, current_schema
+
 _HEADER = struct.Struct(">bI")
 
 
@@ -24,9 +27,11 @@ class CodecError(ValueError):
 
 @cache
 def schema_ids() -> dict[str, int]:
-    """Schema name to its fixed id, of every schema version that was ever published."""
-    ids: dict[str, int] = json.loads((AVRO_DIR / "ids.json").read_text())
-    return ids
+    """Schema name to its fixed id, of every schema version that was ever published: `name`, and `name@n` if older."""
+    ids = current_ids()
+    current = set(ids.values())
+    older = {f"{version.name}@{version.number}": version.id for version in all_versions() if version.id not in current}
+    return ids | older
 
 
 @cache
@@ -34,12 +39,22 @@ def _names() -> dict[int, str]:
     return {number: name for name, number in schema_ids().items()}
 
 
+def schema_name(number: int) -> str:
+    """The schema `name` (or `name@n`) that an id stands for, such as a payload's. Raises CodecError for any other."""
+    name = _names().get(number)
+    if name is None:
+        raise CodecError(f"schema id {number} is not one of ours")
+    return name
+
+
 @cache
 def schema_json(name: str) -> Any:
-    """The Avro schema `name` as its file states it. Raises KeyError for a name without an id."""
+    """The Avro schema `name` (or `name@n`) as its file states it. Raises KeyError for a name without an id."""
     if name not in schema_ids():
-        raise KeyError(f"no schema named {name!r} in schemas/avro/ids.json")
-    return json.loads((AVRO_DIR / f"{name}.avsc").read_text())
+        raise KeyError(f"no schema named {name!r} in schemas/avro/ids.json or schemas/history")
+    if "@" not in name:
+        return current_schema(name)
+    return next(version.schema for version in all_versions() if version.id == schema_ids()[name])
 
 
 @cache
@@ -47,8 +62,20 @@ def _parsed(name: str) -> Any:
     return fastavro.parse_schema(schema_json(name))
 
 
+@cache
+def _integers(name: str) -> Check | None:
+    return integer_check(schema_json(name))
+
+
 def encode_bare(name: str, value: Any) -> bytes:
-    """Canonical Avro bytes of `value`, without a header: what is hashed and signed."""
+    """Canonical Avro bytes of `value`, without a header: what is hashed and signed.
+
+    Raises KeyError for an unknown schema, and what fastavro raises (TypeError, ValueError, OverflowError …) for a value
+    that is not of the schema: a program's error, where bytes that are wrong are a sender's.
+    """
+    check = _integers(name)
+    if check is not None:
+        check(value)
     out = io.BytesIO()
     fastavro.schemaless_writer(out, _parsed(name), value)
     return out.getvalue()
@@ -64,7 +91,12 @@ def decode_bare(name: str, data: bytes) -> Any:
         raise CodecError(f"not a {name}: {error!r}") from error
     if again != data:
         raise CodecError(f"not the canonical encoding of a {name}")
-    return value
+    return _resolved(name, data) if "@" in name else value
+
+
+def _resolved(name: str, data: bytes) -> Any:
+    """What bytes of an older version mean in the current one: gone fields left out, new ones at their defaults."""
+    return fastavro.schemaless_reader(io.BytesIO(data), _parsed(name), _parsed(name.partition("@")[0]))
 
 
 def header(name: str) -> bytes:
@@ -78,7 +110,10 @@ def encode(name: str, value: Any) -> bytes:
 
 
 def split(message: bytes) -> tuple[str, bytes]:
-    """Schema name and bare bytes of a message in wire format. Raises CodecError when the header is not one of ours."""
+    """Schema name (`name@n` of an older version) and bare bytes of a message in wire format.
+
+    Raises CodecError when the header is not one of ours.
+    """
     if len(message) < _HEADER.size:
         raise CodecError("shorter than a Confluent header")
     magic, number = _HEADER.unpack_from(message)
@@ -89,8 +124,8 @@ def split(message: bytes) -> tuple[str, bytes]:
 
 
 def decode(name: str, message: bytes) -> Any:
-    """The value of a message that must be of schema `name`. Raises CodecError."""
+    """The value of a message that must be of schema `name`, in this or an older version of it. Raises CodecError."""
     found, bare = split(message)
-    if found != name:
+    if found != name and found.partition("@")[0] != name:
         raise CodecError(f"a {found} where a {name} was expected")
-    return decode_bare(name, bare)
+    return decode_bare(found, bare)

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 DAY_MS = 86_400_000
 FOR_EVER = {"retention.ms": "-1", "retention.bytes": "-1"}
 COMPACTED = {"cleanup.policy": "compact"}
+NO_CONTRACT = "none"
+"""In place of a schema: what one process keeps for itself, which nobody else reads."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ LEDGER_BLOCKS = "ledger.blocks"
 LEDGER_PAYLOADS = "ledger.payloads"
 LEDGER_REJECTED = "ledger.rejected"
 LEDGER_SNAPSHOTS = "ledger.snapshots"
+AGGREGATE_STATE = "carbon.aggregate-gateways-changelog"
 ACCOUNTS_BALANCES = "accounts.balances"
 ALERTS = "alerts"
 
@@ -78,15 +81,26 @@ _ALL = (
         "coded-packet",
         "Verified packets with a verdict and a hash for each reading",
         METER_PARTITIONS,
+        large=True,
     ),
     Topic(
         READINGS_REJECTED,
         "the original's key",
         "rejection",
         "Dead letters: what was refused, with its reason",
+        large=True,
         settings=FOR_EVER,
     ),
     Topic(RECORDS_PROPOSED, "stream", "proposal", "Signed batches of records for the committee", large=True),
+    Topic(
+        AGGREGATE_STATE,
+        "kind / number / gateway id",
+        NO_CONTRACT,
+        "The aggregator's windows and pending batches, restored from at its start",
+        METER_PARTITIONS,
+        large=True,
+        settings=FOR_EVER | COMPACTED,
+    ),
     Topic(CONSENSUS_MESSAGES, "member index", "consensus-message", "The wire of the committee", large=True),
     Topic(
         LEDGER_BLOCKS,

@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from carbon import merkle
+from carbon import merkle, signing
 from consensus.log import leaf as leaves_
 from consensus.log import note
 from consensus.log.genesis import Genesis
@@ -102,6 +102,8 @@ class Follower:
         self._check_header(header)
         leaves, position = self._grow(header, block_digest, block["leaves"])
         signers = certificate_signers(self.genesis, header, block_digest, block["checkpoint"])
+        for vote in block["votes"]:
+            check_vote(self.genesis, header["height"], vote)
         self.position = position
         return VerifiedBlock(
             header["height"], block_digest, header, leaves, block["checkpoint"], signers, block["votes"]
@@ -151,6 +153,20 @@ def certificate_signers(
     if len(signers) != genesis.quorum:
         raise LedgerError(f"block {header['height']}: {len(signers)} signatures, wanted {genesis.quorum}")
     return tuple(signers)
+
+
+def check_vote(genesis: Genesis, height: int, message: bytes) -> None:
+    """An endorsement in a block must be what a member signed, to the last byte. Raises LedgerError.
+
+    The certificate does not cover the votes: which members' endorsements a publisher holds may differ.
+    """
+    vote = _decode("consensus-message", message)
+    member = vote["member"]
+    if vote["kind"] != "endorsement" or vote["attachment"] or not 0 <= member < len(genesis.members):
+        raise LedgerError(f"block {height}: a vote that is no endorsement of a member")
+    key = genesis.members[member].vote_key
+    if not signing.verify(key, "consensus/endorsement", genesis.digest, vote["body"], vote["signature"]):
+        raise LedgerError(f"block {height}: an endorsement that member {member} did not sign")
 
 
 def checkpoint_of(genesis: Genesis, header: Mapping[str, Any], block_digest: bytes) -> str:

@@ -1,7 +1,7 @@
 """The member process: one loop around the protocol core, the contract and the ledger.
 
-Each turn takes what is there from Kafka, feeds it to the core, makes all that the core wants remembered durable with one
-sync, and only then sends. Packets and batches are taken in small portions, so that votes never wait long behind them.
+Each turn takes what is there from Kafka, feeds it to the core, makes all that the core wants remembered durable with
+one sync, and only then sends. Packets and batches are taken in small portions, so that votes never wait long.
 """
 
 import json

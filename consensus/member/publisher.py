@@ -37,7 +37,7 @@ class Publisher:
         self._waiting_since: int | None = None
 
     def saw(self, message: bytes) -> None:
-        """A message of the ledger topic: noted when its certificate holds, compared when this member has the block too."""
+        """A message of the ledger topic: noted when its certificate holds, compared once this member has the block."""
         try:
             block = codec.decode("block", message)
             header = codec.decode_bare("block-header", block["header"])

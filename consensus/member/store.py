@@ -64,10 +64,6 @@ class LedgerFile:
         row = self._database.execute("SELECT package FROM block WHERE height = ?", (height,)).fetchone()
         return None if row is None else bytes(row[0])
 
-    def packages(self) -> Iterator[bytes]:
-        """All packages in the order of their heights."""
-        return (row[0] for row in self._database.execute("SELECT package FROM block ORDER BY height"))
-
     def close(self) -> None:
         """Close the file."""
         self._database.close()
@@ -201,3 +197,33 @@ class Archive:
     def close(self) -> None:
         """Close the file."""
         self._database.close()
+
+
+def read_package(path: Path, height: int) -> bytes | None:
+    """The block-package of one height of a member's ledger. Raises sqlite3.Error."""
+    database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    try:
+        row = database.execute("SELECT package FROM block WHERE height = ?", (height,)).fetchone()
+        return None if row is None else bytes(row[0])
+    finally:
+        database.close()
+
+
+def read_packages(path: Path) -> Iterator[bytes]:
+    """The block-packages of a member's ledger, read beside the member or without it. Raises sqlite3.Error."""
+    database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    try:
+        for row in database.execute("SELECT package FROM block ORDER BY height"):
+            yield bytes(row[0])
+    finally:
+        database.close()
+
+
+def read_messages(path: Path, gateway: str, run: int, first: int, last: int) -> list[bytes]:
+    """The packets of a range from a member's archive, as their gateway sent them. Raises sqlite3.Error."""
+    database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    query = "SELECT message FROM packet WHERE (gateway, run) = (?, ?) AND sequence BETWEEN ? AND ? ORDER BY sequence"
+    try:
+        return [bytes(row[0]) for row in database.execute(query, (gateway, run, first, last))]
+    finally:
+        database.close()

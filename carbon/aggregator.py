@@ -1,0 +1,102 @@
+"""One gateway in an aggregator: its windows, its stream of proposals, and the rows that a restart needs of both.
+
+Rows are keyed bytes: `state/<gateway>`, one `packet/<sequence>/<gateway>` for each place that is kept, one
+`batch/<number>/<gateway>` for each pending batch. The state row is written last: rows that it does not know were
+left by a crash, and mean nothing.
+"""
+
+import json
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+
+from carbon.aggregation import GatewayWindows, Place, Rules
+from carbon.proposing import ProposalStream
+from carbon.record import PayloadWriter
+from carbon.registry import Registry
+
+Row = tuple[bytes, bytes | None]
+"""Key and value; None deletes the row."""
+
+_PLACE = struct.Struct(">q32sqq")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all gateways of an aggregator share. `channel` is the genesis digest, `seed` the submitter's key."""
+
+    registry: Registry
+    channel: bytes
+    rules: Rules
+    submitter: str
+    seed: bytes
+    writer: PayloadWriter
+
+
+class Aggregator:
+    """The windows and the stream of one gateway, kept on one partition."""
+
+    def __init__(self, gateway: str, partition: int, settings: Settings) -> None:
+        run = settings.registry.gateways[gateway].run
+        self.gateway, self.partition = gateway, partition
+        self.windows = GatewayWindows(gateway, run, settings.registry, settings.channel, settings.rules)
+        self.stream = ProposalStream(settings.submitter, settings.seed, settings.channel, gateway, settings.writer)
+
+    def state_row(self) -> Row:
+        """The row to be written after all others."""
+        state = {"partition": self.partition, "windows": self.windows.dump(), "stream": self.stream.dump()}
+        return _key("state", self.gateway), json.dumps(state, separators=(",", ":")).encode()
+
+    def packet_row(self, sequence: int) -> Row:
+        """The row of a packet's place; it deletes the row of a packet that was forgotten."""
+        place = self.windows.places.get(sequence)
+        return _key(f"packet/{sequence}", self.gateway), None if place is None else _PLACE.pack(*place)
+
+    def batch_row(self, number: int) -> Row:
+        """The row of a pending batch; it deletes the row of one that was confirmed."""
+        batch = self.stream.pending.get(number)
+        return _key(f"batch/{number}", self.gateway), None if batch is None else batch.dump()
+
+    def restore(self, rows: Mapping[bytes, bytes]) -> list[Row]:
+        """Go on from this gateway's rows; returns the rows that a crash left behind, to be deleted."""
+        packets, pending = {}, {}
+        for key, value in rows.items():
+            kind, _, number = gateway_of(key)
+            if kind == "packet":
+                packets[number] = Place(*_PLACE.unpack(value))
+            elif kind == "batch":
+                pending[number] = value
+        state = json.loads(rows[_key("state", self.gateway)])
+        self.windows.load(state["windows"], packets)
+        return [self.batch_row(number) for number in self.stream.load(state["stream"], pending)]
+
+
+def restored(rows: Mapping[bytes, bytes], settings: Settings) -> Iterator[tuple[Aggregator, list[Row]]]:
+    """The aggregators that rows of many gateways tell of, each with its left-over rows."""
+    by_gateway: dict[str, dict[bytes, bytes]] = {}
+    for key, value in rows.items():
+        by_gateway.setdefault(gateway_of(key)[1], {})[key] = value
+    for gateway, own in by_gateway.items():
+        state = own.get(_key("state", gateway))
+        if state is not None and gateway in settings.registry.gateways:
+            aggregator = Aggregator(gateway, json.loads(state)["partition"], settings)
+            yield aggregator, aggregator.restore(own)
+
+
+def _key(kind: str, gateway: str) -> bytes:
+    return f"{kind}/{gateway}".encode()
+
+
+def gateway_of(key: bytes) -> tuple[str, str, int]:
+    """Kind, gateway and number of a row's key; the number of a state row is 0."""
+    kind, rest = key.decode().split("/", 1)
+    if kind == "state":
+        return kind, rest, 0
+    number, gateway = rest.split("/", 1)
+    return kind, gateway, int(number)
+
+
+def alert_id(*parts: object) -> str:
+    """The identity of an alert: a function of what it is about."""
+    return sha256("\n".join(map(str, parts)).encode()).hexdigest()[:32]

@@ -1,0 +1,276 @@
+"""A stream of proposals, pure: drafts become records chained point by point, batches numbered 1, 2, 3 … and signed.
+
+Records are chained optimistically: each names the one proposed before it. `confirm` takes what the ledger decided: an
+accepted record is forgotten; behind a refused one the rest of its point's chain is built again, in new batches, on the
+last record that still stands. A batch stays pending, ready to be proposed again, until it is seen on the ledger.
+
+    propose ──▶ pending ──▶ confirm ──▶ accepted: forgotten
+                   ▲                └─▶ refused: what followed is chained again
+                   └──────────────────────────────────────────────────────┘
+
+A number never names two batches: whoever sends must have made the batch durable before.
+"""
+
+import struct
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from itertools import islice
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from carbon import record as records
+from carbon import signing
+from carbon.packet import ZERO_DIGEST
+from carbon.record import SALT_BYTES, Draft, PayloadWriter
+from schemas import codec
+
+KIND = "batch"
+WINDOW_RECORDS = 1
+MOST_RECORDS = 1_000
+MOST_BYTES = 700_000
+FIRST_STATE_REASON = 40
+"""Reason codes from here on are the state half's, below the evidence half's."""
+
+_COUNT = struct.Struct(">I")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Link:
+    """A proposed record: its bytes, its salt, the predecessor that it names and its own commitment."""
+
+    point: str
+    window_start: int
+    payload: bytes
+    salt: bytes
+    previous: bytes
+    commitment: bytes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pending:
+    """A batch that the ledger has not shown yet. `message` is the signed proposal, `digest` SHA-256 of its body."""
+
+    number: int
+    links: tuple[Link, ...]
+    message: bytes
+    digest: bytes
+
+    def dump(self) -> bytes:
+        """The batch as it is kept for a restart: the salts, which are not in the proposal, and the proposal."""
+        return _COUNT.pack(len(self.links)) + b"".join(link.salt for link in self.links) + self.message
+
+
+class Verdict(NamedTuple):
+    """What the ledger says of one record of a batch, in the batch's order."""
+
+    accepted: bool
+    reason: int
+    commitment: bytes
+
+
+class Refusal(NamedTuple):
+    """A record that was refused although it stood behind the last accepted one."""
+
+    point: str
+    window_start: int
+    version: int
+    reason: int
+
+
+@dataclass
+class Confirmed:
+    """What a confirmation led to."""
+
+    known: bool
+    """Whether the batch was pending; what is not known changes nothing unless it accepts a record of ours."""
+    batches: list[Pending] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+
+
+class ProposalStream:
+    """One submitter's stream of batches, and the end of every point's chain in it."""
+
+    def __init__(self, submitter: str, seed: bytes, channel: bytes, stream: str, writer: PayloadWriter) -> None:
+        self.stream = stream
+        self.pending: dict[int, Pending] = {}
+        self.next_number = 1
+        self._submitter, self._seed, self._channel, self._writer = submitter, seed, channel, writer
+        self._accepted: dict[str, bytes] = {}
+        self._chains: dict[str, deque[Link]] = {}
+        """Each point's proposed records behind its last accepted one."""
+        self._live: dict[bytes, str] = {}
+        """Commitment to point, of all records in `_chains`."""
+        self._halted: set[str] = set()
+        """Points of which a window's first record was refused: the ledger takes no later window of them."""
+
+    @property
+    def unconfirmed(self) -> int:
+        """Records in pending batches."""
+        return sum(len(batch.links) for batch in self.pending.values())
+
+    def propose(self, drafts: Iterable[Draft]) -> list[Pending]:
+        """New batches of the drafts, in their order, each behind its point's last proposed record."""
+        return self._batch([self._append(draft) for draft in drafts if draft.point not in self._halted])
+
+    def _append(self, draft: Draft) -> Link:
+        previous = self._head(draft.point)
+        payload = self._writer.payload(draft, previous)
+        commitment = records.commitment(draft.salt, payload)
+        link = Link(draft.point, draft.window_start, payload, draft.salt, previous, commitment)
+        self._chains.setdefault(draft.point, deque()).append(link)
+        self._live[commitment] = draft.point
+        return link
+
+    def _head(self, point: str) -> bytes:
+        chain = self._chains.get(point)
+        return chain[-1].commitment if chain else self._accepted.get(point, ZERO_DIGEST)
+
+    def _batch(self, links: Sequence[Link]) -> list[Pending]:
+        batches = []
+        for part in _parts(links):
+            batch = self._sign(part)
+            self.pending[batch.number] = batch
+            batches.append(batch)
+        return batches
+
+    def _sign(self, links: Sequence[Link]) -> Pending:
+        points = sorted({link.point for link in links})
+        place = {point: index for index, point in enumerate(points)}
+        head = {"submitter": self._submitter, "stream": self.stream, "number": self.next_number}
+        columns = {
+            "kind": WINDOW_RECORDS,
+            "registry_height": 0,
+            "points": points,
+            "point": np.array([place[link.point] for link in links], ">u2").tobytes(),
+            "window": np.array([link.window_start for link in links], ">i8").tobytes(),
+            "payloads": [link.payload for link in links],
+        }
+        body = codec.encode_bare("batch", head | columns)
+        signature = signing.sign(self._seed, KIND, self._channel, body)
+        message = codec.encode("proposal", {"body": body, "signature": signature})
+        self.next_number += 1
+        return Pending(self.next_number - 1, tuple(links), message, sha256(body).digest())
+
+    # -- what the ledger says
+
+    def confirm(self, number: int, digest: bytes, verdicts: Sequence[Verdict]) -> Confirmed:
+        """Take the ledger's verdicts on batch `number` of this stream. The same again changes nothing."""
+        batch = self.pending.pop(number, None)
+        for verdict in verdicts:
+            if verdict.accepted:
+                self._accept(verdict.commitment)
+        out = Confirmed(batch is not None)
+        if batch is None:
+            return out
+        if batch.digest == digest:
+            again = self._refuse(batch, verdicts, out.refused)
+        else:
+            # the number is taken by a batch that we no longer know: ours was never decided
+            again = [link for link in batch.links if self._place(link) is not None]
+        out.batches = self._batch(again)
+        return out
+
+    def _accept(self, commitment: bytes) -> None:
+        point = self._live.get(commitment)
+        if point is None:
+            return
+        self._accepted[point] = commitment
+        done = b""
+        while done != commitment:
+            # a record whose successor is accepted was accepted before it
+            done = self._chains[point].popleft().commitment
+            del self._live[done]
+
+    def _refuse(self, batch: Pending, verdicts: Sequence[Verdict], refused: list[Refusal]) -> list[Link]:
+        again: list[Link] = []
+        for link, verdict in zip(batch.links, verdicts, strict=True):
+            place = self._place(link)
+            if verdict.accepted or place is None:
+                continue
+            again += self._rebuild(link, place, verdict.reason, refused)
+        return again
+
+    def _place(self, link: Link) -> int | None:
+        """The place of a record among its point's proposed ones; None when it was built again or decided."""
+        chain = self._chains.get(link.point, ())
+        return next((i for i, other in enumerate(chain) if other is link), None)
+
+    def _rebuild(self, link: Link, place: int, reason: int, refused: list[Refusal]) -> list[Link]:
+        """Chain again what stood at `place` and behind it; the record at `place` itself only if its time may come."""
+        chain = self._chains[link.point]
+        rest = list(islice(chain, place, None))
+        self._chains[link.point] = deque(islice(chain, place))
+        for other in rest:
+            del self._live[other.commitment]
+        if place == 0 or reason < FIRST_STATE_REASON:
+            fields = records.decode(link.payload)
+            refused.append(Refusal(link.point, link.window_start, fields["version"], reason))
+            rest = rest[1:]
+            if fields["version"] == 1:
+                self._halted.add(link.point)
+                return []
+        return [self._append(records.draft_of(records.decode(other.payload), other.salt)) for other in rest]
+
+    # -- restart
+
+    def dump(self) -> dict[str, Any]:
+        """All that a restart needs beside the pending batches, as a JSON value."""
+        points = sorted(self._accepted.keys() | self._chains.keys())
+        heads = [[p, self._accepted.get(p, ZERO_DIGEST).hex(), self._head(p).hex()] for p in points]
+        return {"next": self.next_number, "heads": heads, "halted": sorted(self._halted)}
+
+    def load(self, data: Mapping[str, Any], pending: Mapping[int, bytes]) -> list[int]:
+        """Go on from what `dump` gave and the pending batches that were kept.
+
+        Returns the numbers that are dropped: a batch kept without the state that knows it was never sent.
+        """
+        self.next_number, self._halted = data["next"], set(data["halted"])
+        kept = {number: row for number, row in sorted(pending.items()) if number < self.next_number}
+        self.pending = {number: self._restore(number, row) for number, row in kept.items()}
+        links = {link.commitment: link for batch in self.pending.values() for link in batch.links}
+        for point, accepted, head in data["heads"]:
+            self._accepted[point] = bytes.fromhex(accepted)
+            chain = _walk_back(links, bytes.fromhex(head), self._accepted[point])
+            self._chains[point] = deque(chain)
+            self._live |= {link.commitment: point for link in chain}
+        return [number for number in pending if number not in kept]
+
+    def _restore(self, number: int, row: bytes) -> Pending:
+        (count,) = _COUNT.unpack_from(row)
+        salts, message = row[_COUNT.size : _COUNT.size + SALT_BYTES * count], row[_COUNT.size + SALT_BYTES * count :]
+        body = codec.decode("proposal", message)["body"]
+        batch = codec.decode_bare("batch", body)
+        places = np.frombuffer(batch["point"], ">u2").tolist()
+        starts = np.frombuffer(batch["window"], ">i8").tolist()
+        links = []
+        for i, (place, start, payload) in enumerate(zip(places, starts, batch["payloads"], strict=True)):
+            point, salt = batch["points"][place], salts[SALT_BYTES * i : SALT_BYTES * (i + 1)]
+            previous = self._writer.previous_of(point, payload)
+            assert previous is not None
+            links.append(Link(point, start, payload, salt, previous, records.commitment(salt, payload)))
+        return Pending(number, tuple(links), message, sha256(body).digest())
+
+
+def _parts(links: Sequence[Link]) -> Iterator[list[Link]]:
+    """The links in parts that fit a batch."""
+    part: list[Link] = []
+    size = 0
+    for link in links:
+        if part and (len(part) == MOST_RECORDS or size + len(link.payload) > MOST_BYTES):
+            yield part
+            part, size = [], 0
+        part.append(link)
+        size += len(link.payload)
+    if part:
+        yield part
+
+
+def _walk_back(links: Mapping[bytes, Link], head: bytes, accepted: bytes) -> list[Link]:
+    chain: list[Link] = []
+    while head != accepted and head in links:
+        chain.append(links[head])
+        head = links[head].previous
+    return chain[::-1]

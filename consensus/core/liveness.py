@@ -1,0 +1,54 @@
+"""When a member has had enough of a primary: it measures being overtaken, not queueing.
+
+A member that waits too long only *says* so in its status and goes on voting; a view is left when f + 1 say so, one of
+them honest. So a member that was cut off alone never leaves its view, and need not be brought back to it.
+"""
+
+from consensus.core.effects import SetTimer
+from consensus.core.state import State
+from consensus.core.view_change import leave
+
+
+# Enters: after every event.
+def watch(s: State) -> None:
+    """Set the progress timer if something waits for this view's primary and the timer is not set."""
+    if "progress" in s.armed or s.changing:
+        return
+    due = _earliest_due(s)
+    if due is not None:
+        s.armed.add("progress")
+        s.effects.append(SetTimer("progress", max(due - s.now.ms, 1)))
+
+
+def _earliest_due(s: State) -> int | None:
+    """When the first batch that could be ordered, or the first open height, is overdue, ms."""
+    dues = [slot.due_ms for slot in s.slots.values() if slot.height > s.executed and s.settled(slot) is not None]
+    waiting = s.pool.earliest_due()
+    if waiting is not None:
+        dues.append(waiting)
+    return min(dues, default=None)
+
+
+def is_overdue(s: State) -> bool:
+    """Whether something waits longer than this view's primary may take."""
+    due = _earliest_due(s)
+    return not s.changing and due is not None and due <= s.now.ms
+
+
+# Enters: after every event, in an open view. Fresh complaints only: one that was taken back may still be on its way.
+def complain(s: State) -> bool:
+    """Leave the view if f + 1 members, this one perhaps among them, wait too long in it or have left it."""
+    if s.changing:
+        return False
+    oldest = s.now.ms - 4 * s.config.status_ms
+    against = {member for member, view in s.sought.items() if view > s.view}
+    for member, peer in s.peers.items():
+        left = peer.status.view > s.view and peer.status.changing
+        if peer.at_ms >= oldest and (left or (peer.status.view == s.view and peer.status.suspects)):
+            against.add(member)
+    if s.suspects:
+        against.add(s.config.index)
+    if len(against) <= s.config.f:
+        return False
+    leave(s, s.view + 1)
+    return True

@@ -1,0 +1,129 @@
+"""Signed messages between members: the envelope, and the one place where signatures are made and checked.
+
+A signature covers kind, channel and body; epoch, view, height and digest stand in the body. An attachment is outside
+the signature and is good only if a digest in the body, or a signature of its own, says so. A message counts by its
+signature, never by how it came.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import sha256
+
+from carbon import signing
+from consensus.core.config import Config
+from schemas import codec
+
+
+class Malformed(ValueError):
+    """Bytes that are not a message of this protocol, or one that contradicts itself."""
+
+
+class Kind(StrEnum):
+    """What a message says; the symbols of the Avro enum, and the tail of the signature context."""
+
+    ENDORSEMENT = "endorsement"
+    PRE_PREPARE = "pre_prepare"
+    PREPARE = "prepare"
+    COMMIT = "commit"
+    CHECKPOINT = "checkpoint"
+    VIEW_CHANGE = "view_change"
+    NEW_VIEW = "new_view"
+    STATUS = "status"
+    CERTIFICATE = "certificate"
+    BLOCK_REQUEST = "block_request"
+    BLOCKS = "blocks"
+    BATCH_REQUEST = "batch_request"
+    BATCH_BODY = "batch_body"
+
+
+@dataclass(frozen=True)
+class Message:
+    """One signed message. `body` is the canonical encoding of the kind's schema."""
+
+    kind: Kind
+    member: int
+    body: bytes
+    signature: bytes
+    attachment: bytes = b""
+
+    def encode(self) -> bytes:
+        """The message in wire format (schema `consensus-message`)."""
+        return codec.encode("consensus-message", vars(self))
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Message":
+        """Read wire bytes. Raises Malformed."""
+        try:
+            fields = codec.decode("consensus-message", data)
+        except codec.CodecError as error:
+            raise Malformed(str(error)) from error
+        return cls(**(fields | {"kind": Kind(fields["kind"])}))
+
+    def bare(self) -> "Message":
+        """The message without its attachment: all that its signature covers."""
+        return Message(self.kind, self.member, self.body, self.signature)
+
+
+class VerifiedSignatures:
+    """Remembers the outcome of signature checks, so that the same (key, message, signature) is checked once.
+
+    Bounded: the older half is forgotten when `limit` is reached. A limit of 0 remembers nothing.
+    """
+
+    def __init__(self, limit: int = 1 << 15) -> None:
+        self.limit = limit
+        self._known: dict[tuple[bytes, str, bytes, bytes, bytes], bool] = {}
+
+    def check(self, key: bytes, kind: str, channel: bytes, message: bytes, signature: bytes) -> bool:
+        """Whether `signature` is by `key`; `kind` is empty for a signature over the message itself."""
+        question = (key, kind, channel, sha256(message).digest(), signature)
+        known = self._known.get(question)
+        if known is not None:
+            return known
+        if kind:
+            genuine = signing.verify(key, kind, channel, message, signature)
+        else:
+            genuine = signing.verify_raw(key, message, signature)
+        self._remember(question, genuine)
+        return genuine
+
+    def _remember(self, question: tuple[bytes, str, bytes, bytes, bytes], genuine: bool) -> None:
+        if self.limit == 0:
+            return
+        if len(self._known) >= self.limit:
+            self._known = dict(list(self._known.items())[self.limit // 2 :])
+        self._known[question] = genuine
+
+
+signatures = VerifiedSignatures()
+"""The process-wide memory of verified signatures. It holds outcomes of a pure function, so sharing it changes none."""
+
+
+def signature_kind(kind: Kind) -> str:
+    """The kind in the signature's context."""
+    return f"consensus/{kind.value}"
+
+
+def sign(config: Config, kind: Kind, body: bytes, attachment: bytes = b"") -> Message:
+    """A message of this member."""
+    signature = signing.sign(config.vote_seed, signature_kind(kind), config.channel, body)
+    return Message(kind, config.index, body, signature, attachment)
+
+
+def is_signed(config: Config, kind: Kind, member: int, body: bytes, signature: bytes) -> bool:
+    """Whether `signature` is the vote signature of a member of this epoch over `body` as a message of `kind`."""
+    if not 0 <= member < config.n:
+        return False
+    return signatures.check(config.members[member].vote, signature_kind(kind), config.channel, body, signature)
+
+
+def is_authentic(config: Config, message: Message) -> bool:
+    """Whether a message is signed by the member that it names."""
+    return is_signed(config, message.kind, message.member, message.body, message.signature)
+
+
+def is_noted(config: Config, member: int, note: bytes, signature: bytes) -> bool:
+    """Whether `signature` is a member's note signature over a checkpoint note's text."""
+    if not 0 <= member < config.n:
+        return False
+    return signatures.check(config.members[member].note, "", config.channel, note, signature)

@@ -1,0 +1,136 @@
+"""A restart: the vote log back into a state that never signs a conflict, and out of it in its shortest form."""
+
+from collections.abc import Iterable
+
+from consensus.core import votelog
+from consensus.core.bodies import VOTES, Checkpoint, Endorsement, Justified, NewView, Proposal, ViewChange, Vote
+from consensus.core.catch_up import tick
+from consensus.core.certificates import Certificate, MemberSignature, Prepared
+from consensus.core.checkpoints import adopt_stable
+from consensus.core.effects import Persist
+from consensus.core.endorsement_votes import keep_own
+from consensus.core.messages import Kind, Malformed, Message, is_authentic
+from consensus.core.new_view import verified_new_view
+from consensus.core.normal import accept
+from consensus.core.state import State
+from consensus.core.view_change import enter
+from consensus.core.votelog import Entry, VoteLogError
+
+
+def reload(s: State, entries: Iterable[bytes]) -> None:
+    """Bring a new state to where the log's writer was. Raises VoteLogError.
+
+    What follows from the entries without standing among them is persisted at the start, like anything else.
+    """
+    _adopt_application(s)
+    written = set()
+    for data in entries:
+        written.add(data)
+        entry = votelog.decode(data)
+        try:
+            _apply(s, entry)
+        except (Malformed, AssertionError) as error:
+            raise VoteLogError(f"an entry that doesn't follow: {error}") from error
+    s.prune_signed()
+    s.armed.clear()
+    s.effects = [Persist(entry) for entry in entries_of(s) if entry not in written]
+
+
+def _adopt_application(s: State) -> None:
+    s.certified = s.executed
+    if s.certified:
+        held = s.application.certificate(s.certified)
+        assert held is not None, "an application restarts at a height whose certificate it holds"
+        signatures = tuple(MemberSignature(*pair) for pair in held[1])
+        adopt_stable(s, Certificate(s.config.epoch, s.certified, held[0], signatures))
+
+
+def _apply(s: State, entry: Entry) -> None:
+    content = entry.content
+    if isinstance(content, Certificate):
+        adopt_stable(s, content)
+    elif isinstance(content, Prepared):
+        _apply_prepared(s, content)
+    elif entry.kind is votelog.EntryKind.VIEW:
+        body = NewView.decode(content.body)
+        if body.view >= s.view:
+            enter(
+                s,
+                content,
+                body.view,
+                verified_new_view(s.config, content, body, s.application.note_height),
+                body.pre_prepares,
+            )
+    else:
+        _apply_own(s, content)
+
+
+def _apply_prepared(s: State, certificate: Prepared) -> None:
+    height = certificate.content().height
+    if height <= s.stable_height:
+        return
+    slot = s.slot(height)
+    if slot.prepared is None or slot.prepared.view < certificate.view:
+        slot.prepared = certificate
+
+
+def _apply_own(s: State, message: Message) -> None:
+    """An own message: whatever is signed once is known again before anything can be signed anew."""
+    if message.member != s.config.index or not is_authentic(s.config, message):
+        raise VoteLogError("an own message that this member didn't sign")
+    if message.kind in VOTES:
+        vote = Vote.decode(message.body)
+        s.signed[message.kind, vote.view, vote.height] = message
+        if message.kind is Kind.PRE_PREPARE:
+            _apply_own_pre_prepare(s, message, vote)
+    elif message.kind is Kind.CHECKPOINT:
+        s.signed[Kind.CHECKPOINT, 0, Checkpoint.decode(message.body).height] = message
+    elif message.kind is Kind.VIEW_CHANGE:
+        _apply_own_view_change(s, message)
+    elif message.kind is Kind.ENDORSEMENT:
+        keep_own(s, message, Endorsement.decode(message.body))
+
+
+def _apply_own_pre_prepare(s: State, message: Message, vote: Vote) -> None:
+    if vote.view == s.view and not s.changing and vote.height > s.stable_height and message.attachment:
+        justified = Justified.decode(message.attachment)
+        accept(s, vote, Proposal.decode(justified.proposal), message.signature, justified.endorsements)
+
+
+def _apply_own_view_change(s: State, message: Message) -> None:
+    view = ViewChange.decode(message.body).view
+    if view > s.view:
+        s.view, s.changing = view, True
+        s.opened.clear()
+        s.signed[Kind.VIEW_CHANGE, view, 0] = message
+        s.view_changes[s.config.index] = message
+
+
+def resume(s: State) -> None:
+    """Start the periodic status, and take up heights that were prepared here in the view that is still open."""
+    for slot in s.slots.values():
+        prepared = slot.prepared
+        if prepared is None or prepared.view != s.view or s.changing or slot.accepted is not None:
+            continue
+        proposal = prepared.content()
+        vote = Vote(s.config.epoch, s.view, slot.height, proposal.digest(s.config.channel))
+        accept(s, vote, proposal, prepared.pre_prepare)
+    tick(s)
+
+
+def entries_of(s: State) -> list[bytes]:
+    """The shortest log that leads back here: stable checkpoint, view, prepared certificates, own messages."""
+    entries = [] if s.stable is None else [votelog.stable_entry(s.stable)]
+    if s.new_view is not None:
+        entries.append(votelog.view_entry(s.new_view))
+    for _, slot in sorted(s.slots.items()):
+        if slot.prepared is not None:
+            entries.append(votelog.prepared_entry(slot.prepared))
+    own = [message for key, message in s.signed.items() if _is_own_entry(s, key[0], message)]
+    endorsements = [Message.decode(wire) for wire in dict.fromkeys(s.endorsed.values())]
+    return entries + [votelog.message_entry(message) for message in [*own, *endorsements]]
+
+
+def _is_own_entry(s: State, kind: Kind, message: Message) -> bool:
+    """Pre-prepares of a new-view are in its entry."""
+    return kind is not Kind.PRE_PREPARE or bool(message.attachment)

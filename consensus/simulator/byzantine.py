@@ -1,0 +1,142 @@
+"""Members that lie. Each runs a real replica and changes what leaves it; all of their signatures are their own."""
+
+from collections import defaultdict
+from hashlib import sha256
+
+from consensus.core.bodies import Blocks, Endorsement, Justified, Proposal, ViewChange, Vote, vote_body
+from consensus.core.certificates import MemberSignature, Prepared
+from consensus.core.effects import Send
+from consensus.core.endorsements import codes_of, verdict_of
+from consensus.core.messages import Kind, Malformed, Message, sign
+from consensus.simulator.member import Member
+
+
+class Liar(Member):
+    """A Byzantine member: `lie` turns each message that the protocol would send into what is sent to each receiver."""
+
+    @property
+    def is_honest(self) -> bool:
+        """No."""
+        return False
+
+    def release(self, effect: object) -> None:
+        """Send lies in place of messages."""
+        if not isinstance(effect, Send):
+            return super().release(effect)  # type: ignore[arg-type]
+        message = Message.decode(effect.message)
+        receivers = [effect.to] if effect.to is not None else self.others()
+        for receiver in receivers:
+            for lie in self.lie(message, receiver):
+                self.world.transmit(self.config.index, Send(lie.encode(), receiver))
+        return None
+
+    def others(self) -> list[int]:
+        """All members but this one."""
+        return [member for member in range(self.config.n) if member != self.config.index]
+
+    def lie(self, message: Message, receiver: int) -> list[Message]:
+        """What `receiver` gets instead of `message`."""
+        return [message]
+
+
+class SelectiveSender(Liar):
+    """Serves some members and starves the others of some kinds of message, anew for each height."""
+
+    def lie(self, message: Message, receiver: int) -> list[Message]:
+        """Nothing for about a third of (kind, content, receiver)."""
+        die = sha256(message.body + message.kind.encode() + bytes([receiver])).digest()[0]
+        return [] if die % 3 == 0 and message.kind is not Kind.STATUS else [message]
+
+
+class DoubleJudge(Liar):
+    """Signs one verdict for half of the members and the opposite for the others."""
+
+    def lie(self, message: Message, receiver: int) -> list[Message]:
+        """The opposite verdict for odd members."""
+        if message.kind is not Kind.ENDORSEMENT or receiver % 2 == 0:
+            return [message]
+        endorsement = Endorsement.decode(message.body)
+        opposite = []
+        for verdict in endorsement.verdicts:
+            codes = codes_of(verdict, self.config.max_records)
+            flipped = b"".join(b"\0\0" if any(codes[i : i + 2]) else b"\0\x09" for i in range(0, len(codes), 2))
+            opposite.append(verdict_of(verdict.batch, flipped))
+        return [sign(self.config, Kind.ENDORSEMENT, Endorsement(self.config.epoch, tuple(opposite)).encode())]
+
+
+class Equivocator(Liar):
+    """As primary, proposes two blocks for each height; votes for whatever it hears of; forges prepared certificates.
+
+    The second block differs in its time only, so every check but "one per height" passes. In a view change it shows,
+    for its second block, a certificate that repeats the one honest prepare that it collected.
+    """
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*arguments)  # type: ignore[arg-type]
+        self.second: dict[tuple[int, int], tuple[Proposal, Message]] = {}
+        self.heard: dict[tuple[int, int, bytes], dict[int, bytes]] = defaultdict(dict)
+
+    def lie(self, message: Message, receiver: int) -> list[Message]:
+        """The second block for the upper half of the members; forged view changes for all."""
+        if message.kind is Kind.PRE_PREPARE and message.attachment:
+            return [self._second(message) if receiver * 2 >= self.config.n else message]
+        if message.kind is Kind.VIEW_CHANGE:
+            return [self._forged(message)]
+        return [message]
+
+    def _second(self, message: Message) -> Message:
+        vote, justified = Vote.decode(message.body), Justified.decode(message.attachment)
+        first = Proposal.decode(justified.proposal)
+        second = Proposal(first.epoch, first.height, first.time + 1, first.batches)
+        body = vote_body(vote.epoch, vote.view, vote.height, second.digest(self.config.channel))
+        attachment = Justified(second.encode(), justified.endorsements).encode()
+        lie = sign(self.config, Kind.PRE_PREPARE, body, attachment)
+        self.second[vote.view, vote.height] = (second, lie)
+        return lie
+
+    def _forged(self, message: Message) -> Message:
+        change = ViewChange.decode(message.body)
+        forged = {Prepared.decode(data).content().height: data for data in change.prepared}
+        for (view, height), (proposal, lie) in self.second.items():
+            heard = self.heard[view, height, proposal.digest(self.config.channel)]
+            if heard and view < change.view:
+                repeated = (MemberSignature(*next(iter(heard.items()))),) * (self.config.quorum - 1)
+                forged[height] = Prepared(view, proposal.encode(), lie.signature, repeated).encode()
+        prepared = tuple(data for _, data in sorted(forged.items()))
+        body = ViewChange(change.epoch, change.view, change.stable, prepared).encode()
+        return sign(self.config, Kind.VIEW_CHANGE, body)
+
+    def receive(self, data: bytes) -> None:
+        """Join every vote that is heard."""
+        try:
+            message = Message.decode(data)
+            if message.kind in (Kind.PREPARE, Kind.COMMIT):
+                vote = Vote.decode(message.body)
+                if message.kind is Kind.PREPARE:
+                    self.heard[vote.view, vote.height, vote.digest][message.member] = message.signature
+                kinds = [Kind.COMMIT] if self.config.primary(vote.view) == self.config.index else [message.kind]
+                for kind in kinds:
+                    echo = sign(self.config, kind, message.body)
+                    self.world.transmit(self.config.index, Send(echo.encode()))
+        except Malformed:
+            pass
+        super().receive(data)
+
+
+class StateLiar(Liar):
+    """Answers a member that lags with blocks of which a byte was changed, or not at all."""
+
+    def lie(self, message: Message, receiver: int) -> list[Message]:
+        """Corrupt blocks for even heights, silence for odd."""
+        if message.kind is not Kind.BLOCKS:
+            return [message]
+        blocks = Blocks.decode(message.body)
+        first = blocks.blocks[0]
+        if len(first) % 2:
+            return []
+        middle = len(first) // 2
+        spoilt = first[:middle] + bytes([first[middle] ^ 1]) + first[middle + 1 :]
+        return [sign(self.config, Kind.BLOCKS, Blocks(blocks.epoch, (spoilt, *blocks.blocks[1:])).encode())]
+
+
+LIARS: tuple[type[Liar], ...] = (Equivocator, SelectiveSender, DoubleJudge, StateLiar)

@@ -1,0 +1,185 @@
+"""A simulated member: the thin shell around a replica, with group commit, and the disk that survives it."""
+
+from collections.abc import Callable
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from consensus.core import effects as fx
+from consensus.core.bodies import ProposedBatch
+from consensus.core.config import Config, Instant
+from consensus.core.messages import Message
+from consensus.core.replica import Replica
+from consensus.simulator.application import Ledger, codes_of_body
+from consensus.simulator.checkers import Violation
+from consensus.simulator.storage import VoteLogStore
+
+if TYPE_CHECKING:
+    from consensus.simulator.world import World
+
+SYNC_MS = 3
+"""Group commit: one sync for all that was written in this time."""
+ROTATE = 200
+"""Entries after which the vote log is rewritten in its compacted form."""
+
+
+class ObservedLedger(Ledger):
+    """A ledger that shows every block that it applies to the checkers."""
+
+    observe: Callable[[fx.OrderedBlock], None] | None = None
+
+    def execute(self, block: fx.OrderedBlock) -> bytes:
+        """Apply and show."""
+        if self.observe is not None:
+            self.observe(block)
+        return super().execute(block)
+
+
+class Member:
+    """One member. Its shell hands events to the replica, and effects to disk and wire, persist before send."""
+
+    def __init__(self, world: "World", config: Config, skew_ms: int) -> None:
+        self.world, self.config, self.skew_ms = world, config, skew_ms
+        self.store = VoteLogStore()
+        self.durable: set[bytes] = set()
+        self.bodies: dict[bytes, bytes] = {}
+        self.ledger: Ledger = ObservedLedger(config, self.bodies)
+        self.life = 0
+        self.is_up = False
+        self.timers: dict[str, int] = {}
+        self.outbox: list[tuple[int, fx.Effect]] = []
+        self.is_syncing = False
+        self.replica: Replica
+
+    @property
+    def is_honest(self) -> bool:
+        """Whether the checkers hold it to the protocol."""
+        return True
+
+    @property
+    def now(self) -> Instant:
+        """Its clocks: the same monotone time, a skewed wall."""
+        return Instant(self.world.now, 1_700_000_000_000 + self.world.now + self.skew_ms)
+
+    def start(self) -> None:
+        """Start, or start again after a crash, from what the disk holds."""
+        self.life += 1
+        self.is_up = True
+        self.timers.clear()
+        self.outbox.clear()
+        self.is_syncing = False
+        self.durable = set(self.store.entries)
+        observed = ObservedLedger(self.config, self.bodies)
+        again = self.ledger.restarted()
+        for name in ("blocks", "heads", "tree", "height", "time_ms"):
+            setattr(observed, name, getattr(again, name))
+        if self.is_honest:
+            observed.observe = self.world.checkers.executed
+        self.ledger = observed
+        self.replica = Replica.restore(self.config, self.ledger, self.store.entries, self.now)
+        self.do(self.replica.start(self.now))
+
+    def crash(self) -> None:
+        """Lose what is in memory, and some of what was not synced."""
+        self.is_up = False
+        self.store.crash(self.world.rng)
+        self.bodies_lost()
+
+    def bodies_lost(self) -> None:
+        """Keep only bodies of certified batches: the rest is read from the topic again."""
+        kept = {batch.digest for found in self.ledger.blocks.values() for batch in found.block.batches}
+        for digest in [digest for digest in self.bodies if digest not in kept]:
+            del self.bodies[digest]
+
+    def forget(self, digests: tuple[bytes, ...]) -> None:
+        """Let go of bodies that were refused; those that were applied are the ledger's."""
+        for digest in digests:
+            batch = self.world.published[digest]
+            if self.ledger.stream_head(batch.submitter, batch.stream) < batch.number:
+                self.bodies.pop(digest, None)
+
+    def receive(self, data: bytes) -> None:
+        """A message from the wire."""
+        self.do(self.replica.receive(data, self.now))
+
+    def body(self, batch: ProposedBatch, body: bytes) -> None:
+        """A batch from the topic or another member: checked, kept, handed over; its verdict follows."""
+        assert sha256(body).digest() == batch.digest
+        self.bodies[batch.digest] = body
+        records = len(body) // 8
+        self.do(self.replica.batch_arrived(*self._facts(batch), records, len(body), self.now))
+        self.world.after(self.world.rng.randint(1, 30), self, lambda: self.judge(batch.digest, body))
+
+    @staticmethod
+    def _facts(batch: ProposedBatch) -> tuple[bytes, str, str, int]:
+        return batch.digest, batch.submitter, batch.stream, batch.number
+
+    def judge(self, digest: bytes, body: bytes) -> None:
+        """The contract's result; contested batches are those on which honest members differ."""
+        codes = codes_of_body(body)
+        if digest in self.world.contested and self.config.index in self.world.contested[digest]:
+            codes = b"".join((9).to_bytes(2, "big") for _ in range(len(codes) // 2))
+        self.do(self.replica.verdict(digest, codes, self.now))
+
+    def fire(self, name: str, token: int) -> None:
+        """A timer ran out, unless it was set anew or cancelled."""
+        if self.timers.get(name) == token:
+            del self.timers[name]
+            self.do(self.replica.timer(name, self.now))
+
+    def do(self, effects: list[fx.Effect]) -> None:
+        """Take effects: entries to the disk at once, everything that others may see after the next sync."""
+        for effect in effects:
+            self.world.trace(self.config.index, effect)
+            if isinstance(effect, fx.Persist):
+                self.store.append(effect.entry)
+            elif isinstance(effect, fx.Send | fx.Certified):
+                self.outbox.append((len(self.store.entries), effect))
+            else:
+                self._act(effect)
+        if self.outbox and not self.is_syncing:
+            self.is_syncing = True
+            self.world.after(SYNC_MS, self, self.sync)
+
+    def _act(self, effect: fx.Effect) -> None:
+        if isinstance(effect, fx.SetTimer):
+            token = self.world.token()
+            self.timers[effect.name] = token
+            self.world.after(effect.delay_ms, self, lambda: self.fire(effect.name, token))
+        elif isinstance(effect, fx.CancelTimer):
+            self.timers.pop(effect.name, None)
+        elif isinstance(effect, fx.BatchDone):
+            self.forget(effect.digests)
+        elif isinstance(effect, fx.BatchRequested):
+            body = self.bodies.get(effect.digest)
+            if body is not None:
+                self.do(self.replica.send_batch(effect.member, effect.digest, body, self.now))
+        elif isinstance(effect, fx.BatchReceived):
+            batch = self.world.published.get(effect.digest)
+            if batch is not None and sha256(effect.body).digest() == effect.digest:
+                self.body(batch, effect.body)
+        elif isinstance(effect, fx.Divergence) and self.is_honest:
+            raise Violation(f"member {self.config.index} stopped at {effect.height}: {effect.reason}")
+        elif isinstance(effect, fx.Evidence) and effect.member not in self.world.liars:
+            raise Violation(f"evidence against the honest member {effect.member}: {effect.kind}")
+
+    def sync(self) -> None:
+        """One sync for all that waits, then transmit what waited for it."""
+        self.is_syncing = False
+        self.durable.update(self.store.entries[self.store.synced :])
+        self.store.sync(len(self.store.entries))
+        waiting, self.outbox = self.outbox, []
+        for _, effect in waiting:
+            self.release(effect)
+        if len(self.store.entries) > ROTATE and not self.outbox:
+            self.store.rotate(self.replica.compacted())
+
+    def release(self, effect: fx.Effect) -> None:
+        """What others see, or what rests on a durable log."""
+        if isinstance(effect, fx.Certified):
+            self.ledger.keep(effect.block, effect.note, effect.signatures)
+            if self.is_honest:
+                self.world.checkers.certified(effect)
+        elif isinstance(effect, fx.Send):
+            if self.is_honest:
+                self.world.checkers.transmitted(Message.decode(effect.message), self.durable)
+            self.world.transmit(self.config.index, effect)

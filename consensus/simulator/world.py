@@ -1,0 +1,312 @@
+"""A whole committee in one process: virtual time, one seeded scheduler, faults, and a client that keeps proposing."""
+
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from random import Random
+
+from carbon.merkle import leaf_hash
+from carbon.signing import public_key
+from consensus.core import effects as fx
+from consensus.core import messages
+from consensus.core.bodies import ProposedBatch
+from consensus.core.config import Config, MemberKeys
+from consensus.simulator.application import leaves
+from consensus.simulator.byzantine import LIARS, Liar
+from consensus.simulator.checkers import Checkers, require
+from consensus.simulator.member import Member
+from consensus.simulator.network import Network
+
+HEAL_BOUND_MS = 60_000
+"""After the network has healed, everything that was proposed is certified everywhere within this virtual time."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What a run is made of. Times in ms of virtual time."""
+
+    seed: int
+    members: int = 4
+    batches: int = 8
+    faults_until: int = 5_000
+    loss: float = 0.0
+    repetition: float = 0.0
+    straggling: float = 0.0
+    partitions: int = 0
+    crashes: int = 0
+    liars: tuple[type[Liar], ...] = ()
+    """Behaviour of the first members: member 0 is the primary of view 0."""
+    silenced: tuple[int, ...] = ()
+    """Members that are down from the start and for ever."""
+    contested: int = 0
+    """Batches on which honest members disagree by three to two (seven members)."""
+    cached: bool = True
+    """Whether verified signatures are remembered."""
+
+
+def drawn(seed: int) -> Scenario:
+    """The scenario of a seed: everything about a run follows from this number."""
+    rng = Random(f"scenario {seed}")  # noqa: S311 a run must be repeatable
+    members = 7 if rng.random() < 0.15 else 4
+    f = (members - 1) // 3
+    liars = tuple(rng.choice(LIARS) for _ in range(rng.randint(0, f)))
+    return Scenario(
+        seed=seed,
+        members=members,
+        batches=rng.randint(3, 8),
+        faults_until=rng.randint(1_000, 5_000),
+        loss=rng.choice((0.0, 0.0, 0.02, 0.1, 0.25)),
+        repetition=rng.choice((0.0, 0.05, 0.2)),
+        straggling=rng.choice((0.0, 0.02, 0.1)),
+        partitions=rng.choice((0, 0, 1, 3)),
+        crashes=rng.choice((0, 0, 1, 3, 6)),
+        liars=liars,
+        silenced=(members - 1,) if len(liars) < f and rng.random() < 0.3 else (),
+        contested=1 if members == 7 and rng.random() < 0.5 else 0,
+        cached=rng.random() > 0.1,
+    )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to. `trace` is the digest of every effect of every member in order."""
+
+    seed: int
+    height: int
+    views: int
+    now: int
+    events: int
+    trace: str
+    failure: str = ""
+
+
+class World:
+    """One run."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario
+        self.rng = Random(f"run {scenario.seed}")  # noqa: S311 a run must be repeatable
+        self.now = 0
+        self.events = 0
+        self._queue: list[tuple[int, int, Callable[[], None]]] = []
+        self._tokens = 0
+        self._trace = sha256()
+        self.network = Network(self.rng, scenario.loss, scenario.repetition, scenario.straggling)
+        self.published: dict[bytes, ProposedBatch] = {}
+        self.topic: dict[bytes, bytes] = {}
+        self.contested: dict[bytes, frozenset[int]] = {}
+        self.members = self._committee()
+        self.liars = {member.config.index for member in self.members if not member.is_honest}
+        self.checkers = Checkers(self.members[0].config)
+
+    def _committee(self) -> list[Member]:
+        n = self.scenario.members
+        seeds = [sha256(f"member {i} of {self.scenario.seed % 64}".encode()).digest() for i in range(2 * n)]
+        keys = tuple(MemberKeys(public_key(seeds[i]), public_key(seeds[n + i])) for i in range(n))
+        members = []
+        for i in range(n):
+            config = Config(
+                channel=sha256(b"simulated channel").digest(),
+                members=keys,
+                index=i,
+                vote_seed=seeds[i],
+                note_seed=seeds[n + i],
+                max_records=16,
+                max_bytes=4096,
+                batch_records=6,
+                batch_delay_ms=20,
+                status_ms=200,
+                view_timeout_ms=500,
+                view_timeout_cap_ms=4_000,
+            )
+            kind = self.scenario.liars[i] if i < len(self.scenario.liars) else Member
+            members.append(kind(self, config, self.rng.randint(-200, 200)))
+        return members
+
+    # ---- time
+
+    def token(self) -> int:
+        """A number that was never given before."""
+        self._tokens += 1
+        return self._tokens
+
+    def at(self, delay_ms: int, act: Callable[[], None]) -> None:
+        """Let something happen after a delay."""
+        heapq.heappush(self._queue, (self.now + delay_ms, self.token(), act))
+
+    def after(self, delay_ms: int, member: Member, act: Callable[[], None]) -> None:
+        """Let something happen to a member after a delay, unless it has crashed by then."""
+        life = member.life
+        self.at(delay_ms, lambda: act() if member.is_up and member.life == life else None)
+
+    def step(self) -> None:
+        """The next thing that happens."""
+        self.now, _, act = heapq.heappop(self._queue)
+        self.events += 1
+        act()
+
+    def trace(self, member: int, effect: fx.Effect) -> None:
+        """Take an effect into the digest of the run."""
+        self._trace.update(f"{self.now} {member} {effect!r}".encode())
+
+    # ---- wire and topic
+
+    def transmit(self, sender: int, send: fx.Send) -> None:
+        """Put a message on the wire."""
+        for member in self.members:
+            if member.config.index != sender and send.to in (None, member.config.index):
+                for delay in self.network.deliveries(sender, member.config.index):
+                    self.at(delay, lambda member=member: self._deliver(member, send.message))  # type: ignore[misc]
+
+    @staticmethod
+    def _deliver(member: Member, data: bytes) -> None:
+        if member.is_up:
+            member.receive(data)
+
+    def publish(self, batch: ProposedBatch, body: bytes) -> None:
+        """A submitter puts a batch on the topic; it does so again until it is applied somewhere honest."""
+        self.published[batch.digest] = batch
+        self.topic[batch.digest] = body
+        for member in self.members:
+            if member.is_up and batch.digest not in member.bodies and self.rng.random() < 0.9:
+                self._hand_over(member, batch, body)
+        if self.now < self.scenario.faults_until or not self._is_applied(batch):
+            self.at(1_000, lambda: self.publish(batch, body))
+
+    def _hand_over(self, member: Member, batch: ProposedBatch, body: bytes) -> None:
+        self.after(self.rng.randint(1, 60), member, lambda: member.body(batch, body))
+
+    def _is_applied(self, batch: ProposedBatch) -> bool:
+        return all(
+            member.ledger.stream_head(batch.submitter, batch.stream) >= batch.number for member in self.honest(up=True)
+        )
+
+    def honest(self, *, up: bool = False) -> list[Member]:
+        """The honest members; with `up`, those that run."""
+        return [member for member in self.members if member.is_honest and (member.is_up or not up)]
+
+    # ---- the run
+
+    def play(self) -> None:
+        """The whole run: start, faults, healing, and progress for all within a bound. Raises Violation."""
+        self._schedule()
+        while self.now < self.scenario.faults_until:
+            self.step()
+            self._look()
+        self._heal()
+        end = self.now + HEAL_BOUND_MS
+        while not self._is_finished():
+            require(self.now < end, f"no progress {HEAL_BOUND_MS} ms after healing: {self._standing()}")
+            self.step()
+            self._look()
+        self._finish()
+
+    def _schedule(self) -> None:
+        scenario, rng = self.scenario, self.rng
+        for member in self.members:
+            if member.config.index not in scenario.silenced:
+                self.at(rng.randint(0, 50), member.start)
+        self._schedule_batches()
+        for _ in range(scenario.partitions):
+            self.at(rng.randint(0, scenario.faults_until), lambda: self.network.split(scenario.members))
+            self.at(rng.randint(0, scenario.faults_until), self.network.parts.clear)
+        for _ in range(scenario.crashes):
+            self.at(rng.randint(0, scenario.faults_until), self._crash_one)
+
+    def _schedule_batches(self) -> None:
+        streams = [("power", "a"), ("power", "b"), ("steel", "a")]
+        numbers = dict.fromkeys(streams, 0)
+        for _ in range(self.scenario.batches):
+            stream = self.rng.choice(streams)
+            numbers[stream] += 1
+            self._schedule_batch(stream, numbers[stream])
+        for i in range(self.scenario.contested):
+            digest = self._schedule_batch((f"contested {i}", "a"), 1)
+            liars = len(self.scenario.liars)
+            self.contested[digest] = frozenset(range(liars, liars + 2))
+
+    def _schedule_batch(self, stream: tuple[str, str], number: int) -> bytes:
+        body = self.rng.randbytes(8 * self.rng.randint(1, 5))
+        batch = ProposedBatch(*stream, number, sha256(body).digest(), b"")
+        self.at(self.rng.randint(0, self.scenario.faults_until), lambda: self.publish(batch, body))
+        return batch.digest
+
+    def _crash_one(self) -> None:
+        member = self.rng.choice(self.members)
+        if member.is_up:
+            member.crash()
+            self.at(self.rng.randint(1, 1_500), lambda: self._restart(member))
+
+    def _restart(self, member: Member) -> None:
+        if not member.is_up:
+            member.start()
+            for digest, body in self.topic.items():
+                if digest not in member.bodies:
+                    self._hand_over(member, self.published[digest], body)
+
+    def _heal(self) -> None:
+        self.network.calm()
+        for member in self.members:
+            if not member.is_up and member.config.index not in self.scenario.silenced:
+                self._restart(member)
+
+    def _look(self) -> None:
+        """Compare what honest members have decided on contested batches."""
+        for digest in self.contested:
+            for member in self.honest(up=True):
+                codes = member.replica.decided(digest)
+                if codes is not None:
+                    self.checkers.decided(digest, codes)
+
+    def _is_finished(self) -> bool:
+        honest = self.honest(up=True)
+        heights = {member.replica.certified for member in honest}
+        return len(heights) == 1 and all(
+            self._is_applied(batch) for batch in self.published.values() if batch.digest not in self.contested
+        )
+
+    def _standing(self) -> str:
+        return "; ".join(
+            f"{member.config.index}: view {member.replica.view}{'?' if member.replica.is_changing else ''}"
+            f" certified {member.replica.certified} executed {member.replica.executed} pool {member.replica.in_pool}"
+            for member in self.honest(up=True)
+        )
+
+    def _finish(self) -> None:
+        longest = max(self.honest(up=True), key=lambda member: member.ledger.height)
+        hashes = [
+            leaf_hash(leaf)
+            for _, (_, _, batches) in sorted(self.checkers.blocks.items())
+            for batch in batches
+            for leaf in leaves(self.topic[batch.digest], batch.codes)
+        ]
+        require(len(hashes) >= longest.ledger.tree.size, "a record that nobody was seen to apply")
+        self.checkers.grown(hashes)
+
+    def outcome(self, failure: str = "") -> Outcome:
+        """What came of it so far."""
+        up = [member.replica for member in self.honest(up=True)]
+        height = max((replica.certified for replica in up), default=0)
+        views = max((replica.view for replica in up), default=0)
+        trace = self._trace.hexdigest()
+        return Outcome(self.scenario.seed, height, views, self.now, self.events, trace, failure)
+
+
+def play(scenario: Scenario) -> Outcome:
+    """Run a scenario to its end; a property that breaks stands in the outcome, anything else that raises too."""
+    limit, messages.signatures.limit = messages.signatures.limit, messages.signatures.limit if scenario.cached else 0
+    world = World(scenario)
+    try:
+        world.play()
+    except Exception as error:
+        # a core that raises is as much a failure as a broken property: the seed says which run it was
+        return world.outcome(f"{type(error).__name__}: {error}")
+    finally:
+        messages.signatures.limit = limit
+    return world.outcome()
+
+
+def run(seed: int) -> Outcome:
+    """The run of a seed: the same seed gives the same trace."""
+    return play(drawn(seed))

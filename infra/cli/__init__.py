@@ -1,0 +1,77 @@
+"""The command `carbonledger`: one module a command group, each importing what it needs when it runs."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from infra.cli import demo, ledger, query, run, schemas, simulate, status, topics, up
+from infra.errors import EnvironmentFault
+
+ENVIRONMENT_EXIT = 3
+
+app = typer.Typer(
+    name="carbonledger",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="""Carbon accounting that nobody has to take on trust.
+
+\b
+  carbonledger up                    start everything, until Ctrl-C
+  carbonledger status                what runs, how far behind, how high the ledger
+  carbonledger status --output json  the same for a program
+  carbonledger --data /srv/co2 up    with its data in another folder
+
+\b
+Exit codes:
+  0  done
+  1  a check failed: the data is not what it claims to be
+  2  the command line could not be understood
+  3  the environment is in the way (a port, a disk, nothing runs): the message says what to do
+
+Settings are environment variables: CARBONLEDGER_DATA, CARBONLEDGER_BOOTSTRAP, CARBONLEDGER_KAFKA,
+CARBONLEDGER_PORT, CARBONLEDGER_HEAP_MB, CARBONLEDGER_CLICKHOUSE, CARBONLEDGER_LOG (console or json),
+CARBONLEDGER_LOG_LEVEL.""",
+)
+
+DataFolder = Annotated[
+    Path | None, typer.Option("--data", help="The folder of broker, ledger, tables and logs. Default: var/ledger")
+]
+
+
+@app.callback()
+def _common(data: DataFolder = None) -> None:
+    if data is not None:
+        # by the environment, so that the processes we start live in the same folder
+        os.environ["CARBONLEDGER_DATA"] = str(data)
+
+
+app.command("up")(up.up)
+app.command("down")(up.down)
+app.command("status")(status.status)
+app.command("demo")(demo.demo)
+app.command("query")(query.query)
+app.command("verify")(ledger.verify)
+app.command("export")(ledger.export)
+app.command("checkpoint")(ledger.checkpoint)
+app.command("prove")(ledger.prove)
+app.command("verify-proof")(ledger.verify_proof)
+app.command("resolve")(ledger.resolve)
+app.add_typer(ledger.committee, name="committee")
+app.command("simulate")(simulate.simulate)
+app.add_typer(schemas.app, name="schemas")
+app.add_typer(topics.app, name="topics")
+app.command("run", hidden=True)(run.run)
+
+
+def main() -> None:
+    """Run the command line. Exit codes: 0 done, 1 a check failed, 2 usage, 3 the environment is in the way."""
+    try:
+        app()
+    except EnvironmentFault as fault:
+        print(f"carbonledger: {fault}", file=sys.stderr)
+        sys.exit(ENVIRONMENT_EXIT)

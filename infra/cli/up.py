@@ -1,0 +1,62 @@
+"""`carbonledger up` and `down`: everything as a service in the foreground, and its end from another terminal."""
+
+import signal
+import sys
+
+_DOWN_WITHIN = 90.0
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def up() -> None:
+    """Start everything and keep it alive.
+
+    Starts the broker, creates the topics, starts every process and restarts what dies, until Ctrl-C or SIGTERM.
+    The data stays: a second 'up' goes on from where the first stopped.
+
+    \b
+      carbonledger up                              everything embedded, data in var/ledger
+      carbonledger --data /srv/co2 up              data in another folder
+      CARBONLEDGER_BOOTSTRAP=kafka:9092 carbonledger up    with a cluster of your own
+    """
+    from infra import channel, services, settings
+    from infra.demo import parameters
+    from infra.roles import roles_of
+    from infra.supervisor import Supervisor
+
+    own = settings.load()
+    made = channel.create(own.data, parameters.load(), days=None)
+    planned = services.plan(own, _say, roles_of(made))
+    with Supervisor(planned.processes, own.data, _say, planned.bootstrap) as supervisor:
+        supervisor.run(
+            lambda: _say(f"Everything runs; Kafka at {planned.bootstrap}, logs in {own.data / 'log'}. Ctrl-C ends it.")
+        )
+    _say("Everything is stopped; the data stays.")
+
+
+def down() -> None:
+    """Stop what 'up' started.
+
+    Waits until everything on this data folder has ended. The data stays.
+
+    \b
+      carbonledger down
+      carbonledger --data /srv/co2 down
+    """
+    import os
+    import time
+
+    from infra import runfile, settings
+
+    data = settings.load().data
+    pid = runfile.running(data).pid
+    os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + _DOWN_WITHIN
+    while runfile.holder(data) == pid:
+        if time.monotonic() > deadline:
+            os.kill(pid, signal.SIGKILL)  # its children die with it
+            _say(f"It did not stop within {_DOWN_WITHIN:g} s and was killed; the data stays.")
+            return
+        time.sleep(0.1)

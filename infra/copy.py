@@ -1,0 +1,207 @@
+"""One member's copy of the ledger, read beside a running member or with nothing running: for proofs and look-ups.
+
+Everything that is shown from here is checked against the genesis first; whose copy it is does not matter.
+"""
+
+import sqlite3
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from carbon import identity, merkle, packet, window
+from carbon import record as records
+from carbon.registry import Point
+from carbon.window import PacketFacts
+from consensus.log import leaf as leaves
+from consensus.log import proof
+from consensus.log.follower import Follower, OpenedLeaf, VerifiedBlock, VerifiedLeaf
+from consensus.member.publisher import votes_on
+from consensus.member.store import read_messages, read_package, read_packages
+from infra.channel import Channel
+from infra.errors import EnvironmentFault
+from schemas import codec
+
+
+@dataclass(frozen=True)
+class Found:
+    """A record of the ledger: its block, its leaf, and what the leaf commits to."""
+
+    block: VerifiedBlock
+    opened: OpenedLeaf
+    fields: dict[str, Any]
+
+    @property
+    def leaf(self) -> VerifiedLeaf:
+        """The leaf."""
+        return self.opened.leaf
+
+
+class NotFound(Exception):
+    """No record or reading of the ledger has this code."""
+
+
+class LedgerCopy:
+    """The copy of one member; `block_messages` and look-ups go through all blocks."""
+
+    def __init__(self, data: Path, channel: Channel, member: int = 0) -> None:
+        self.channel = channel
+        self._folder = data / "members" / str(member)
+        if not (self._folder / "ledger.sqlite").exists():
+            raise EnvironmentFault(
+                f"member {member} has no ledger in {data} yet: 'carbonledger demo' or 'up' makes one"
+            )
+
+    def packages(self) -> Iterator[bytes]:
+        """The block-packages in the order of their heights. Raises EnvironmentFault when the file can't be read."""
+        try:
+            yield from read_packages(self._folder / "ledger.sqlite")
+        except sqlite3.Error as error:
+            raise EnvironmentFault(f"the ledger in {self._folder} can't be read: {error}") from error
+
+    def blocks(self) -> Iterator[tuple[VerifiedBlock, list[OpenedLeaf]]]:
+        """All blocks, each verified, with the payloads behind their leaves. Raises LedgerError."""
+        reader = Follower(self.channel.genesis)
+        for package in self.packages():
+            fields = codec.decode_bare("block-package", package)
+            block = reader.accept(fields["block"])
+            assert block is not None, "a copy holds each height once"
+            yield block, list(_opened(block, fields["salts"], fields["payloads"]))
+
+    def newest(self) -> VerifiedBlock:
+        """The last block. Raises EnvironmentFault when there is none."""
+        newest = deque(self.blocks(), maxlen=1)
+        if not newest:
+            raise EnvironmentFault("the ledger holds no block yet: wait for the first, see 'carbonledger status'")
+        return newest[0][0]
+
+    def point(self, code: identity.CarbonCode) -> Point:
+        """The point that a code is of. Raises NotFound."""
+        for point in self.channel.registry.points.values():
+            if (point.subject, point.object) == (code.subject, code.object):
+                return point
+        raise NotFound(f"no point of {code.subject} has object {code.object}")
+
+    def versions(self, point: Point, start: int) -> list[Found]:
+        """The records of a window in ledger order, refused ones included."""
+        return [found for found in self._records(point) if found.fields["window_start"] == start]
+
+    def _records(self, point: Point) -> Iterator[Found]:
+        head = records.head(point, self.channel.registry.factors.digest)
+        for block, opened in self.blocks():
+            for item in opened:
+                if item.payload.startswith(head):
+                    yield Found(block, item, records.decode(item.payload))
+
+    def leaf_data(self) -> list[bytes]:
+        """Every leaf of the log."""
+        return [data for package in self.packages() for data in _leaves(package)]
+
+    def prove(self, found: Found, reading: tuple[list[PacketFacts], bytes] | None = None) -> dict[str, Any]:
+        """The proof of a record, or of one reading below it (its packets and its leaf hash)."""
+        data = self.leaf_data()
+        hashes = [merkle.leaf_hash(item) for item in data]
+        log = proof.inclusion(data[found.leaf.index], hashes, found.leaf.index)
+        checkpoint = self.newest().checkpoint
+        if reading is None:
+            shown = (found.opened.salt, found.opened.payload)
+            return proof.build(log, checkpoint, None, shown)
+        return proof.build(log, checkpoint, self._evidence(found, *reading), None)
+
+    def _evidence(self, found: Found, packets: list[PacketFacts], leaf_hash: bytes) -> dict[str, Any]:
+        key = (found.fields["point"], found.fields["window_start"])
+        counted = window.counted(key, packets)
+        hashes = [facts.leaves[index] for facts, index in counted]
+        place = hashes.index(leaf_hash)
+        facts, index = counted[place]
+        return proof.inclusion(packet.evidence_leaves(facts.packet)[index].tobytes(), hashes, place)
+
+    def find(self, code: identity.CarbonCode) -> tuple[Found, tuple[list[PacketFacts], bytes] | None]:
+        """The record of a code; for a reading's code the record that counts it, its packets and its leaf hash.
+
+        Raises NotFound, LedgerError.
+        """
+        point = self.point(code)
+        span = 1000 * point.window_seconds
+        for found in reversed(self.versions(point, code.at_ms // span * span)):
+            if code.window_seconds is not None:
+                if found.leaf.leaf.commitment.startswith(code.hash):
+                    return found, None
+            elif found.leaf.leaf.accepted and (reading := self._reading(found, code)) is not None:
+                return found, reading
+        raise NotFound(f"the ledger has no {'reading' if code.window_seconds is None else 'record'} {code}")
+
+    def _reading(self, found: Found, code: identity.CarbonCode) -> tuple[list[PacketFacts], bytes] | None:
+        packets = self.evidence(found.fields)
+        for facts, index in window.counted((found.fields["point"], found.fields["window_start"]), packets):
+            if facts.leaves[index].startswith(code.hash) and int(facts.packet.at[index]) == code.at_ms:
+                return packets, facts.leaves[index]
+        return None
+
+    def describe(self, found: Found, reading: tuple[list[PacketFacts], bytes] | None) -> dict[str, Any]:
+        """What a record or reading is, where it came from, what was decided on it, and where it stands."""
+        place = {
+            "verdict": "accepted" if found.leaf.leaf.accepted else "rejected",
+            "reason": leaves.label(found.leaf.leaf.reason),
+            "votes": self._votes(found),
+            "height": found.block.height,
+            "leaf_index": found.leaf.index,
+            "leaf_hash": found.leaf.hash.hex(),
+            "record": records.code(found.fields, found.leaf.leaf.commitment, self.channel.registry),
+        }
+        plain = {k: v.hex() if isinstance(v, bytes) else v for k, v in found.fields.items() if k != "evidence"}
+        packets = [f"{e['gateway']} run {e['run']} packets {e['first']}–{e['last']}" for e in found.fields["evidence"]]
+        datum = self._datum(found, *reading) if reading else {**plain, "replaces": str(plain["replaces"])}
+        point = self.channel.registry.points[found.fields["point"]]
+        newest = [v for v in self.versions(point, found.fields["window_start"]) if v.leaf.leaf.accepted]
+        latest = newest[-1].fields["version"] if newest else None
+        return datum | {"packets": packets, "latest_version": latest} | place
+
+    def _datum(self, found: Found, packets: list[PacketFacts], leaf_hash: bytes) -> dict[str, Any]:
+        key = (found.fields["point"], found.fields["window_start"])
+        facts, index = next(item for item in window.counted(key, packets) if item[0].leaves[item[1]] == leaf_hash)
+        read = facts.packet
+        reading = {"point": key[0], "at": int(read.at[index]), "value": int(read.value[index])}
+        came = {"gateway": read.gateway, "run": read.run, "sequence": read.sequence, "index": index}
+        return reading | {"flag": chr(read.flag[index])} | came | {"sent_at": read.sent_at, "packet": read.digest.hex()}
+
+    def _votes(self, found: Found) -> str:
+        inside = found.leaf.index - found.block.leaves[0].index
+        for batch in found.block.header["batches"]:
+            if inside < batch["records"]:
+                said = votes_on(batch["digest"], inside, found.block.votes)
+                return ", ".join(f"{self.channel.genesis.members[v['member']].name}: {v['reason']}" for v in said)
+            inside -= batch["records"]
+        return ""
+
+    def evidence(self, fields: dict[str, Any]) -> list[PacketFacts]:
+        """The packets that a record names, from the member's archive."""
+        facts = []
+        for item in fields["evidence"]:
+            messages = read_messages(
+                self._folder / "archive.sqlite", item["gateway"], item["run"], item["first"], item["last"]
+            )
+            for message in messages:
+                read = packet.verify(message, self.channel.registry, self.channel.genesis.digest)
+                facts.append(window.analyse(read, self.channel.registry))
+        return facts
+
+
+def header_bytes(data: Path, member: int, height: int) -> bytes | None:
+    """The header of a block in a member's copy; None when it doesn't hold that height."""
+    package = read_package(data / "members" / str(member) / "ledger.sqlite", height)
+    if package is None:
+        return None
+    header: bytes = codec.decode("block", codec.decode_bare("block-package", package)["block"])["header"]
+    return header
+
+
+def _opened(block: VerifiedBlock, salts: bytes, payloads: list[bytes]) -> Iterator[OpenedLeaf]:
+    size = records.SALT_BYTES
+    for place, (leaf, payload) in enumerate(zip(block.leaves, payloads, strict=True)):
+        yield OpenedLeaf(leaf, salts[size * place : size * (place + 1)], payload)
+
+
+def _leaves(package: bytes) -> list[bytes]:
+    return leaves.split(codec.decode("block", codec.decode_bare("block-package", package)["block"])["leaves"])

@@ -1,0 +1,1 @@
+"""The demonstration's scenario: its declared parameters, and what is built from them."""

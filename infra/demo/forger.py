@@ -1,0 +1,58 @@
+"""The demonstration's forger: a packet in a gateway's name, signed with a key that nobody registered."""
+
+import secrets
+from collections.abc import Mapping
+from decimal import Decimal
+
+from confluent_kafka import KafkaException, Producer
+
+from carbon import packet, signing
+from infra.demo.parameters import Forged, Parameters, ms
+from schemas import topics
+from streams.edge.packing import Head, next_body
+from streams.edge.sources import RawReading
+
+_SECONDS = 30.0
+
+
+class ForgeryError(Exception):
+    """A forged packet that the broker did not take."""
+
+
+def message(parameters: Parameters, forged: Forged, channel: bytes, seed: bytes) -> bytes:
+    """A well-formed packet of one reading that is wrong only in its key, by whoever holds `seed` (32 bytes)."""
+    at = ms(forged.at)
+    body = next_body(
+        Head(),
+        [RawReading(forged.point, at, Decimal(forged.value))],
+        {},
+        gateway=forged.gateway,
+        run=parameters.registry.run,
+        sent_at=at,
+        salt=secrets.token_bytes(packet.SALT_BYTES),
+    )
+    return packet.sign(seed, channel, body)
+
+
+def send(parameters: Parameters, channel: bytes, kafka: Mapping[str, str]) -> int:
+    """Send every declared forgery with a fresh key; returns how many the broker took. Raises ForgeryError.
+
+    `channel` is the genesis digest (32 bytes), `kafka` the client's configuration by librdkafka's names.
+    """
+    producer = Producer({"acks": "all", "partitioner": "murmur2_random", **kafka})
+    seed = secrets.token_bytes(signing.SEED_BYTES)
+    failures: list[str] = []
+    for forged in parameters.forged:
+        producer.produce(
+            topics.METER_READINGS,
+            message(parameters, forged, channel, seed),
+            forged.gateway.encode(),
+            on_delivery=lambda error, _: failures.append(error.str()) if error is not None else None,
+        )
+    try:
+        waiting = producer.flush(_SECONDS)
+    except KafkaException as error:
+        raise ForgeryError(f"the broker can't be reached: {error}") from error
+    if waiting or failures:
+        raise ForgeryError(f"{waiting + len(failures)} forged packets were not taken: {failures[:1]}")
+    return len(parameters.forged)

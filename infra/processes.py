@@ -1,0 +1,126 @@
+"""The composition root: what each process is made of. Every function is a role's target and returns at SIGTERM."""
+
+import signal
+import threading
+from collections.abc import Callable
+
+from infra import channel as channels
+from infra import services
+from infra.settings import Settings
+
+STORES = "stores"
+"""Folder of what the processes keep, below the data folder."""
+
+
+def _until_sigterm() -> Callable[[], bool]:
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    return stopped.is_set
+
+
+def _security(settings: Settings) -> dict[str, str]:
+    client = services.client(settings)
+    del client["bootstrap.servers"]
+    return client
+
+
+def member(settings: Settings, index: str) -> None:
+    """One member of the committee."""
+    from consensus.member.config import MemberConfig
+    from consensus.member.process import run
+
+    channel = channels.load(settings.data)
+    seeds = (channel.seed(f"member-{index}.vote"), channel.seed(f"member-{index}.note"))
+    folder = settings.data / "members" / index
+    kafka = services.client(settings)
+    config = MemberConfig(kafka, channel.genesis, channel.registry, int(index), *seeds, folder)
+    run(config, _until_sigterm())
+
+
+def accounts(settings: Settings) -> None:
+    """The account processor."""
+    from streams.accounts import Accounts, AccountsConfig
+
+    channel = channels.load(settings.data)
+    store = settings.data / STORES / "accounts.sqlite"
+    processor = Accounts(AccountsConfig(services.client(settings), channel.genesis, channel.registry, store))
+    stopped = _until_sigterm()
+    while not stopped():
+        processor.step()
+    processor.close()
+
+
+def ingest(settings: Settings) -> None:
+    """A Faust worker that verifies and validates packets."""
+    from streams import ingest
+    from streams.faust_app import Kafka
+
+    channel = channels.load(settings.data)
+    kafka = Kafka(services.client(settings)["bootstrap.servers"], _security(settings))
+    folder = settings.data / STORES / "ingest"
+    ingest.main(ingest.IngestConfig(kafka, channel.genesis.digest, channel.registry, folder))
+
+
+def aggregate(settings: Settings) -> None:
+    """A Faust worker that makes records of windows and proposes them."""
+    from streams import aggregate
+    from streams.faust_app import Kafka
+
+    channel = channels.load(settings.data)
+    kafka = Kafka(services.client(settings)["bootstrap.servers"], _security(settings))
+    folder, seed = settings.data / STORES / "aggregate", channel.seed(channels.AGGREGATOR)
+    config = aggregate.AggregateConfig(kafka, channel.genesis, channel.registry, channels.AGGREGATOR, seed, folder)
+    aggregate.main(config)
+
+
+def sink(settings: Settings) -> None:
+    """The ClickHouse sink, owner of the embedded tables."""
+    from sinks.clickhouse import sink
+    from sinks.clickhouse.reference import Reference
+
+    channel = channels.load(settings.data)
+    sink.main(
+        sink.Config(
+            bootstrap=services.client(settings)["bootstrap.servers"],
+            data_dir=settings.data / STORES,
+            reference=Reference.of(channel.registry),
+            genesis=channel.folder / "genesis.json",
+            url=settings.clickhouse.get_secret_value(),
+            kafka=_security(settings),
+        )
+    )
+
+
+def gateway(settings: Settings, name: str) -> None:
+    """An edge gateway that replays its part of the demonstration."""
+    from infra.demo import parameters, scenario
+    from streams.edge import gateway
+
+    channel = channels.load(settings.data)
+    declared = parameters.load()
+    folder = settings.data / "gateways" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    gateway.main(
+        gateway.GatewayConfig(
+            gateway=name,
+            run=channel.registry.gateways[name].run,
+            seed_file=channel.seed_file(name),
+            channel=channel.genesis.digest.hex(),
+            kafka=services.client(settings),
+            store=folder / "packets.sqlite",
+            replay=scenario.replay_settings(declared, name, channel.days),
+            scales={point.id: point.scale for point in channel.registry.points_of[name]},
+            progress=folder / "progress.json",
+        )
+    )
+
+
+def schema_registry(settings: Settings) -> None:
+    """The read-only schema registry on loopback."""
+    from schemas import server
+
+    def say(url: str) -> None:
+        (settings.data / "run" / "schemas.url").write_text(url + "\n")
+
+    server.serve(say=say)

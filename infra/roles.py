@@ -1,0 +1,59 @@
+"""The processes of the product: which function each runs, after whom, when it is ready, and its consumer group.
+
+A role's function is named, not imported, so that listing the roles costs nothing; `carbonledger run ROLE` imports and
+calls it as `function(settings, *args)`. It returns at SIGTERM. To add a process, add an entry.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from infra.channel import Channel
+    from infra.settings import Settings
+
+
+@dataclass(frozen=True)
+class Role:
+    """One kind of process. `target` is `package.module:function`."""
+
+    name: str
+    target: str
+    args: tuple[str, ...] = ()
+    depends: tuple[str, ...] = ("broker",)
+    group: str | None = None
+    ready: "Callable[[Settings], bool] | None" = None
+    stop_within: float = 10.0
+
+    def function(self) -> Callable[..., None]:
+        """The function that is the process."""
+        module, name = self.target.split(":")
+        function: Callable[..., None] = getattr(import_module(module), name)
+        return function
+
+
+BROKER = Role("broker", "infra.services:become_broker", depends=(), stop_within=30.0)
+
+_EVERYWHERE = (
+    BROKER,
+    Role("schemas", "infra.processes:schema_registry", depends=()),
+    Role("ingest", "infra.processes:ingest", group="carbon.ingest", stop_within=20.0),
+    Role("aggregate", "infra.processes:aggregate", group="carbon.aggregate", stop_within=20.0),
+    Role("accounts", "infra.processes:accounts", group="carbon.accounts"),
+    Role("sink", "infra.processes:sink", group="carbon.clickhouse", stop_within=20.0),
+)
+
+
+def roles_of(channel: "Channel") -> tuple[Role, ...]:
+    """All processes of a channel, in the order in which they start: readers first, gateways last."""
+    members = (
+        Role(f"member-{index}", "infra.processes:member", (str(index),), group=f"carbon.member-{index}")
+        for index in range(len(channel.genesis.members))
+    )
+    gateways = (
+        Role(f"gateway-{gateway.id}", "infra.processes:gateway", (gateway.id,))
+        for gateway in channel.registry.gateways.values()
+        if gateway.kind == "gateway"
+    )
+    return (*_EVERYWHERE, *members, *gateways)

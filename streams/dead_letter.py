@@ -1,0 +1,61 @@
+"""Dead letters: the original message with what was refused in it, and Kafka Connect's headers that say why."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import NamedTuple
+
+from carbon.coding import Item
+from carbon.packet import Packet
+from schemas import codec
+
+ITEMS_PER_LETTER = 2_000
+"""More refused readings of one packet go into further letters, so that a letter stays below its topic's limit."""
+
+
+class Letter(NamedTuple):
+    """A message for readings.rejected."""
+
+    key: bytes | None
+    value: bytes
+    headers: list[tuple[str, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """A message as it was read, and the stage of the pipeline that refused something in it."""
+
+    stage: str
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes
+
+
+def letters(original: Original, items: Sequence[Item], packet: Packet | None = None) -> Iterator[Letter]:
+    """The dead letters for what was refused in one message; `packet` when it could be read as one."""
+    for start in range(0, len(items), ITEMS_PER_LETTER):
+        part = items[start : start + ITEMS_PER_LETTER]
+        yield Letter(original.key, _rejection(original, part, packet), _headers(original, part))
+
+
+def _rejection(original: Original, items: Sequence[Item], packet: Packet | None) -> bytes:
+    fields = {name: getattr(original, name) for name in ("stage", "topic", "partition", "offset", "key")}
+    content = {"digest": sha256(original.value).digest(), "original": original.value, "items": items}
+    place = {} if packet is None else {"gateway": packet.gateway, "run": packet.run, "sequence": packet.sequence}
+    return codec.encode("rejection", fields | content | place)
+
+
+def _headers(original: Original, items: Sequence[Item]) -> list[tuple[str, bytes]]:
+    first = items[0]
+    more = f" (and {len(items) - 1} more)" if len(items) > 1 else ""
+    values = {
+        "topic": original.topic,
+        "partition": str(original.partition),
+        "offset": str(original.offset),
+        "stage": original.stage,
+        "class.name": first["reason"],
+        "exception.message": first["detail"] + more,
+    }
+    return [(f"__connect.errors.{name}", value.encode()) for name, value in values.items()]

@@ -1,0 +1,1 @@
+"""The edge gateway: source → packing → store → Kafka. What is signed is kept on disk before it is sent."""

@@ -1,0 +1,240 @@
+"""The gateway process: blocks of a source become signed packets, kept in the store, then sent to meter.readings.
+
+    python -m streams.edge.gateway CONFIG.json
+
+A packet is sent only once it is stored, and marked as sent only once the broker has acknowledged it; after a crash
+the unmarked ones are sent again with the same bytes. While the broker is away the producer tries on for ever, and at
+`max_in_flight` unacknowledged packets the source waits.
+"""
+
+import json
+import secrets
+import signal
+import sys
+import time
+from pathlib import Path
+from threading import Event
+from types import FrameType
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from carbon import packet, signing
+from schemas import codec, topics
+from streams.edge.packing import next_body
+from streams.edge.sources import Block
+from streams.edge.sources.simbench import ReplaySettings, SimbenchReplay, SourceError
+from streams.edge.store import HORIZON, Store, StoredPacket, StoreError
+
+DRAIN_SECONDS = 10.0
+
+
+class GatewayConfig(BaseModel):
+    """The settings of one gateway process, as its JSON file states them.
+
+    `seed_file` holds the Ed25519 seed as 64 hex digits; `channel` is the genesis digest in hex; `kafka` is the client's
+    configuration by librdkafka's names, `bootstrap.servers` among them; `speed` is simulated over real time, 0 for no
+    pacing.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    gateway: str
+    run: int = 1
+    seed_file: Path
+    channel: str = Field(pattern="^[0-9a-f]{64}$")
+    kafka: dict[str, str]
+    topic: str = topics.METER_READINGS
+    store: Path
+    replay: ReplaySettings
+    scales: dict[str, int] = Field(default_factory=dict)
+    progress: Path | None = None
+    speed: float = Field(default=0.0, ge=0.0)
+    max_in_flight: int = Field(default=64, ge=1)
+    horizon: int = Field(default=HORIZON, ge=0)
+    once: bool = False
+
+
+class GatewayError(Exception):
+    """What stops a gateway: a key that can't be read, or a packet that the broker refused."""
+
+
+class Sender:
+    """Sends stored packets in sequence order and marks in the store what the broker acknowledged."""
+
+    def __init__(self, config: GatewayConfig, store: Store, stop: Event) -> None:
+        self._store = store
+        self._stop = stop
+        self._topic, self._key = config.topic, config.gateway.encode()
+        self._limit = config.max_in_flight
+        self._last = self._marked = self.delivered = store.sent()
+        self._refused: KafkaError | None = None
+        self._producer = Producer(
+            {
+                "acks": "all",
+                "enable.idempotence": True,
+                "message.timeout.ms": 0,
+                "linger.ms": 5,
+                # the hash of every other Kafka client, so that a gateway stays on one partition whoever sends
+                "partitioner": "murmur2_random",
+                **config.kafka,
+            }
+        )
+
+    def send(self, stored: StoredPacket) -> None:
+        """Hand one packet to the producer, waiting while too many are under way. Raises GatewayError."""
+        message = codec.encode("packet", {"body": stored.body, "signature": stored.signature})
+        self._producer.produce(
+            self._topic, message, self._key, on_delivery=lambda e, _: self._answered(e, stored.sequence)
+        )
+        self._last = stored.sequence
+        self._serve(0)
+        while self._last - self.delivered >= self._limit and not self._stop.is_set():
+            self._serve(0.1)
+
+    def _answered(self, error: KafkaError | None, sequence: int) -> None:
+        if error is not None:
+            self._refused = self._refused or error
+        elif self._refused is None:
+            self.delivered = sequence
+
+    def _serve(self, seconds: float) -> None:
+        self._producer.poll(seconds)
+        if self._refused is not None:
+            raise GatewayError(f"packet {self.delivered + 1} was refused: {self._refused.str()}")
+        if self.delivered > self._marked:
+            self._store.mark_sent(self.delivered)
+            self._marked = self.delivered
+
+    def drain(self) -> None:
+        """Wait until everything is acknowledged; once the process is to stop, DRAIN_SECONDS more. Raises GatewayError.
+
+        What is left then stays in the store and is sent after the next start.
+        """
+        while self._last > self.delivered and not self._stop.is_set():
+            self._serve(0.1)
+        deadline = time.monotonic() + DRAIN_SECONDS
+        while self._last > self.delivered and time.monotonic() < deadline:
+            self._serve(0.1)
+
+
+class Gateway:
+    """One gateway: its key, its store, its source and its sender. `stop` ends it after the packet in hand."""
+
+    def __init__(self, config: GatewayConfig, store: Store, stop: Event) -> None:
+        self._config, self._store, self._stop = config, store, stop
+        self._seed = read_seed(config.seed_file)
+        self._channel = bytes.fromhex(config.channel)
+        self._sender = Sender(config, store, stop)
+        self._pace = Pace(config.speed, stop)
+        self._readings = 0
+        self._sent_at: int | None = None
+
+    def run(self) -> None:
+        """Send what was left, then the source to its end or to `stop`. Raises GatewayError, SourceError, StoreError."""
+        for stored in self._store.unsent():
+            self._sender.send(stored)
+        for block in SimbenchReplay(self._config.replay).blocks(self._store.position()):
+            self._pace.wait(block.sent_at)
+            if self._stop.is_set():
+                break
+            self._sender.send(self._keep(block))
+            self._report(done=False)
+        self._sender.drain()
+        self._report(done=not self._stop.is_set())
+
+    def _keep(self, block: Block) -> StoredPacket:
+        """Pack, sign and store a block: from here on its bytes never change."""
+        body = next_body(
+            self._store.head(),
+            block.readings,
+            self._config.scales,
+            gateway=self._config.gateway,
+            run=self._config.run,
+            sent_at=block.sent_at,
+            salt=secrets.token_bytes(packet.SALT_BYTES),
+        )
+        signature = signing.sign(self._seed, packet.KIND, self._channel, body)
+        self._readings += len(block.readings)
+        self._sent_at = block.sent_at
+        return StoredPacket(self._store.append(body, signature, block.position), body, signature)
+
+    def _report(self, *, done: bool) -> None:
+        """Replace the progress file: one JSON line, readings and `sent_at` (ms UTC) of what this start has packed."""
+        if self._config.progress is None:
+            return
+        state = {"gateway": self._config.gateway, "sequence": self._store.head().sequence}
+        state |= {
+            "delivered": self._sender.delivered,
+            "readings": self._readings,
+            "sent_at": self._sent_at,
+            "done": done,
+        }
+        fresh = self._config.progress.with_suffix(".new")
+        fresh.write_text(json.dumps(state) + "\n")
+        fresh.replace(self._config.progress)
+
+
+class Pace:
+    """Holds simulated time to `speed` times real time, counted from the first packet; 0 holds nothing."""
+
+    def __init__(self, speed: float, stop: Event) -> None:
+        self._speed, self._stop = speed, stop
+        self._origin: tuple[int, float] | None = None
+
+    def wait(self, sent_at: int) -> None:
+        """Wait until the simulated time `sent_at`, ms UTC, has come, or until the process is to stop."""
+        if not self._speed:
+            return
+        first, began = self._origin = self._origin or (sent_at, time.monotonic())
+        due = began + (sent_at - first) / 1000 / self._speed
+        self._stop.wait(max(0.0, due - time.monotonic()))
+
+
+def read_seed(path: Path) -> bytes:
+    """The Ed25519 seed of a file of 64 hex digits. Raises GatewayError."""
+    try:
+        seed = bytes.fromhex(path.read_text().strip())
+    except (OSError, ValueError) as error:
+        raise GatewayError(f"the seed file {path} can't be read as 64 hex digits") from error
+    if len(seed) != signing.SEED_BYTES:
+        raise GatewayError(f"the seed file {path} holds {len(seed)} bytes, not {signing.SEED_BYTES}")
+    return seed
+
+
+def main(config: GatewayConfig) -> int:
+    """Run a gateway until it is told to stop, or with `once` until its source ends; returns the exit code."""
+    stop = Event()
+
+    def end(_: int, __: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+    try:
+        with Store(config.store, config.horizon) as store:
+            Gateway(config, store, stop).run()
+            if not config.once:
+                stop.wait()
+    except (GatewayError, SourceError, StoreError, KafkaException) as error:
+        print(f"{config.gateway}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def load(path: Path) -> GatewayConfig:
+    """The configuration of a JSON file. Raises GatewayError that names every field that is wrong."""
+    try:
+        return GatewayConfig.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        # never the values that were found: client settings may hold a secret
+        wrong = error.errors(include_input=False, include_url=False) if isinstance(error, ValidationError) else [error]
+        raise GatewayError(f"{path} can't be used: {wrong}") from None
+
+
+if __name__ == "__main__":
+    try:
+        configuration = load(Path(sys.argv[1]))
+    except GatewayError as problem:
+        sys.exit(str(problem))
+    sys.exit(main(configuration))

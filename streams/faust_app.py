@@ -1,0 +1,176 @@
+"""What our Faust workers share: the connection, the settings that close Faust's traps, health, awaited sends.
+
+The traps are named where they are closed. In every agent: output before state before offset, one message at a time in
+the order of its partition, and no exception ever leaves the agent.
+"""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import faust
+from aiokafka.helpers import create_ssl_context  # type: ignore[import-untyped]
+from faust.types.auth import SASLMechanism
+
+from schemas.topics import Bounds
+from streams.dead_letter import Letter
+
+LOG = logging.getLogger(__name__)
+LONGEST_PAUSE = 5.0
+
+
+@dataclass(frozen=True)
+class Kafka:
+    """How to reach the broker. `security` is by librdkafka's names: security.protocol, sasl.username …"""
+
+    bootstrap: str
+    security: Mapping[str, str] = field(default_factory=dict)
+
+    def aiokafka(self) -> dict[str, Any]:
+        """The same for an aiokafka client."""
+        given = self.security
+        options: dict[str, Any] = {"bootstrap_servers": self.bootstrap}
+        protocol = given.get("security.protocol", "PLAINTEXT").upper()
+        if "SSL" in protocol.split("_"):
+            options["ssl_context"] = self._ssl()
+        if protocol.startswith("SASL"):
+            names = {
+                "sasl_mechanism": "mechanism",
+                "sasl_plain_username": "username",
+                "sasl_plain_password": "password",
+            }
+            options |= {ours: given[f"sasl.{theirs}"] for ours, theirs in names.items()}
+        return options | {"security_protocol": protocol}
+
+    def credentials(self) -> Any:
+        """The same for Faust; None for a plain connection."""
+        given, protocol = self.security, self.security.get("security.protocol", "PLAINTEXT").upper()
+        ssl = self._ssl() if protocol.endswith("SSL") else None
+        if protocol.startswith("SASL"):
+            mechanism = SASLMechanism(given["sasl.mechanism"])
+            names = {"username": given["sasl.username"], "password": given["sasl.password"]}
+            return faust.SASLCredentials(mechanism=mechanism, ssl_context=ssl, **names)
+        return faust.SSLCredentials(ssl) if ssl else None
+
+    def _ssl(self) -> Any:
+        files = {"cafile": "ssl.ca.location", "certfile": "ssl.certificate.location", "keyfile": "ssl.key.location"}
+        return create_ssl_context(**{ours: self.security.get(theirs) for ours, theirs in files.items()})
+
+
+def new_app(app_id: str, kafka: Kafka, data_dir: Path) -> Any:
+    """A Faust app of ours: consumer group `app_id`, raw bytes, at least once."""
+    size = Bounds().message_bytes
+    return faust.App(
+        app_id,
+        broker=[f"kafka://{server}" for server in kafka.bootstrap.split(",")],
+        broker_credentials=kafka.credentials(),
+        # exactly_once follows the wrong partition when it commits (Faust issues 136, 177, 323): identities do it
+        processing_guarantee="at_least_once",
+        # bytes are decoded inside the agent: a decoding error before it would lose the message
+        key_serializer="raw",
+        value_serializer="raw",
+        # topics come from our catalogue; Faust would make them with its own partitions and replication
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        store="memory://",
+        datadir=str(data_dir),
+        web_enabled=False,
+        autodiscover=False,
+        broker_max_poll_records=500,
+        broker_session_timeout=30.0,
+        broker_request_timeout=40.0,
+        consumer_auto_offset_reset="earliest",
+        consumer_max_fetch_size=size,
+        producer_max_request_size=size,
+        producer_acks=-1,
+        producer_linger_ms=0,
+        producer_request_timeout=10.0,
+        broker_commit_interval=0.5,
+        stream_wait_empty=False,
+    )
+
+
+def run(app: Any, log_level: str = "WARNING") -> None:
+    """Run a worker in the foreground until SIGTERM or SIGINT; leaves by SystemExit."""
+    faust.Worker(app, loglevel=log_level, redirect_stdouts=False, quiet=True).execute_from_commandline()
+
+
+class Health:
+    """Whether a worker gets on, as one small JSON file: ok, problem, done (messages), at (wall clock, s)."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._problem: str | None = None
+        self._done = 0
+        self._written = 0.0
+
+    def progress(self) -> None:
+        """One more message is done."""
+        self._done += 1
+        if self._problem is not None or time.monotonic() - self._written > 1.0:
+            self._problem = None
+            self._write()
+
+    def trouble(self, problem: str) -> None:
+        """Something outside doesn't answer; the worker waits for it."""
+        LOG.warning("waiting: %s", problem)
+        self._problem = problem
+        self._write()
+
+    def _write(self) -> None:
+        self._written = time.monotonic()
+        status = {"ok": self._problem is None, "problem": self._problem, "done": self._done, "at": time.time()}
+        fresh = self._path.with_suffix(".new")
+        fresh.write_text(json.dumps(status))
+        fresh.replace(self._path)
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A message to be sent and its delivery to be awaited."""
+
+    topic: Any
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]] = ()
+    partition: int | None = None
+
+    async def send(self) -> Awaitable[Any]:
+        """Hand it to the producer; what comes back is done when the broker has it."""
+        sent: Awaitable[Any] = await self.topic.send(
+            key=self.key, value=self.value, headers=list(self.headers) or None, partition=self.partition
+        )
+        return sent
+
+
+def rejected(topic: Any, letter: Letter) -> Output:
+    """The output of a dead letter."""
+    return Output(topic, letter.key, letter.value, letter.headers)
+
+
+async def persist(attempt: Callable[[], Awaitable[None]], health: Health, what: str) -> None:
+    """Do something that only the infrastructure can keep from succeeding: again, in place, until it is done."""
+    pause = 0.1
+    while True:
+        try:
+            return await attempt()
+        except Exception as error:
+            health.trouble(f"{what}: {error!r}")
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
+
+
+async def deliver(outputs: Sequence[Output], health: Health) -> None:
+    """Send in order and await every delivery, for as long as it takes."""
+
+    async def attempt() -> None:
+        for sent in [await output.send() for output in outputs]:
+            await sent
+
+    await persist(attempt, health, "send")

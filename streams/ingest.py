@@ -1,0 +1,128 @@
+"""streams.ingest: the agent that verifies, validates and codes every packet of meter.readings.
+
+A packet becomes one message on readings.coded, and a dead letter when anything in it was refused. Deliveries overlap,
+acknowledgements don't: a message is acknowledged when all that came before it in this worker is, and all its outputs
+have been delivered. The same packet again sends its outputs again.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterable, Awaitable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from carbon import coding
+from carbon.packet import PacketError
+from carbon.registry import Registry
+from schemas import topics
+from streams import faust_app
+from streams.dead_letter import Original, letters
+from streams.faust_app import Health, Kafka, Output
+
+APP_ID = "carbon.ingest"
+IN_FLIGHT = 32
+"""Messages whose outputs may be under way at once."""
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class IngestConfig:
+    """What the worker needs. `channel` is the genesis digest (32 bytes)."""
+
+    kafka: Kafka
+    channel: bytes
+    registry: Registry
+    data_dir: Path
+    log_level: str = "WARNING"
+
+
+class Ingest:
+    """The agent: one message in, its outputs out, in order."""
+
+    def __init__(self, app: Any, config: IngestConfig) -> None:
+        self._config = config
+        self._coded = app.topic(topics.READINGS_CODED)
+        self._rejected = app.topic(topics.READINGS_REJECTED)
+        self._health = Health(config.data_dir / "ingest.health.json")
+
+    async def run(self, stream: Any) -> None:
+        """Take every message of the stream."""
+        under_way: asyncio.Queue[_UnderWay] = asyncio.Queue(IN_FLIGHT)
+        settling = asyncio.create_task(self._settle(under_way))
+        try:
+            await self._take(stream.noack().events(), under_way, settling)
+        finally:
+            settling.cancel()
+
+    async def _take(
+        self, events: AsyncIterable[Any], under_way: "asyncio.Queue[_UnderWay]", settling: "asyncio.Task[None]"
+    ) -> None:
+        async for event in events:
+            outputs = self.outputs(event.message)
+            await under_way.put(_UnderWay(event, outputs, await _send(outputs)))
+            assert not settling.done()
+
+    async def _settle(self, under_way: "asyncio.Queue[_UnderWay]") -> None:
+        while True:
+            one = await under_way.get()
+            if not await _delivered(one.sent):
+                await faust_app.deliver(one.outputs, self._health)
+            one.event.ack()
+            self._health.progress()
+
+    def outputs(self, message: Any) -> list[Output]:
+        """The messages that one message leads to. Raises nothing, whatever the bytes are."""
+        original = Original("ingest", message.topic, message.partition, message.offset, message.key, message.value)
+        try:
+            coded = coding.code(message.value or b"", self._config.registry, self._config.channel)
+        except PacketError as error:
+            return self._letters(original, [coding.whole(error.reason, error.detail)])
+        except Exception as error:
+            LOG.exception("a message that breaks the agent goes to the dead letters: offset %s", message.offset)
+            return self._letters(original, [coding.whole("internal_error", repr(error))])
+        out = Output(self._coded, coded.packet.gateway.encode(), coded.message)
+        return [out, *self._letters(original, coded.items, coded)]
+
+    def _letters(self, original: Original, items: list[coding.Item], coded: Any = None) -> list[Output]:
+        if original.value is None:
+            original = Original("ingest", original.topic, original.partition, original.offset, original.key, b"")
+        packet = coded and coded.packet
+        return [faust_app.rejected(self._rejected, letter) for letter in letters(original, items, packet)]
+
+
+@dataclass(frozen=True, slots=True)
+class _UnderWay:
+    event: Any
+    outputs: list[Output]
+    sent: list[Awaitable[Any]] | None
+
+
+async def _send(outputs: list[Output]) -> list[Awaitable[Any]] | None:
+    """Hand all outputs to the producer; None when it wouldn't take them."""
+    try:
+        return [await output.send() for output in outputs]
+    except Exception:
+        return None
+
+
+async def _delivered(sent: list[Awaitable[Any]] | None) -> bool:
+    try:
+        for one in sent or ():
+            await one
+    except Exception:
+        return False
+    return sent is not None
+
+
+def create_app(config: IngestConfig) -> Any:
+    """The Faust app of the worker."""
+    app = faust_app.new_app(APP_ID, config.kafka, config.data_dir)
+    ingest = Ingest(app, config)
+    app.agent(app.topic(topics.METER_READINGS), name=APP_ID, concurrency=1)(ingest.run)
+    return app
+
+
+def main(config: IngestConfig) -> None:
+    """Run the worker in the foreground until SIGTERM."""
+    faust_app.run(create_app(config), config.log_level)

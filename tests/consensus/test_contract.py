@@ -1,0 +1,157 @@
+"""The evidence half: an aggregator that lies gets nothing past it, and what can't be checked yet gets no verdict."""
+
+import pytest
+
+from carbon.record import EvidenceRange
+from consensus.batch import BatchError
+from consensus.contract import Contract, Undecidable, correction
+from consensus.log.leaf import Refusal
+from tests.consensus.aggregator import Aggregator, Evidence, early, with_fields
+from tests.small import HOUR, QUARTER, START, World
+
+POINT = "plant-0-1"
+
+
+class Scene:
+    def __init__(self) -> None:
+        self.world = World.make()
+        self.evidence = Evidence(self.world)
+        self.aggregator = Aggregator(self.world, self.evidence)
+        self.contract = Contract(self.world.genesis, self.world.registry)
+
+    def send(self, hours: int, readings=None) -> None:
+        self.evidence.add(
+            self.world.pack(START + hours * HOUR, self.world.day(2, hours - 2) if readings is None else readings)
+        )
+
+    def judge(self, records) -> list[Refusal]:
+        return [ruling.refusal for ruling in self.contract.judge(self.aggregator.batch(records), self.evidence)]
+
+
+@pytest.fixture
+def scene() -> Scene:
+    scene = Scene()
+    for hours in (2, 4, 6):
+        scene.send(hours)
+    return scene
+
+
+def test_honest_records_pass(scene):
+    assert scene.judge(scene.aggregator.hours(0, 5)) == [Refusal.PASS] * 15
+
+
+LIES = {
+    Refusal.WRONG_SUM: with_fields(quantity=1),
+    Refusal.WRONG_COUNT: with_fields(count=3),
+    Refusal.WRONG_EVIDENCE_ROOT: with_fields(evidence_root=bytes(32)),
+    Refusal.WRONG_EMISSION: with_fields(emission_g=1),
+    Refusal.WRONG_FACTORS: with_fields(factors=bytes(32)),
+    Refusal.MALFORMED: with_fields(subject="region"),
+    Refusal.WRONG_CORRECTION: with_fields(replaces={"version": 1, "evidence_root": bytes(32), "emission_g": 0}),
+}
+
+
+@pytest.mark.parametrize("refusal", LIES)
+def test_a_lie_is_named(scene, refusal):
+    draft = scene.aggregator.draft(POINT, START)
+    assert scene.judge([scene.aggregator.record(draft, LIES[refusal])]) == [refusal]
+
+
+@pytest.mark.parametrize("field", ["scale", "window_seconds", "expected", "unit", "rule", "boundary", "cause"])
+def test_no_field_is_the_aggregators_to_choose(scene, field):
+    wrong = {"unit": "kWh", "rule": "none", "boundary": b"\1" * 32, "cause": "FACTOR"}.get(field, 7)
+    draft = scene.aggregator.draft(POINT, START)
+    assert scene.judge([scene.aggregator.record(draft, with_fields(**{field: wrong}))]) != [Refusal.PASS]
+
+
+def test_a_window_closed_early_is_a_wrong_range(scene):
+    first = scene.evidence.facts("gw-0", 0, 1)
+    draft = early(scene.aggregator.draft(POINT, START), EvidenceRange("gw-0", 0, 1, 1, first.packet.digest))
+    assert scene.judge([scene.aggregator.record(draft)]) == [Refusal.PASS]  # hour 0 does close with packet 1
+    draft = early(scene.aggregator.draft(POINT, START + HOUR), EvidenceRange("gw-0", 0, 1, 1, first.packet.digest))
+    assert scene.judge([scene.aggregator.record(draft)]) == [Refusal.WRONG_RANGE]
+
+
+def test_a_packet_left_out_is_a_wrong_range(scene):
+    second = scene.evidence.facts("gw-0", 0, 2)
+    draft = early(scene.aggregator.draft(POINT, START + HOUR), EvidenceRange("gw-0", 0, 2, 2, second.packet.digest))
+    assert scene.judge([scene.aggregator.record(draft)]) == [Refusal.WRONG_RANGE]
+
+
+def test_what_has_not_arrived_is_not_voted_on(scene):
+    records = scene.aggregator.hours(0, 5)
+    behind = Scene()
+    for hours in (2, 4):
+        behind.send(hours)
+    with pytest.raises(Undecidable):
+        scene.contract.judge(scene.aggregator.batch(records), behind.evidence)
+
+
+def test_a_window_that_no_held_packet_closes_is_refused_at_once(scene):
+    third = scene.evidence.facts("gw-0", 0, 3)
+    draft = scene.aggregator.draft(POINT, START + 4 * HOUR)
+    claim = early(draft, EvidenceRange("gw-0", 0, 3, 3, third.packet.digest))
+    record = scene.aggregator.record(claim, with_fields(window_start=START + 5 * HOUR))
+    assert scene.judge([(POINT, START + 5 * HOUR, record[2])]) == [Refusal.WRONG_RANGE]
+
+
+def test_unknown_points_windows_off_the_grid_and_garbage(scene):
+    _, _, payload = scene.aggregator.record(scene.aggregator.draft(POINT, START))
+    assert scene.judge([("nobody", START, payload)]) == [Refusal.UNKNOWN_POINT]
+    assert scene.judge([(POINT, START + 1, payload)]) == [Refusal.UNKNOWN_POINT]
+    assert scene.judge([(POINT, START - HOUR, payload)]) == [Refusal.UNKNOWN_POINT]
+    assert scene.judge([(POINT, START, b"garbage")]) == [Refusal.MALFORMED]
+    assert scene.judge([("plant-0-0", START, payload)]) == [Refusal.MALFORMED]
+
+
+def test_an_empty_window_is_recorded_with_no_coverage():
+    scene = Scene()
+    scene.send(2, [])
+    scene.send(4, [])
+    draft = scene.aggregator.draft(POINT, START)
+    assert draft.window.count == 0
+    assert scene.judge([scene.aggregator.record(draft)]) == [Refusal.PASS]
+
+
+def late_scene() -> tuple[Scene, list]:
+    """The third quarter of hour 0 of one point comes two packets late."""
+    scene = Scene()
+    late = (POINT, START + 2 * QUARTER, 5)
+    on_time = [r for r in scene.world.day(2) if r[:2] != late[:2]]
+    scene.send(2, on_time)
+    scene.send(4)
+    scene.send(6, [late])
+    return scene, [scene.evidence.facts("gw-0", 0, k) for k in (1, 3)]
+
+
+def corrected(scene: Scene, packets: list, version: int = 2):
+    named = [EvidenceRange("gw-0", 0, f.packet.sequence, f.packet.sequence, f.packet.digest) for f in packets]
+    point = scene.world.registry.points[POINT]
+    return correction(point, START, version, scene.world.channel, packets[:1], packets[1:], tuple(named))
+
+
+def test_a_late_reading_makes_a_correction_that_passes():
+    scene, packets = late_scene()
+    first = scene.aggregator.draft(POINT, START)
+    draft = corrected(scene, packets)
+    assert (first.window.count, draft.window.count, draft.window.quantity) == (3, 4, first.window.quantity + 5)
+    assert draft.replaces.emission_g == first.emission_g
+    rulings = scene.contract.judge(scene.aggregator.batch([scene.aggregator.record(draft)]), scene.evidence)
+    assert [r.refusal for r in rulings] == [Refusal.PASS]
+    assert rulings[0].posted_g == draft.emission_g - first.emission_g
+
+
+def test_a_correction_without_its_late_packet_is_refused():
+    scene, packets = late_scene()
+    second = scene.evidence.facts("gw-0", 0, 2)
+    draft = corrected(scene, packets)
+    named = (draft.evidence[0], EvidenceRange("gw-0", 0, 2, 2, second.packet.digest))
+    lie = with_fields(evidence=[item._asdict() for item in named])
+    assert scene.judge([scene.aggregator.record(draft, lie)]) == [Refusal.WRONG_RANGE]
+
+
+def test_a_batch_of_another_signer_is_no_batch(scene):
+    records = scene.aggregator.hours(0, 1)
+    for changes in ({"signer": "gw-0"}, {"submitter": "nobody"}, {"kind": 2}, {"registry_height": 1}, {"number": 0}):
+        with pytest.raises(BatchError):
+            scene.aggregator.batch(records, **changes)
