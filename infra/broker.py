@@ -18,7 +18,7 @@ from logging import CRITICAL, getLogger
 from pathlib import Path
 from typing import Self
 
-from infra.children import Child, tail
+from infra.children import Child, hold, tail
 from infra.errors import EnvironmentFault
 from infra.jars import class_path
 from infra.ports import LOOPBACK, free_port, is_free, listens
@@ -43,7 +43,6 @@ _LOGGER = (
 _ADVICE = (
     ("No space left on device", "the disk is full: free some space, or move the data with --data or CARBONLEDGER_DATA"),
     ("Address already in use", "its port is taken: stop what listens there, or name another with CARBONLEDGER_PORT"),
-    ("Failed to acquire lock", "another Kafka uses this data folder: stop it first (carbonledger down)"),
     ("OutOfMemoryError", "its heap is too small: raise CARBONLEDGER_HEAP_MB"),
     ("insufficient memory for the Java", "the machine's memory is used up: free some, or lower CARBONLEDGER_HEAP_MB"),
     (
@@ -62,6 +61,8 @@ class Launch:
     argv: tuple[str, ...]
     bootstrap: str
     port: int
+    lock: Path
+    """Held by the running broker. Kafka's own lock comes too late: two controllers have written to one log by then."""
 
 
 def explain(log: str) -> str | None:
@@ -115,13 +116,15 @@ def prepare(
     java, jars = _java(), class_path(say)
     home.mkdir(parents=True, exist_ok=True)
     _check_disk(home)
+    lock = home / "lock"
+    os.close(hold(lock))
     client, controller = _ports(home, port)
     command = (java, *_JVM, *_LOGGER, f"-Xmx{heap_mb}m", "-cp", jars)
     if not (home / "logs").exists():
         _format(home, command, properties(home, Path("logs.new"), client, controller, message_bytes))
     config = home / "server.properties"
     config.write_text(properties(home, Path("logs"), client, controller, message_bytes))
-    return Launch((*command, "kafka.Kafka", str(config.absolute())), f"{LOOPBACK}:{client}", client)
+    return Launch((*command, "kafka.Kafka", str(config.absolute())), f"{LOOPBACK}:{client}", client, lock)
 
 
 def _java() -> str:
@@ -218,7 +221,7 @@ class Broker:
     def start(self) -> None:
         """Start it and wait until it answers. Raises EnvironmentFault, with what to do, when it doesn't."""
         self.log.unlink(missing_ok=True)
-        child = self._child = Child(self._launch.argv, self.log)
+        child = self._child = Child(self._launch.argv, self.log, lock=self._launch.lock)
         deadline = time.monotonic() + READY_WITHIN
         while child.poll() is None and time.monotonic() < deadline:
             if listens(self._launch.port) and answers({"bootstrap.servers": self.bootstrap}):
@@ -248,5 +251,6 @@ class Broker:
 
 
 def run(launch: Launch) -> None:
-    """Become the broker: this process is replaced and doesn't return."""
+    """Become the broker: this process is replaced and doesn't return. Raises EnvironmentFault if one runs already."""
+    os.set_inheritable(hold(launch.lock), True)
     os.execv(launch.argv[0], launch.argv)  # noqa: S606 - a shell is what it should be without

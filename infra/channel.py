@@ -97,7 +97,7 @@ def load(data: Path) -> Channel:
 
 
 def create(data: Path, parameters: "Parameters", days: int | None) -> Channel:
-    """Make keys, registry and genesis of the demonstration's channel, unless they are there. Raises EnvironmentFault."""
+    """Make the demonstration's keys, registry and genesis, unless they are there. Raises EnvironmentFault."""
     from infra.demo import scenario
 
     folder = folder_of(data)

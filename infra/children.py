@@ -8,6 +8,7 @@ its children in order.
 
 import contextlib
 import ctypes
+import fcntl
 import os
 import shutil
 import signal
@@ -24,14 +25,24 @@ LOG_BYTES = 8_000_000
 
 
 class Child:
-    """One running child process, whose output goes to the end of `log`. Raises EnvironmentFault if it can't start."""
+    """One running child process, whose output goes to the end of `log`.
+
+    With `lock` the child holds that file until it is gone, so that nobody else starts on its data meanwhile.
+    Raises EnvironmentFault if it can't start or the lock is held.
+    """
 
     def __init__(
-        self, argv: Sequence[str], log: Path, env: Mapping[str, str] | None = None, *, pipe: bool | None = None
-    ):
-        pipe = sys.platform != "linux" if pipe is None else pipe
+        self,
+        argv: Sequence[str],
+        log: Path,
+        env: Mapping[str, str] | None = None,
+        *,
+        lock: Path | None = None,
+        pipe: bool = sys.platform != "linux",
+    ) -> None:
         log.parent.mkdir(parents=True, exist_ok=True)
         trim(log)
+        held = [hold(lock)] if lock else []
         try:
             with log.open("ab") as out:
                 self.log_start = out.tell()
@@ -41,11 +52,16 @@ class Child:
                     stdout=out,
                     stderr=subprocess.STDOUT,
                     env={**os.environ, **(env or {})},
+                    pass_fds=held,
                     start_new_session=True,
                     preexec_fn=None if pipe else _die_with_parent(),
                 )
         except OSError as error:
             raise EnvironmentFault(f"{argv[0]} could not be started: {error}") from error
+        finally:
+            # the child's copy holds the lock from here on
+            for descriptor in held:
+                os.close(descriptor)
         self._guard = _guard(self.pid) if pipe else None
 
     @property
@@ -107,6 +123,23 @@ def _die_with_parent() -> Callable[[], None]:
 def _guard(pid: int) -> subprocess.Popen[bytes]:
     script = f"read _; kill -KILL {pid}"
     return subprocess.Popen(["/bin/sh", "-c", script], stdin=subprocess.PIPE, start_new_session=True)
+
+
+def hold(lock: Path) -> int:
+    """Lock a file, and give the descriptor that holds it, in this process and in those that inherit it.
+
+    Raises EnvironmentFault when somebody else holds it.
+    """
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise EnvironmentFault(
+            f"{lock.parent} is in use by another process: stop it first (carbonledger down), "
+            f"or name another folder with --data"
+        ) from None
+    return descriptor
 
 
 def trim(log: Path) -> None:

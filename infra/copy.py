@@ -4,6 +4,7 @@ Everything that is shown from here is checked against the genesis first; whose c
 """
 
 import sqlite3
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,8 @@ from carbon.window import PacketFacts
 from consensus.log import leaf as leaves
 from consensus.log import proof
 from consensus.log.follower import Follower, OpenedLeaf, VerifiedBlock, VerifiedLeaf
-from consensus.member.store import read_messages, read_packages
+from consensus.member.publisher import votes_on
+from consensus.member.store import read_messages, read_package, read_packages
 from infra.channel import Channel
 from infra.errors import EnvironmentFault
 from schemas import codec
@@ -69,12 +71,10 @@ class LedgerCopy:
 
     def newest(self) -> VerifiedBlock:
         """The last block. Raises EnvironmentFault when there is none."""
-        block = None
-        for block, _ in self.blocks():
-            pass
-        if block is None:
+        newest = deque(self.blocks(), maxlen=1)
+        if not newest:
             raise EnvironmentFault("the ledger holds no block yet: wait for the first, see 'carbonledger status'")
-        return block
+        return newest[0][0]
 
     def point(self, code: identity.CarbonCode) -> Point:
         """The point that a code is of. Raises NotFound."""
@@ -117,6 +117,64 @@ class LedgerCopy:
         facts, index = counted[place]
         return proof.inclusion(packet.evidence_leaves(facts.packet)[index].tobytes(), hashes, place)
 
+    def find(self, code: identity.CarbonCode) -> tuple[Found, tuple[list[PacketFacts], bytes] | None]:
+        """The record of a code; for a reading's code the record that counts it, its packets and its leaf hash.
+
+        Raises NotFound, LedgerError.
+        """
+        point = self.point(code)
+        span = 1000 * point.window_seconds
+        for found in reversed(self.versions(point, code.at_ms // span * span)):
+            if code.window_seconds is not None:
+                if found.leaf.leaf.commitment.startswith(code.hash):
+                    return found, None
+            elif found.leaf.leaf.accepted and (reading := self._reading(found, code)) is not None:
+                return found, reading
+        raise NotFound(f"the ledger has no {'reading' if code.window_seconds is None else 'record'} {code}")
+
+    def _reading(self, found: Found, code: identity.CarbonCode) -> tuple[list[PacketFacts], bytes] | None:
+        packets = self.evidence(found.fields)
+        for facts, index in window.counted((found.fields["point"], found.fields["window_start"]), packets):
+            if facts.leaves[index].startswith(code.hash) and int(facts.packet.at[index]) == code.at_ms:
+                return packets, facts.leaves[index]
+        return None
+
+    def describe(self, found: Found, reading: tuple[list[PacketFacts], bytes] | None) -> dict[str, Any]:
+        """What a record or reading is, where it came from, what was decided on it, and where it stands."""
+        place = {
+            "verdict": "accepted" if found.leaf.leaf.accepted else "rejected",
+            "reason": leaves.label(found.leaf.leaf.reason),
+            "votes": self._votes(found),
+            "height": found.block.height,
+            "leaf_index": found.leaf.index,
+            "leaf_hash": found.leaf.hash.hex(),
+            "record": records.code(found.fields, found.leaf.leaf.commitment, self.channel.registry),
+        }
+        plain = {k: v.hex() if isinstance(v, bytes) else v for k, v in found.fields.items() if k != "evidence"}
+        packets = [f"{e['gateway']} run {e['run']} packets {e['first']}–{e['last']}" for e in found.fields["evidence"]]
+        datum = self._datum(found, *reading) if reading else {**plain, "replaces": str(plain["replaces"])}
+        point = self.channel.registry.points[found.fields["point"]]
+        newest = [v for v in self.versions(point, found.fields["window_start"]) if v.leaf.leaf.accepted]
+        latest = newest[-1].fields["version"] if newest else None
+        return datum | {"packets": packets, "latest_version": latest} | place
+
+    def _datum(self, found: Found, packets: list[PacketFacts], leaf_hash: bytes) -> dict[str, Any]:
+        key = (found.fields["point"], found.fields["window_start"])
+        facts, index = next(item for item in window.counted(key, packets) if item[0].leaves[item[1]] == leaf_hash)
+        read = facts.packet
+        reading = {"point": key[0], "at": int(read.at[index]), "value": int(read.value[index])}
+        came = {"gateway": read.gateway, "run": read.run, "sequence": read.sequence, "index": index}
+        return reading | {"flag": chr(read.flag[index])} | came | {"sent_at": read.sent_at, "packet": read.digest.hex()}
+
+    def _votes(self, found: Found) -> str:
+        inside = found.leaf.index - found.block.leaves[0].index
+        for batch in found.block.header["batches"]:
+            if inside < batch["records"]:
+                said = votes_on(batch["digest"], inside, found.block.votes)
+                return ", ".join(f"{self.channel.genesis.members[v['member']].name}: {v['reason']}" for v in said)
+            inside -= batch["records"]
+        return ""
+
     def evidence(self, fields: dict[str, Any]) -> list[PacketFacts]:
         """The packets that a record names, from the member's archive."""
         facts = []
@@ -128,6 +186,15 @@ class LedgerCopy:
                 read = packet.verify(message, self.channel.registry, self.channel.genesis.digest)
                 facts.append(window.analyse(read, self.channel.registry))
         return facts
+
+
+def header_bytes(data: Path, member: int, height: int) -> bytes | None:
+    """The header of a block in a member's copy; None when it doesn't hold that height."""
+    package = read_package(data / "members" / str(member) / "ledger.sqlite", height)
+    if package is None:
+        return None
+    header: bytes = codec.decode("block", codec.decode_bare("block-package", package)["block"])["header"]
+    return header
 
 
 def _opened(block: VerifiedBlock, salts: bytes, payloads: list[bytes]) -> Iterator[OpenedLeaf]:

@@ -10,6 +10,7 @@ Every transition of a process's life lives here. Times are seconds of a clock th
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from pathlib import Path
 
 FIRST_DELAY = 0.5
 LONGEST_DELAY = 10.0
@@ -28,7 +29,7 @@ class Process:
     """One process to be kept alive: how it is started, what it needs, when it counts as ready.
 
     `ready` is asked until it says yes; without it, a process is ready as soon as it runs. `explain` turns the end of
-    its log into what to do. `group` is its consumer group, whose lag `status` shows.
+    its log into what to do. `group` is its consumer group, whose lag `status` shows. It holds `lock` while it runs.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Process:
     ready: Callable[[], bool] | None = None
     explain: Callable[[str], str | None] = lambda _: None
     group: str | None = None
+    lock: Path | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     ready_within: float = 90.0
     stop_within: float = 10.0

@@ -50,14 +50,21 @@ def lock(data: Path) -> TextIO:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         file.close()
-        raise EnvironmentFault(
-            f"carbonledger already runs on {data} (process {holder(data)}): stop it with 'carbonledger down', "
-            f"or give this one another folder with --data"
-        ) from None
+        refuse_if_held(data)
+        raise
     file.truncate(0)
     file.write(str(os.getpid()))
     file.flush()
     return file
+
+
+def refuse_if_held(data: Path) -> None:
+    """Raise EnvironmentFault when an `up` holds the data folder, before anything in it is touched."""
+    if (pid := holder(data)) is not None:
+        raise EnvironmentFault(
+            f"carbonledger already runs on {data} (process {pid}): stop it with 'carbonledger down', "
+            f"or give this one another folder with --data"
+        )
 
 
 def holder(data: Path) -> int | None:

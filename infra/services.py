@@ -25,8 +25,9 @@ class Services:
 def plan(settings: Settings, say: Callable[[str], None], roles: Iterable[Role] = (BROKER,)) -> Services:
     """The processes of all roles. The embedded broker's folder is made ready; a cluster's topics are created.
 
-    Raises EnvironmentFault.
+    Raises EnvironmentFault, also when another `up` runs on the data folder.
     """
+    runfile.refuse_if_held(settings.data)
     if settings.embedded_broker:
         launch = prepare_broker(settings, say)
         others = (_process(role, settings, launch.bootstrap) for role in roles if role.name != "broker")
@@ -75,6 +76,7 @@ def _broker(launch: broker.Launch, settings: Settings) -> Process:
         "broker",
         launch.argv,
         ready=ready,
+        lock=launch.lock,
         explain=broker.explain,
         ready_within=broker.READY_WITHIN,
         stop_within=broker.STOP_WITHIN,

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from infra.errors import EnvironmentFault
 
@@ -47,6 +47,8 @@ def load() -> Settings:
     """The settings of this process. Raises EnvironmentFault that names every variable that can't be understood."""
     try:
         return Settings()
+    except SettingsError:
+        raise EnvironmentFault(f"A setting can't be understood: {PREFIX}KAFKA is not a JSON object") from None
     except ValidationError as error:
         # never the value that was found: it may be a secret
         wrong = (f"{PREFIX}{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())

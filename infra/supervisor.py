@@ -66,6 +66,11 @@ class Supervisor:
         """Whether a signal asked for the end, under `signals`."""
         return self._signals > 0
 
+    @property
+    def pids(self) -> dict[str, int]:
+        """The process id of each process that runs."""
+        return {name: self._children[name].pid for name, life in self.lives.items() if life.state.runs}
+
     def log(self, name: str) -> Path:
         """The log of a process."""
         return self.data / "log" / f"{name}.log"
@@ -126,7 +131,7 @@ class Supervisor:
             self.lives[process.name] = plan.became_ready(life, now)
 
     def _start(self, process: Process, now: float) -> None:
-        child = Child(process.argv, self.log(process.name), process.env)
+        child = Child(process.argv, self.log(process.name), process.env, lock=process.lock)
         self._children[process.name] = child
         with contextlib.suppress(psutil.NoSuchProcess):
             self._born[process.name] = psutil.Process(child.pid).create_time()
@@ -137,13 +142,17 @@ class Supervisor:
         life = self.lives[process.name] = plan.died(self.lives[process.name], now)
         if life.state is State.STOPPED:
             return
-        log = self.log(process.name)
-        reason = process.explain(tail(log)) or f"see {log}"
+        reason = self._reason(process, code)
         if life.hopeless:
             raise EnvironmentFault(
                 f"{process.name} can't be started, it {_ended(code)} {life.failures} times: {reason}"
             )
-        self._say(f"{process.name} {_ended(code)}, starts again in {life.due - now:g} s ({reason})")
+        self._say(f"{process.name} {_ended(code)}, starts again in {life.due - now:g} s: {reason}")
+
+    def _reason(self, process: Process, code: int) -> str:
+        log = self.log(process.name)
+        known = process.explain(tail(log, self._children[process.name].log_start))
+        return known or ("somebody killed it, or memory ran out" if code == -signal.SIGKILL else f"see {log}")
 
     def stop(self) -> None:
         """Stop everything in reverse order, each within its bound; a second signal kills what is left."""

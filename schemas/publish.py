@@ -3,6 +3,10 @@
 To change a contract: edit `schemas/avro/<name>.avsc`, then run `python -m schemas.publish`. Each changed schema gets
 the next version number and an id that was never used before. Refused is a change that an older reader could not read,
 or that could not read an older message: fields come and go only with a default, and no type changes.
+
+A schema whose bare bytes stand inside another message without an id of their own (`packet-body`, `batch`,
+`block-header`, the committee's bodies) can't have a second version that readers tell from the first: a change there is
+a schema of a new name, and a new version of the message around it says which of the two it holds.
 """
 
 import json

@@ -46,9 +46,8 @@ class Body:
 
     def check(self) -> None:
         """Refuse numbers that no member writes. Raises Malformed."""
-        for name in ("epoch", "view", "height", "time", "stable", "certified", "executed", "first", "round"):
-            value = vars(self).get(name, 0)
-            if isinstance(value, int) and not 0 <= value < HEIGHT_LIMIT:
+        for name, value in vars(self).items():
+            if type(value) is int and not 0 <= value < HEIGHT_LIMIT:
                 raise Malformed(f"{name} {value} in a {self.SCHEMA}")
 
 

@@ -33,7 +33,7 @@ def tick(s: State) -> None:
     _fetch_blocks(s, lead=0 if mark == s.mark else 2 * s.config.window)
     s.mark = mark
     in_flight = {batch.digest for slot in s.slots.values() for batch in _batches(s, slot.height)}
-    s.done([digest for digest in s.pool.stale(s.now.ms - s.config.undecided_ms) if digest not in in_flight])
+    s.expire([digest for digest in s.pool.stale(s.now.ms - s.config.undecided_ms) if digest not in in_flight])
 
 
 def _batches(s: State, height: int) -> tuple[ProposedBatch, ...]:

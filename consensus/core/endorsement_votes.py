@@ -24,7 +24,8 @@ def give_verdict(s: State, digest: bytes, codes: bytes) -> None:
     signed = s.endorsed.get(digest)
     if signed is not None:
         s.effects.append(Send(signed))
-        return None
+        message = Message.decode(signed)
+        return tally(s, message, Endorsement.decode(message.body))
     s.verdicts[digest] = codes
     if s.now.ms - s.flushed_ms >= s.config.endorse_delay_ms:
         flush(s)

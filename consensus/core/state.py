@@ -45,11 +45,12 @@ class Slot:
     due_ms: int = 0
 
     def stage(self, view: int) -> int:
-        """0 nothing, 1 pre-prepared in `view`, 2 prepared in `view`, 3 committed."""
-        if self.committed is not None:
-            return 3
+        """0 nothing, 1 pre-prepared in `view`, 2 prepared in `view`, 3 that and committed.
+
+        What was committed in an earlier view is prepared again: others may need this member's commit in this one.
+        """
         if self.prepared is not None and self.prepared.view == view:
-            return 2
+            return 2 if self.committed is None else 3
         return int(self.accepted is not None and self.accepted.view == view)
 
 
@@ -236,6 +237,12 @@ class State:
             self.verdicts.pop(digest, None)
         if digests:
             self.effects.append(BatchDone(tuple(digests)))
+
+    def expire(self, digests: list[bytes]) -> None:
+        """Let undecided batches go; what this member said of them it would say again."""
+        own = {digest: self.endorsed[digest] for digest in digests if digest in self.endorsed}
+        self.done(digests)
+        self.endorsed.update(own)
 
     def forget_stranger(self, digest: bytes) -> None:
         """A batch came, or is done: it counts against nobody any more."""

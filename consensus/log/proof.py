@@ -17,6 +17,7 @@ from consensus.log import leaf as leaves
 from consensus.log import note
 from consensus.log.genesis import Genesis
 from consensus.log.leaf import Leaf
+from schemas import codec
 
 
 class ProofRefused(ValueError):
@@ -133,3 +134,15 @@ def _bytes(text: str) -> bytes:
     if _b64(data) != text:
         raise ProofRefused(f"not canonical base64: {text!r}")
     return data
+
+
+def describe(shown: Shown) -> dict[str, Any]:
+    """What a proof opens, in plain values: the reading below the record, or the record's payload."""
+    if shown.reading is not None:
+        at, value = (int.from_bytes(shown.reading[i : i + 8], "big", signed=True) for i in (32, 40))
+        point_key = shown.reading[16:32].hex()
+        return {"point_key": point_key, "at": at, "value": value, "flag": chr(shown.reading[48])}
+    if shown.payload is not None and shown.leaf.accepted:
+        record = codec.decode_bare("record", shown.payload)
+        return {name: record[name] for name in ("point", "window_start", "version", "count", "quantity", "emission_g")}
+    return {}

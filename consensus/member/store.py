@@ -199,6 +199,16 @@ class Archive:
         self._database.close()
 
 
+def read_package(path: Path, height: int) -> bytes | None:
+    """The block-package of one height of a member's ledger. Raises sqlite3.Error."""
+    database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    try:
+        row = database.execute("SELECT package FROM block WHERE height = ?", (height,)).fetchone()
+        return None if row is None else bytes(row[0])
+    finally:
+        database.close()
+
+
 def read_packages(path: Path) -> Iterator[bytes]:
     """The block-packages of a member's ledger, read beside the member or without it. Raises sqlite3.Error."""
     database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from infra.cli import run, status, topics, up
+from infra.cli import demo, ledger, query, run, schemas, simulate, status, topics, up
 from infra.errors import EnvironmentFault
 
 ENVIRONMENT_EXIT = 3
@@ -53,6 +53,17 @@ def _common(data: DataFolder = None) -> None:
 app.command("up")(up.up)
 app.command("down")(up.down)
 app.command("status")(status.status)
+app.command("demo")(demo.demo)
+app.command("query")(query.query)
+app.command("verify")(ledger.verify)
+app.command("export")(ledger.export)
+app.command("checkpoint")(ledger.checkpoint)
+app.command("prove")(ledger.prove)
+app.command("verify-proof")(ledger.verify_proof)
+app.command("resolve")(ledger.resolve)
+app.add_typer(ledger.committee, name="committee")
+app.command("simulate")(simulate.simulate)
+app.add_typer(schemas.app, name="schemas")
 app.add_typer(topics.app, name="topics")
 app.command("run", hidden=True)(run.run)
 

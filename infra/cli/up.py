@@ -1,5 +1,6 @@
 """`carbonledger up` and `down`: everything as a service in the foreground, and its end from another terminal."""
 
+import signal
 import sys
 
 _DOWN_WITHIN = 90.0
@@ -44,16 +45,18 @@ def down() -> None:
       carbonledger down
       carbonledger --data /srv/co2 down
     """
-    import psutil
+    import os
+    import time
 
     from infra import runfile, settings
 
-    supervisor = psutil.Process(runfile.running(settings.load().data).pid)
-    supervisor.terminate()
-    try:
-        supervisor.wait(_DOWN_WITHIN)
-    except psutil.TimeoutExpired:
-        # its children die with it
-        supervisor.kill()
-        supervisor.wait()
-        _say(f"It did not stop within {_DOWN_WITHIN:g} s and was killed; the data stays.")
+    data = settings.load().data
+    pid = runfile.running(data).pid
+    os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + _DOWN_WITHIN
+    while runfile.holder(data) == pid:
+        if time.monotonic() > deadline:
+            os.kill(pid, signal.SIGKILL)  # its children die with it
+            _say(f"It did not stop within {_DOWN_WITHIN:g} s and was killed; the data stays.")
+            return
+        time.sleep(0.1)

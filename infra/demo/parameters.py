@@ -168,6 +168,8 @@ class Parameters(_Section):
 
     def _metered(self) -> Iterator[Metered]:
         carrier = {subject: gateway for gateway, subjects in self.gateways.items() for subject in subjects}
+        if len(carrier) != sum(map(len, self.gateways.values())) or carrier.keys() != self._emitters():
+            raise ScenarioError("every plant and enterprise is carried by exactly one gateway")
         for plant in self.plants:
             for name in plant.units:
                 unit = simbench.unit("PowerPlant", name)
@@ -178,6 +180,9 @@ class Parameters(_Section):
             for name in enterprise.loads:
                 unit = simbench.unit("Load", name)
                 yield Metered(point_id(name), enterprise.id, carrier[enterprise.id], "Load", unit, None)
+
+    def _emitters(self) -> set[str]:
+        return {plant.id for plant in self.plants} | {enterprise.id for enterprise in self.enterprises}
 
     def ceiling_wh(self, metered: Metered) -> int:
         """The largest energy in Wh, rounded down, that a quarter hour of a point may have; the smallest is 0."""
@@ -227,6 +232,9 @@ def check(parameters: Parameters) -> None:
         raise ScenarioError("a unit stands at two points")
     for planted in parameters.planted:
         _check_planted(parameters, planted, ceilings)
+    for forged in parameters.forged:
+        if forged.gateway not in parameters.gateways or forged.point not in ceilings:
+            raise ScenarioError(f"forged {forged.point} of {forged.gateway}: is not registered")
     _check_gap(parameters, ceilings)
 
 
@@ -239,8 +247,9 @@ def _check_gap(parameters: Parameters, points: Mapping[str, int]) -> None:
 
 def _check_planted(parameters: Parameters, planted: PlantedParameters, ceilings: Mapping[str, int]) -> None:
     where = f"planted {planted.kind} of {planted.point} at {planted.at:%Y-%m-%dT%H:%MZ}"
-    registered = planted.point in ceilings and planted.gateway is None
-    if registered == (planted.kind == "unknown_point"):
+    known = planted.point in ceilings and planted.gateway is None
+    unknown = planted.point not in ceilings and planted.gateway in parameters.gateways
+    if not (unknown if planted.kind == "unknown_point" else known):
         raise ScenarioError(f"{where}: an unknown point, and no other kind, states its gateway")
     if (planted.value is None) != (planted.kind in ("duplicate", "not_a_number")):
         raise ScenarioError(f"{where}: a value belongs to every kind but duplicate and not_a_number")

@@ -44,6 +44,7 @@ class GatewayConfig(BaseModel):
     seed_file: Path
     channel: str = Field(pattern="^[0-9a-f]{64}$")
     kafka: dict[str, str]
+    topic: str = topics.METER_READINGS
     store: Path
     replay: ReplaySettings
     scales: dict[str, int] = Field(default_factory=dict)
@@ -64,7 +65,7 @@ class Sender:
     def __init__(self, config: GatewayConfig, store: Store, stop: Event) -> None:
         self._store = store
         self._stop = stop
-        self._key = config.gateway.encode()
+        self._topic, self._key = config.topic, config.gateway.encode()
         self._limit = config.max_in_flight
         self._last = self._marked = self.delivered = store.sent()
         self._refused: KafkaError | None = None
@@ -84,7 +85,7 @@ class Sender:
         """Hand one packet to the producer, waiting while too many are under way. Raises GatewayError."""
         message = codec.encode("packet", {"body": stored.body, "signature": stored.signature})
         self._producer.produce(
-            topics.METER_READINGS, message, self._key, on_delivery=lambda e, _: self._answered(e, stored.sequence)
+            self._topic, message, self._key, on_delivery=lambda e, _: self._answered(e, stored.sequence)
         )
         self._last = stored.sequence
         self._serve(0)
@@ -122,11 +123,12 @@ class Gateway:
 
     def __init__(self, config: GatewayConfig, store: Store, stop: Event) -> None:
         self._config, self._store, self._stop = config, store, stop
-        self._seed = _seed(config.seed_file)
+        self._seed = read_seed(config.seed_file)
         self._channel = bytes.fromhex(config.channel)
         self._sender = Sender(config, store, stop)
         self._pace = Pace(config.speed, stop)
         self._readings = 0
+        self._sent_at: int | None = None
 
     def run(self) -> None:
         """Send what was left, then the source to its end or to `stop`. Raises GatewayError, SourceError, StoreError."""
@@ -137,9 +139,9 @@ class Gateway:
             if self._stop.is_set():
                 break
             self._sender.send(self._keep(block))
-            self._report(block.sent_at, done=False)
+            self._report(done=False)
         self._sender.drain()
-        self._report(None, done=not self._stop.is_set())
+        self._report(done=not self._stop.is_set())
 
     def _keep(self, block: Block) -> StoredPacket:
         """Pack, sign and store a block: from here on its bytes never change."""
@@ -154,14 +156,20 @@ class Gateway:
         )
         signature = signing.sign(self._seed, packet.KIND, self._channel, body)
         self._readings += len(block.readings)
+        self._sent_at = block.sent_at
         return StoredPacket(self._store.append(body, signature, block.position), body, signature)
 
-    def _report(self, sent_at: int | None, *, done: bool) -> None:
-        """Replace the progress file: one JSON line, readings counted since this start, `sent_at` in ms UTC."""
+    def _report(self, *, done: bool) -> None:
+        """Replace the progress file: one JSON line, readings and `sent_at` (ms UTC) of what this start has packed."""
         if self._config.progress is None:
             return
         state = {"gateway": self._config.gateway, "sequence": self._store.head().sequence}
-        state |= {"delivered": self._sender.delivered, "readings": self._readings, "sent_at": sent_at, "done": done}
+        state |= {
+            "delivered": self._sender.delivered,
+            "readings": self._readings,
+            "sent_at": self._sent_at,
+            "done": done,
+        }
         fresh = self._config.progress.with_suffix(".new")
         fresh.write_text(json.dumps(state) + "\n")
         fresh.replace(self._config.progress)
@@ -183,7 +191,8 @@ class Pace:
         self._stop.wait(max(0.0, due - time.monotonic()))
 
 
-def _seed(path: Path) -> bytes:
+def read_seed(path: Path) -> bytes:
+    """The Ed25519 seed of a file of 64 hex digits. Raises GatewayError."""
     try:
         seed = bytes.fromhex(path.read_text().strip())
     except (OSError, ValueError) as error:

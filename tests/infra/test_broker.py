@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from infra import broker as kafka
 from infra.broker import Broker, explain, prepare
 from infra.errors import EnvironmentFault
-from infra.ports import free_port, is_free, listens
+from infra.ports import free_port, listens
 from infra.topics import ensure_topics
 from schemas.topics import Bounds, Topic
 
@@ -31,7 +31,6 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 def test_what_was_acknowledged_outlives_kills(own: Broker) -> None:
     """A producer writes on through two kills; everything that it got an acknowledgement for is there afterwards."""
     acknowledged: set[bytes] = set()
-    # ten messages a millisecond apart in flight at every kill
     producer = Producer(
         {"bootstrap.servers": own.bootstrap, "enable.idempotence": True, "linger.ms": 1, "log_level": 0}
     )
@@ -40,6 +39,8 @@ def test_what_was_acknowledged_outlives_kills(own: Broker) -> None:
         producer.produce(TOPIC.name, value, on_delivery=lambda e, m: acknowledged.add(m.value()) if e is None else None)
         producer.poll(0)
         if number in (1000, 2000):
+            while len(acknowledged) < number // 2:
+                producer.poll(0.01)
             own.kill()
             own.start()
     assert producer.flush(30) == 0
@@ -65,20 +66,21 @@ def test_it_comes_back_with_its_data_on_its_port(own: Broker) -> None:
     assert ensure_topics({"bootstrap.servers": before}, [TOPIC], Bounds()) == []
 
 
-def test_a_second_start_needs_no_network_and_no_format(own: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_start_needs_no_network_and_no_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a start with everything at hand reaches out")
 
+    first = prepare(tmp_path)
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(subprocess, "run", refuse)
-    prepare(own.home)
+    assert prepare(tmp_path) == first
 
 
-def test_a_taken_remembered_port_is_changed_for_another(own: Broker) -> None:
-    """While the broker holds its ports, a plan for the same folder gets others; nothing depends on it yet."""
-    other = prepare(own.home)
-    assert other.bootstrap != own.bootstrap
-    assert is_free(other.port)
+def test_a_taken_remembered_port_is_changed_for_another(tmp_path: Path) -> None:
+    """Nothing depends on it yet, so there is nothing to ask anybody."""
+    first = prepare(tmp_path)
+    with socket.create_server(("127.0.0.1", first.port)):
+        assert prepare(tmp_path).port != first.port
 
 
 def test_a_taken_wanted_port_says_what_to_do(tmp_path: Path) -> None:
@@ -99,9 +101,11 @@ def test_a_port_taken_after_all_is_explained(tmp_path: Path) -> None:
     assert not psutil.pid_exists(late.pid)
 
 
-def test_a_second_broker_on_the_same_data_is_explained(own: Broker) -> None:
-    with pytest.raises(EnvironmentFault, match="another Kafka uses this data folder"):
-        Broker(own.home).start()
+def test_a_second_broker_never_starts_on_the_same_data(own: Broker) -> None:
+    ports = (own.home / "ports.json").read_text()
+    with pytest.raises(EnvironmentFault, match="is in use by another process: stop it first"):
+        prepare(own.home)
+    assert (own.home / "ports.json").read_text() == ports
 
 
 def test_a_full_disk_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

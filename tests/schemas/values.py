@@ -26,7 +26,8 @@ def values(schema: Any, named: dict[str, Any] | None = None) -> st.SearchStrateg
         return st.lists(values(schema["items"], named), max_size=3)
     if "name" not in schema:
         return values(schema["type"], named)
-    return named.setdefault(schema["name"], _named(schema, named))
+    named[schema["name"]] = strategy = _named(schema, named)
+    return strategy
 
 
 def _named(schema: dict[str, Any], named: dict[str, Any]) -> st.SearchStrategy[Any]:

@@ -176,16 +176,20 @@ class SimbenchReplay:
             start = FIRST_MS + first * STEP_MS
             end = start + min(self._span_rows, self._settings.rows - first) * STEP_MS
             readings = [reading for at in range(start, end, STEP_MS) for reading in _row(profiles, at)]
-            originals |= {(r.point, r.at): r.value for r in readings if (r.point, r.at) in self._repeated}
-            kept = [reading for reading in readings if not self._left_out(reading)]
-            yield Block(kept + self._planted(start, end, originals), end, str(number + 1))
-
-    def _left_out(self, reading: RawReading) -> bool:
-        return any(gap.point == reading.point and gap.start <= reading.at < gap.end for gap in self._settings.gaps)
+            # most spans hold neither: a look at every reading of them would be half of the replay's work
+            if again := {slot for slot in self._repeated if start <= slot[1] < end}:
+                originals |= {(r.point, r.at): r.value for r in readings if (r.point, r.at) in again}
+            if gaps := [gap for gap in self._settings.gaps if gap.start < end and start < gap.end]:
+                readings = [reading for reading in readings if not _left_out(reading, gaps)]
+            yield Block(readings + self._planted(start, end, originals), end, str(number + 1))
 
     def _planted(self, start: int, end: int, originals: Mapping[tuple[str, int], Decimal | None]) -> list[RawReading]:
         here = [p for p in self._settings.planted if start <= p.carried < end]
         return [RawReading(p.point, p.at, originals[p.point, p.at] if p.repeat else _decimal(p.value)) for p in here]
+
+
+def _left_out(reading: RawReading, gaps: Sequence[Gap]) -> bool:
+    return any(gap.point == reading.point and gap.start <= reading.at < gap.end for gap in gaps)
 
 
 def _row(profiles: Profiles, at: int) -> Iterator[RawReading]:

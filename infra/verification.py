@@ -1,0 +1,153 @@
+"""Verifying a ledger with the genesis alone: certificates, votes, hashes, heights, roots, payloads and state digests.
+
+From the ledger topics, from an exported file, or from a member's copy; whose it is makes no difference.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from carbon import record as records
+from consensus.ledger import replay
+from consensus.log.follower import Follower, LedgerError
+from consensus.log.genesis import Genesis
+from consensus.log.reader import LedgerReader
+from consensus.state import State
+from infra.errors import EnvironmentFault
+from schemas import codec, topics
+
+
+@dataclass
+class Report:
+    """What was verified, up to the last block that held."""
+
+    height: int = 0
+    size: int = 0
+    accepted: int = 0
+    rejected: int = 0
+    counted: int = 0
+    """Readings that the accepted records count, in their latest versions."""
+    incomplete: int = 0
+    """Accepted first versions with fewer readings than a full window holds."""
+    checkpoint: str = ""
+    digest: bytes = b""
+    balances: dict[str, int] = field(default_factory=dict)
+    """Emissions of each subject in g CO2e."""
+    refused: str = ""
+    """Why verification stopped; empty when everything held."""
+
+
+class Verification:
+    """Takes a ledger block by block; every payload must be there."""
+
+    def __init__(self, genesis: Genesis, progress: Callable[[int], None] = lambda _: None) -> None:
+        self.follower = Follower(genesis)
+        self.report = Report()
+        self._state = State()
+        self._counts: dict[tuple[str, int], int] = {}
+        self._progress = progress
+
+    def package(self, package: bytes) -> None:
+        """The next block with its payloads. Raises LedgerError."""
+        try:
+            fields = codec.decode_bare("block-package", package)
+        except codec.CodecError as error:
+            raise LedgerError(str(error)) from error
+        block = self.follower.accept(fields["block"])
+        if block is None:
+            raise LedgerError("a height stands twice")
+        replay(self._state, block, fields["salts"], fields["payloads"])
+        self._count([p for leaf, p in zip(block.leaves, fields["payloads"], strict=True) if leaf.leaf.accepted])
+        now = self.follower.position
+        report = self.report
+        report.height, report.size, report.checkpoint = now.height, now.tree.size, block.checkpoint
+        report.accepted, report.rejected, report.digest = now.accepted, now.rejected, now.digest
+        report.balances = dict(sorted(self._state.balances.items()))
+        report.counted = sum(self._counts.values())
+        self._progress(now.height)
+
+    def _count(self, payloads: Iterable[bytes]) -> None:
+        for payload in payloads:
+            fields = records.decode(payload)
+            self._counts[fields["point"], fields["window_start"]] = fields["count"]
+            self.report.incomplete += fields["version"] == 1 and fields["count"] < fields["expected"]
+
+
+def verify(genesis: Genesis, packages: Iterable[bytes], progress: Callable[[int], None] = lambda _: None) -> Report:
+    """Verify packages in the order of their heights; `refused` says where and why it stopped."""
+    verification = Verification(genesis, progress)
+    try:
+        for package in packages:
+            verification.package(package)
+    except LedgerError as error:
+        verification.report.refused = str(error)
+    return verification.report
+
+
+def from_topic(client: dict[str, str], genesis: Genesis) -> Iterator[bytes]:
+    """The blocks of the ledger topic up to its end, with their payloads, as packages.
+
+    Raises LedgerError for a message that does not verify, EnvironmentFault when the broker is away.
+    """
+    from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+    own = {"group.id": "carbon.verify", "enable.auto.commit": "false", "log_level": "0"}
+    consumer = Consumer(client | own)
+    both = [TopicPartition(topic, genesis.partition, 0) for topic in (topics.LEDGER_BLOCKS, topics.LEDGER_PAYLOADS)]
+    try:
+        ends = {place.topic: consumer.get_watermark_offsets(place, timeout=10)[1] for place in both}
+        consumer.assign(both)
+        yield from _packages(consumer, genesis, ends)
+    except KafkaException as error:
+        raise EnvironmentFault(f"the broker does not answer: {error}; 'carbonledger up' starts it") from error
+    finally:
+        consumer.close()
+
+
+def _packages(consumer: "object", genesis: Genesis, ends: dict[str, int]) -> Iterator[bytes]:
+    """Blocks joined with their payloads; a block that does not verify raises, it is not passed over."""
+    reader, raw, follower = LedgerReader(Follower(genesis)), {}, Follower(genesis)
+    read = dict.fromkeys(ends, 0)
+    while any(read[topic] < end for topic, end in ends.items()):
+        messages = [m for m in consumer.consume(2_000, 5.0) if m.error() is None]  # type: ignore[attr-defined]
+        if not messages:
+            raise EnvironmentFault("the broker stopped answering: try again")
+        for message in messages:
+            read[message.topic()] = message.offset() + 1
+            value = message.value() or b""
+            if message.topic() == topics.LEDGER_PAYLOADS:
+                reader.offer_payload(message.key() or b"", value, message.offset())
+                continue
+            verified = follower.accept(value)
+            if verified is not None:
+                raw[verified.height] = value
+                reader.offer_block(value, message.offset())
+        for opened in reader.ready():
+            salts = b"".join(leaf.salt for leaf in opened.leaves)
+            payloads = [leaf.payload for leaf in opened.leaves]
+            fields = {"block": raw.pop(opened.block.height), "salts": salts, "payloads": payloads}
+            yield codec.encode_bare("block-package", fields)
+    if raw:
+        raise LedgerError(f"block {min(raw)}: payloads are missing")
+
+
+def from_file(path: Path) -> Iterator[bytes]:
+    """The packages of an exported file: each behind its length as 8 bytes big-endian. Raises LedgerError."""
+    with path.open("rb") as file:
+        while head := file.read(8):
+            size = int.from_bytes(head, "big")
+            package = file.read(size) if len(head) == 8 and size < 1 << 30 else b""
+            if len(package) != size:
+                raise LedgerError("the file is cut off, or no export of a ledger")
+            yield package
+
+
+def to_file(path: Path, packages: Iterable[bytes]) -> int:
+    """Export packages to a file, whole or not at all; how many."""
+    fresh, count = path.with_name(path.name + ".part"), 0
+    with fresh.open("wb") as file:
+        for package in packages:
+            file.write(len(package).to_bytes(8, "big") + package)
+            count += 1
+    fresh.replace(path)
+    return count

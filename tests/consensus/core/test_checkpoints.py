@@ -1,0 +1,68 @@
+"""Watermarks move on 2f + 1 signatures over the same note only; a member that holds another state stops."""
+
+from carbon.signing import sign_raw
+from consensus.core import effects as fx
+from consensus.core.bodies import Checkpoint, ViewChange, vote_body
+from consensus.core.messages import Kind, Message, sign
+from tests.consensus.core.committee import Committee, body_of, config_of, seed, unless
+
+
+def _checkpoint(member: int, height: int, note: bytes) -> Message:
+    body = Checkpoint(0, height, sign_raw(seed(f"note {member}"), note)).encode()
+    return sign(config_of(member), Kind.CHECKPOINT, body)
+
+
+def test_the_watermark_moves_on_a_quorum_over_the_own_note() -> None:
+    committee = Committee()
+    committee.propose(body_of("one"))
+    committee.settle(unless(Kind.CHECKPOINT))
+    committee.give(0, _checkpoint(3, 1, b"another note\n"))
+    committee.give(0, committee.sent(1, Kind.CHECKPOINT)[0])
+    committee.give(0, committee.sent(1, Kind.CHECKPOINT)[0])
+    assert committee.replicas[0].certified == 0
+    committee.give(0, committee.sent(2, Kind.CHECKPOINT)[0])
+    (certified,) = committee.found(0, fx.Certified)
+    assert [member for member, _ in certified.signatures] == [0, 1, 2]
+
+
+def test_checkpoints_may_come_before_the_block() -> None:
+    committee = Committee()
+    committee.propose(body_of("one"))
+    committee.settle(lambda sender, to, message: to != 3 or message.kind is not Kind.COMMIT)
+    assert committee.heights() == [1, 1, 1, 0]
+    for i in (0, 1):
+        committee.give(3, committee.sent(i, Kind.COMMIT)[0])
+    assert committee.heights() == [1, 1, 1, 1]
+
+
+def test_a_member_stops_when_f_plus_one_hold_another_state() -> None:
+    committee = Committee()
+    committee.propose(body_of("one"))
+    committee.settle(unless(Kind.CHECKPOINT))
+    committee.give(0, _checkpoint(1, 1, b"another note\n"))
+    assert not committee.replicas[0].is_halted
+    committee.give(0, _checkpoint(2, 1, b"another note\n"))
+    assert committee.replicas[0].is_halted
+    (divergence,) = committee.found(0, fx.Divergence)
+    assert divergence.height == 1
+    assert committee.replicas[0].timer("status", committee.now) == []
+
+
+def test_checkpoints_of_far_heights_are_not_kept() -> None:
+    committee = Committee()
+    for height in range(1, 1_000):
+        committee.give(0, _checkpoint(1, height, b"note\n"))
+    assert len(committee.replicas[0]._s.checkpoints) == 8
+    assert committee.replicas[0].dropped["checkpoint outside the watermarks"] == 991
+
+
+def test_a_flood_of_far_heights_and_views_costs_bounded_memory() -> None:
+    committee = Committee()
+    for i in range(300):
+        for kind in (Kind.PREPARE, Kind.COMMIT):
+            committee.give(0, sign(config_of(1), kind, vote_body(0, i, 1 + i % 50, bytes(32))))
+        committee.give(0, sign(config_of(1), Kind.VIEW_CHANGE, ViewChange(0, 1 + i, b"", ()).encode()))
+    state = committee.replicas[0]._s
+    assert len(state.slots) == 8
+    assert len(state.view_changes) == 1
+    assert state.view == 0

@@ -1,0 +1,193 @@
+"""The command line as a person uses it, in processes of its own, on a real embedded broker."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from infra import runfile
+from infra.cli import main
+from infra.cli.output import Form, show
+from infra.ports import free_port
+from schemas.topics import catalogue
+
+ROOT = Path(__file__).parents[2]
+
+
+def command(data: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    line = [sys.executable, "-m", "infra.cli", "--data", str(data), *arguments]
+    return subprocess.run(line, capture_output=True, text=True, cwd=ROOT)
+
+
+def rows(data: Path, *arguments: str) -> list[dict[str, Any]]:
+    done = command(data, *arguments, "--output", "json")
+    assert done.returncode == 0, done.stderr
+    listed: list[dict[str, Any]] = json.loads(done.stdout)
+    return listed
+
+
+class Up:
+    """A running `carbonledger up`."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        line = [sys.executable, "-m", "infra.cli", "--data", str(data), "up"]
+        self.process = subprocess.Popen(line, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+
+    def until(self, text: str) -> str:
+        """The first line that it says with `text` in it."""
+        assert self.process.stderr is not None
+        return next(line for line in self.process.stderr if text in line)
+
+    def end(self) -> str:
+        """The rest of what it said, once it has ended."""
+        assert self.process.stderr is not None
+        rest = self.process.stderr.read()
+        self.process.wait()
+        return rest
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    running = Up(tmp_path_factory.mktemp("cli") / "ledger")
+    try:
+        running.until("Everything runs")
+        yield running
+    finally:
+        running.process.terminate()
+        running.end()
+
+
+def broker_pid(data: Path) -> int:
+    found = runfile.running(data).members[0].pid
+    assert found is not None
+    return found
+
+
+@pytest.mark.broker
+def test_status_shows_what_runs(up: Up) -> None:
+    (broker,) = rows(up.data, "status")
+    assert (broker["process"], broker["state"], broker["restarts"]) == ("broker", "ready", 0)
+    assert psutil.pid_exists(broker["pid"])
+    shown = command(up.data, "status")
+    assert shown.stdout.split()[:2] == ["process", "state"]
+    assert str(broker["pid"]) in shown.stdout
+
+
+@pytest.mark.broker
+def test_the_topics_are_there(up: Up) -> None:
+    listed = rows(up.data, "topics", "list")
+    assert [row["topic"] for row in listed] == [topic.name for topic in catalogue()]
+    assert {row["state"] for row in listed} == {"ok"}
+    assert rows(up.data, "topics", "create") == []
+
+
+@pytest.mark.broker
+def test_a_second_up_is_refused(up: Up) -> None:
+    refused = command(up.data, "up")
+    assert refused.returncode == 3
+    assert f"already runs on {up.data} (process {up.process.pid}): stop it with 'carbonledger down'" in refused.stderr
+
+
+@pytest.mark.broker
+def test_a_killed_broker_is_said_and_comes_back_on_its_port(up: Up) -> None:
+    before = runfile.running(up.data)
+    os.kill(broker_pid(up.data), signal.SIGKILL)
+    assert "broker was killed by SIGKILL, starts again in 0.5 s" in up.until("broker")
+    while runfile.running(up.data).members[0].state != "ready" or runfile.running(up.data).members[0].restarts != 1:
+        time.sleep(0.05)
+    assert runfile.running(up.data).bootstrap == before.bootstrap
+    assert {row["state"] for row in rows(up.data, "topics", "list")} == {"ok"}
+
+
+@pytest.mark.broker
+def test_down_stops_everything_and_keeps_the_data(up: Up) -> None:
+    broker = broker_pid(up.data)
+    assert command(up.data, "down").returncode == 0
+    assert "the data stays" in up.end()
+    assert up.process.returncode == 0
+    assert not psutil.pid_exists(broker)
+    assert (up.data / "broker" / "logs" / "ledger.blocks-0").is_dir()
+    after = command(up.data, "status")
+    assert (after.returncode, after.stdout) == (3, "")
+
+
+Invoke = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def invoke(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Invoke:
+    """The command in this process, on a folder of its own: exit code, standard output and error."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setenv("CARBONLEDGER_DATA", "")  # so that what --data sets is undone
+        monkeypatch.setattr(sys, "argv", ["carbonledger", "--data", str(tmp_path), *arguments])
+        with pytest.raises(SystemExit) as end:
+            main()
+        assert isinstance(end.value.code, int)
+        return end.value.code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.mark.parametrize("name", ["status", "down", "topics list", "topics create"])
+def test_that_nothing_runs_is_said(invoke: Invoke, tmp_path: Path, name: str) -> None:
+    hint = f"Nothing runs on {tmp_path}: start it with 'carbonledger up', or name its folder with --data"
+    assert invoke(*name.split()) == (3, "", f"carbonledger: {hint}\n")
+
+
+def test_a_taken_port_says_what_to_do(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", free_port())) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setenv("CARBONLEDGER_PORT", str(port))
+        code, _, said = invoke("up")
+    assert code == 3
+    assert f"Port {port} is taken: stop what listens there, or set CARBONLEDGER_PORT to another" in said
+
+
+def test_a_wrong_command_line_is_a_usage_error(invoke: Invoke) -> None:
+    assert invoke("fly")[0] == 2
+    assert invoke("status", "--output", "xml")[0] == 2
+    code, _, said = invoke("run", "captain")
+    assert code == 2
+    assert "there is no role 'captain', only broker" in said
+
+
+@pytest.mark.parametrize("name", ["up", "down", "status", "run", "topics list", "topics create"])
+def test_every_help_teaches_by_example(invoke: Invoke, name: str) -> None:
+    code, said, _ = invoke(*name.split(), "--help")
+    examples = said.split("Usage:")[1].split("\n", 1)[1]
+    assert code == 0
+    assert f" carbonledger {name}" in examples
+
+
+def test_help_names_the_exit_codes(invoke: Invoke) -> None:
+    assert "3  the environment is in the way" in invoke("--help")[1]
+
+
+def test_help_imports_nothing_heavy() -> None:
+    script = "import sys, infra.cli; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True).stdout
+    heavy = {"confluent_kafka", "pydantic", "structlog", "jgo", "numpy", "psutil", "faust", "chdb", "asyncio"}
+    assert not heavy & set(loaded.split())
+
+
+def test_a_table_in_a_pipe_is_never_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    show([{"name": "x" * 300, "count": 5}, {"name": None, "count": None}], Form.TABLE, ("name", "count"))
+    assert "x" * 300 in capsys.readouterr().out
+
+
+def test_json_is_an_array_of_objects_with_every_column(capsys: pytest.CaptureFixture[str]) -> None:
+    show([{"name": "a"}, {"name": "ü", "count": 5, "more": 1}], Form.JSON, ("name", "count"))
+    assert json.loads(capsys.readouterr().out) == [{"name": "a", "count": None}, {"name": "ü", "count": 5}]
+    show([], Form.JSON, ("name",))
+    assert json.loads(capsys.readouterr().out) == []

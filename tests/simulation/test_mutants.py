@@ -1,0 +1,111 @@
+"""The simulator proves itself: bugs put back on purpose are found within a stated number of seeds."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import count
+from typing import Any
+
+import pytest
+
+from consensus.core import certificates, endorsement_votes, new_view, quorum, view_change
+from consensus.core import effects as fx
+from consensus.core.config import Config
+from consensus.simulator import Scenario, drawn, play
+from consensus.simulator.byzantine import DoubleJudge, Equivocator
+from consensus.simulator.member import Member
+
+
+def _found(scenarios: Callable[[int], Scenario], within: int) -> str:
+    """The first failure within a number of seeds; empty if none."""
+    for seed in range(within):
+        failure = play(scenarios(seed)).failure
+        if failure:
+            return failure
+    return ""
+
+
+def _equivocating(seed: int) -> Scenario:
+    return replace(drawn(seed), members=4, liars=(Equivocator,), silenced=(), contested=0)
+
+
+def _judging_doubly(seed: int) -> Scenario:
+    return Scenario(seed, members=7, batches=1, faults_until=1_000, liars=(DoubleJudge, DoubleJudge), contested=2)
+
+
+def _crashing(seed: int) -> Scenario:
+    return Scenario(seed, batches=6, faults_until=2_000, crashes=8, loss=0.05)
+
+
+def _losing(seed: int) -> Scenario:
+    return Scenario(seed, batches=8, faults_until=4_000, loss=0.3, partitions=6)
+
+
+@pytest.mark.parametrize("scenarios", [_equivocating, _judging_doubly, _crashing, _losing])
+def test_without_a_bug_nothing_is_found(scenarios: Callable[[int], Scenario]) -> None:
+    assert _found(scenarios, within=4) == ""
+
+
+def test_a_quorum_of_2f_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Config, "quorum", property(lambda config: 2 * config.f))
+    assert _found(_equivocating, within=5)
+
+
+def test_a_vote_sent_before_it_is_durable_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    sync = Member.sync
+
+    def hasty(member: Member) -> None:
+        sync(member)
+
+    def do(member: Member, effects: list[fx.Effect]) -> None:
+        for effect in effects:
+            member.world.trace(member.config.index, effect)
+            if isinstance(effect, fx.Persist):
+                member.store.append(effect.entry)
+            elif isinstance(effect, fx.Send | fx.Certified):
+                member.release(effect)
+            else:
+                member._act(effect)
+        member.world.after(3, member, member.sync)
+
+    monkeypatch.setattr(Member, "do", do)
+    monkeypatch.setattr(Member, "sync", hasty)
+    assert "before it is durable" in _found(_crashing, within=1)
+
+
+def test_a_prepared_certificate_dropped_in_a_view_change_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(view_change, "_prepared", lambda s: ())
+    assert _found(_losing, within=60)
+
+
+def test_a_repeated_signer_that_counts_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(certificates, "are_distinct", lambda members: bool(list(members)))
+    assert _found(_equivocating, within=60)
+
+
+def test_a_repeated_vote_that_counts_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers: Iterator[int] = count(1_000)
+    add = quorum.Ballots.add
+    monkeypatch.setattr(quorum.Ballots, "has", lambda *arguments: False)
+
+    def every(ballots: quorum.Ballots, member: int, ballot: quorum.Ballot) -> bool:
+        return add(ballots, member if ballots._latest.get(member) is None else next(numbers), ballot)
+
+    monkeypatch.setattr(quorum.Ballots, "add", every)
+    assert _found(_equivocating, within=60)
+
+
+def test_a_verdict_by_more_than_half_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endorsement_votes, "decision_quorum", lambda config: config.n // 2 + 1)
+    assert "two decisions" in _found(_judging_doubly, within=10)
+
+
+def test_a_lower_view_preferred_in_a_new_view_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = new_view.plan
+
+    def lower(config: Config, changes: Any) -> new_view.Plan:
+        turned = [replace(c, prepared=tuple((1_000 - view, p) for view, p in c.prepared)) for c in changes]
+        return whole(config, turned)
+
+    monkeypatch.setattr(new_view, "plan", lower)
+    monkeypatch.setattr(view_change, "plan", lower)
+    assert _found(_equivocating, within=120)

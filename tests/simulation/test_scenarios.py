@@ -1,0 +1,62 @@
+"""The claims of the committee's design, as named scenarios of seven members."""
+
+import pytest
+
+from consensus.core import effects as fx
+from consensus.simulator import Scenario, play
+from consensus.simulator.byzantine import DoubleJudge, Equivocator, SelectiveSender, StateLiar
+from consensus.simulator.world import World
+
+SEVEN = Scenario(seed=1, members=7, batches=5, faults_until=2_000)
+
+
+def _played(scenario: Scenario) -> World:
+    world = World(scenario)
+    world.play()
+    return world
+
+
+def test_two_crashed_members_stop_nothing() -> None:
+    world = _played(Scenario(**(vars(SEVEN) | {"silenced": (0, 1)})))
+    assert {member.replica.certified for member in world.honest(up=True)} != {0}
+
+
+@pytest.mark.parametrize(
+    "liars", [(Equivocator, Equivocator), (SelectiveSender, DoubleJudge), (StateLiar, Equivocator)]
+)
+def test_two_malicious_members_stop_nothing(liars: tuple[type, ...]) -> None:
+    assert play(Scenario(**(vars(SEVEN) | {"liars": liars, "crashes": 2}))).failure == ""
+
+
+def test_two_crashed_and_two_malicious_lose_no_safety() -> None:
+    """Three honest members are left, and a quorum is five: nothing may be lost, but nothing need go on."""
+    for seed in range(5):
+        scenario = Scenario(**(vars(SEVEN) | {"seed": seed, "liars": (Equivocator, Equivocator), "silenced": (5, 6)}))
+        world = World(scenario)
+        world._schedule()
+        while world.now < 20_000:
+            world.step()
+            world._look()
+
+
+def test_an_equivocating_primary_is_convicted_by_its_own_signatures() -> None:
+    world = World(Scenario(seed=5, liars=(Equivocator,), batches=4, faults_until=2_000))
+    shown: list[fx.Evidence] = []
+    trace = world.trace
+
+    def watch(member: int, effect: fx.Effect) -> None:
+        if isinstance(effect, fx.Evidence):
+            shown.append(effect)
+        trace(member, effect)
+
+    world.trace = watch  # type: ignore[method-assign]
+    world.play()
+    assert {evidence.member for evidence in shown} <= {0}
+
+
+def test_a_contested_batch_is_never_decided() -> None:
+    for seed in range(3):
+        liars = (DoubleJudge, DoubleJudge)
+        world = _played(Scenario(**(vars(SEVEN) | {"seed": seed, "liars": liars, "contested": 1})))
+        for digest in world.contested:
+            assert digest not in world.checkers.codes
