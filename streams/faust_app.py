@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import faust
-from aiokafka.helpers import create_ssl_context  # type: ignore[import-untyped]
+from aiokafka.helpers import create_ssl_context
 from faust.types.auth import SASLMechanism
 
 from schemas.topics import Bounds
