@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import faust
-from aiokafka.helpers import create_ssl_context  # type: ignore[import-untyped]
+from aiokafka.helpers import create_ssl_context
 from faust.types.auth import SASLMechanism
 
 from schemas.topics import Bounds
@@ -82,8 +82,9 @@ def new_app(app_id: str, kafka: Kafka, data_dir: Path) -> Any:
         web_enabled=False,
         autodiscover=False,
         broker_max_poll_records=500,
-        broker_session_timeout=30.0,
-        broker_request_timeout=40.0,
+        broker_session_timeout=10.0,
+        broker_heartbeat_interval=2.0,
+        broker_request_timeout=30.0,
         consumer_auto_offset_reset="earliest",
         consumer_max_fetch_size=size,
         producer_max_request_size=size,

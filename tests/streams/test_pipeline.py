@@ -1,5 +1,6 @@
 """Ingest and aggregate as real processes on a real broker, against the real contract: nothing lost, nothing twice."""
 
+import random
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from consensus.log.leaf import Refusal
-from schemas import topics
+from schemas import codec, topics
 from tests.streams.committee import Committee
 from tests.streams.pipeline import Tap, Worker, reset, send, tap, wait_until
 from tests.streams.world import HOUR, MINUTE, START, Chain, World
@@ -95,3 +96,90 @@ def test_readings_become_certified_records(bootstrap: str, world: World, tmp_pat
     wait_until(lambda: line.finished(0) and len(line.committee.records) == 9 * HOURS + 3, "the corrections")
     check_ledger(line.committee, chains)
     assert aggregate.stop() == 0
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_every_window_is_recorded_once(
+    bootstrap: str, world: World, tmp_path: Path, stack: ExitStack
+) -> None:
+    rng, chains = random.Random(5), chains_of(world)
+    line = Line(bootstrap, world, chains, stack.enter_context(tap(bootstrap, topics.RECORDS_PROPOSED)))
+    coded = stack.enter_context(tap(bootstrap, topics.READINGS_CODED))
+    workers = [
+        stack.enter_context(Worker("ingest", tmp_path / "ingest", bootstrap, world)),
+        stack.enter_context(Worker("aggregate", tmp_path / "aggregate", bootstrap, world, again_after=2.0)),
+    ]
+    every = messages(chains)
+    third = len(every) // 3
+    for turn in range(3):
+        send(bootstrap, topics.METER_READINGS, every[turn * third : (turn + 1) * third if turn < 2 else None])
+        send(bootstrap, topics.READINGS_CODED, [(b"gw-0", b"bad bytes %d" % turn)])
+        send(bootstrap, topics.LEDGER_BLOCKS, [(b"x", b"bad bytes %d" % turn)], 0)
+        victim, seen = workers[turn % 2], len(line.proposed.messages)
+        some = rng.randrange(1, 4)
+        wait_until(lambda s=seen, n=some: line.finished(0) and len(line.proposed.messages) >= s + n, "proposals")
+        victim.kill()
+        line.turn()
+        victim.start()
+    wait_until(lambda: line.finished(0) and len(line.committee.records) >= 9 * HOURS + 3, "the ledger of all windows")
+    check_ledger(line.committee, chains)
+    coded.poll()
+    assert all(worker.running for worker in workers)
+
+
+def test_what_the_ledger_does_not_show_is_proposed_again_with_the_same_bytes(
+    bootstrap: str, world: World, tmp_path: Path, stack: ExitStack
+) -> None:
+    chains = chains_of(world, 2)
+    proposed = stack.enter_context(tap(bootstrap, topics.RECORDS_PROPOSED))
+    send(bootstrap, topics.METER_READINGS, messages(chains))
+    stack.enter_context(Worker("ingest", tmp_path / "ingest", bootstrap, world))
+    aggregate = stack.enter_context(Worker("aggregate", tmp_path / "aggregate", bootstrap, world, again_after=1.0))
+
+    def times() -> Counter[bytes]:
+        proposed.poll()
+        return Counter(m.value() for m in proposed.messages)
+
+    def batches() -> dict[tuple[str, int], set[bytes]]:
+        found: dict[tuple[str, int], set[bytes]] = {}
+        for value in times():
+            body = codec.decode_bare("batch", codec.decode("proposal", value)["body"])
+            found.setdefault((body["stream"], body["number"]), set()).add(value)
+        return found
+
+    wait_until(lambda: len(times()) >= 9 and min(times().values()) >= 2, "every batch twice")
+    aggregate.kill()
+    aggregate.start()
+    before = dict(times())
+    wait_until(lambda: all(times()[value] > count for value, count in before.items()), "every batch after a restart")
+    assert all(len(values) == 1 for values in batches().values())
+    line = Line(bootstrap, world, chains, proposed)
+    block = line.committee.take(list(times()))
+    assert block is not None
+    line.committee.take(list(times()))
+    for height, one in enumerate(line.committee.ledger, 1):
+        send(bootstrap, topics.LEDGER_BLOCKS, [(height.to_bytes(8, "big"), one)], 0)
+    check_ledger(line.committee, chains, 2)
+
+
+def test_a_gateway_that_equivocates_is_stopped_and_the_others_go_on(
+    bootstrap: str, world: World, tmp_path: Path, stack: ExitStack
+) -> None:
+    chains = chains_of(world, 2)
+    line = Line(bootstrap, world, chains, stack.enter_context(tap(bootstrap, topics.RECORDS_PROPOSED)))
+    alerts = stack.enter_context(tap(bootstrap, topics.ALERTS))
+    rejected = stack.enter_context(tap(bootstrap, topics.READINGS_REJECTED))
+    twin = world.chain("gw-0")
+    twin.pack([], START)
+    forked = [("gw-0", chains[0].messages[0]), ("gw-0", twin.messages[0])]
+    send(bootstrap, topics.METER_READINGS, [*forked, *messages(chains)])
+    stack.enter_context(Worker("ingest", tmp_path / "ingest", bootstrap, world))
+    stack.enter_context(Worker("aggregate", tmp_path / "aggregate", bootstrap, world))
+    wait_until(lambda: line.finished(6 * 2), "the records of the other gateways")
+    wait_until(lambda: bool(alerts.poll()), "the alert")
+    alert = codec.decode("alert", alerts.messages[0].value())
+    assert (alert["kind"], alert["severity"]) == ("equivocation", "critical")
+    assert {point[:4] for point, *_ in line.committee.records} == {"gw-1", "gw-2"}
+    rejected.poll()
+    kept = [codec.decode("rejection", m.value())["original"] for m in rejected.messages]
+    assert any(twin.packets[0].body in original for original in kept)

@@ -1,0 +1,274 @@
+"""streams.intake: the gateway of producers that pack and sign nothing. Single readings in, signed packets out.
+
+    meter.single ──▶ read ──▶ dead letters delivered ──▶ store: packet and input offsets in one transaction ──▶ sent
+
+The packet says what the intake received, not what was measured where: it is attested by the intake's key. What is in
+the store is sent until the broker has it, after a crash with the same bytes; what isn't is read from the input again.
+A packet of no readings is sent when nothing came for a while, so that windows close.
+"""
+
+import json
+import secrets
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
+
+from carbon import coding, packet, signing
+from carbon.packet import AT_LIMIT
+from carbon.registry import Registry
+from schemas import codec, topics
+from schemas.topics import Bounds
+from streams.dead_letter import Original, letters
+from streams.edge.packing import next_body, scaled
+from streams.edge.sources import RawReading
+from streams.edge.store import Store, StoredPacket
+
+GROUP = "carbon.intake"
+ENOUGH = 500
+"""Readings that fill a packet."""
+_FIELDS = {"point": str, "at": int, "flag": str}
+
+
+@dataclass(frozen=True)
+class IntakeConfig:
+    """What the process needs. `kafka` is by librdkafka's names; `seed` is `gateway`'s key; durations in seconds."""
+
+    kafka: Mapping[str, str]
+    channel: bytes
+    registry: Registry
+    gateway: str
+    seed: bytes
+    data_dir: Path
+    replay: bool = False
+    """Old data: packets carry the latest event time instead of this machine's clock."""
+    age: float = 1.0
+    """How long a reading may wait for others."""
+    silence: float = 60.0
+    """After how long without a reading an empty packet is sent."""
+
+
+class RefusedError(ValueError):
+    """A message that is not a single reading of one of the intake's points; `reason` is the rule's name."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason, self.detail = reason, detail
+
+
+def read(message: bytes, registry: Registry, gateway: str) -> RawReading:
+    """The reading of a message, JSON or Avro. Raises RefusedError: not_a_reading, unknown_point, not_a_number."""
+    fields = _fields(message)
+    point = registry.points.get(fields["point"])
+    if point is None or point.gateway != gateway:
+        raise RefusedError("unknown_point", f"{fields['point']!r} is not registered at {gateway}")
+    value = _number(fields["value"])
+    if scaled(value, point.scale) is None:
+        raise RefusedError("not_a_number", f"{fields['value']!r} is no number of 64 bits at scale {point.scale}")
+    return RawReading(point.id, fields["at"], value, fields["flag"])
+
+
+def _fields(message: bytes) -> dict[str, Any]:
+    try:
+        decoded = _json(message) if message[:1] != b"\0" else codec.decode("reading", message)
+        fields = {"flag": "N", **decoded}
+        for name, kind in _FIELDS.items():
+            if type(fields[name]) is not kind:
+                raise RefusedError("not_a_reading", f"{name} is not {kind.__name__}")
+        fields["flag"].encode("ascii")
+        well_formed = len(fields["flag"]) == 1 and 0 <= fields["at"] < AT_LIMIT and set(fields) == {*_FIELDS, "value"}
+    except RefusedError:
+        raise
+    except Exception as error:
+        # json, fastavro and codecs raise unrelated types on damaged input, RecursionError among them
+        raise RefusedError("not_a_reading", f"{error!r}") from error
+    if not well_formed:
+        raise RefusedError("not_a_reading", "its fields are point, at (ms UTC), value and one letter of a flag")
+    return fields
+
+
+def _json(message: bytes) -> dict[str, Any]:
+    # a number's own text is kept: a float would round it before the point's scale does
+    decoded = json.loads(message, parse_float=str, parse_int=_integer, parse_constant=str)
+    if not isinstance(decoded, dict):
+        raise RefusedError("not_a_reading", "not an object")
+    return decoded
+
+
+def _integer(text: str) -> int:
+    if len(text) > 40:
+        raise RefusedError("not_a_number", "an integer of more than 40 digits")
+    return int(text)
+
+
+def _number(value: Any) -> Decimal | None:
+    """The decimal number that a field states; None when it states none."""
+    if type(value) not in (str, int) or (type(value) is str and len(value) > 400):
+        return None
+    try:
+        return Decimal(value)
+    except InvalidOperation:
+        return None
+
+
+@dataclass
+class Position:
+    """Where the input stands behind a packet: the next offset of each partition, and the latest event time, ms UTC."""
+
+    offsets: dict[int, int] = field(default_factory=dict)
+    latest: int = 0
+
+    @classmethod
+    def load(cls, text: str) -> "Position":
+        """The position of a text that `dump` made; the beginning for an empty one."""
+        data = json.loads(text or '{"offsets": {}, "latest": 0}')
+        return cls({int(p): offset for p, offset in data["offsets"].items()}, data["latest"])
+
+    def dump(self) -> str:
+        """The position as text."""
+        return json.dumps({"offsets": self.offsets, "latest": self.latest})
+
+    def behind(self, messages: Sequence[Message], readings: Sequence[RawReading]) -> "Position":
+        """The position once these messages, which held these readings, are taken."""
+        offsets = self.offsets | {m.partition(): m.offset() + 1 for m in messages}
+        return Position(offsets, max([self.latest, *(reading.at for reading in readings)]))
+
+
+class Intake:
+    """The process: one consumer, one store, one producer. `stop` ends it after the packet in hand."""
+
+    def __init__(self, config: IntakeConfig, store: Store, stop: Event) -> None:
+        self._config, self._store, self._stop = config, store, stop
+        points = config.registry.points_of[config.gateway]
+        self._scales = {point.id: point.scale for point in points}
+        self._run = config.registry.gateways[config.gateway].run
+        self._position = Position.load(store.position())
+        self._producer = Producer(
+            {
+                **config.kafka,
+                "enable.idempotence": True,
+                "message.timeout.ms": 0,
+                "linger.ms": 5,
+                "partitioner": "murmur2_random",
+                "message.max.bytes": Bounds().message_bytes,
+            }
+        )
+        self._consumer = Consumer({**config.kafka, "group.id": GROUP, "enable.auto.commit": False})
+        self._quiet_since = time.monotonic()
+
+    def run(self) -> None:
+        """Send what was left, then take the input until `stop`."""
+        self._send(self._store.unsent())
+        self._assign()
+        while not self._stop.is_set():
+            messages = self._gather()
+            silent = time.monotonic() - self._quiet_since >= self._config.silence
+            if messages or silent:
+                self._quiet_since = time.monotonic()
+                self._take(messages)
+        self._consumer.close()
+
+    def _assign(self) -> None:
+        """Go on where the store says, whatever the group's committed offsets are: they only show the lag."""
+        described = self._consumer.list_topics(topics.METER_SINGLE, timeout=30).topics[topics.METER_SINGLE]
+        offsets = self._position.offsets
+        places = [TopicPartition(topics.METER_SINGLE, p, offsets.get(p, 0)) for p in described.partitions]
+        self._consumer.assign(places)
+
+    def _gather(self) -> list[Message]:
+        """What came: up to a packet's readings, none older than `age`."""
+        gathered: list[Message] = []
+        deadline = time.monotonic() + self._config.age
+        while len(gathered) < ENOUGH and not self._stop.is_set() and (left := deadline - time.monotonic()) > 0:
+            new = self._consumer.consume(ENOUGH - len(gathered), timeout=min(left, 0.2))
+            gathered += [message for message in new if message.error() is None]
+        return gathered
+
+    def _take(self, messages: Sequence[Message]) -> None:
+        readings = [reading for message in messages if (reading := self._read(message)) is not None]
+        if not self._delivered():
+            # told to stop with a dead letter under way: its message is read again after the next start
+            return
+        position = self._position.behind(messages, readings)
+        self._send([self._keep(readings, position)])
+        if messages:
+            self._consumer.commit(offsets=[TopicPartition(topics.METER_SINGLE, *at) for at in position.offsets.items()])
+
+    def _read(self, message: Message) -> RawReading | None:
+        """The reading of a message; None when it went to the dead letters."""
+        value = message.value() or b""
+        try:
+            return read(value, self._config.registry, self._config.gateway)
+        except RefusedError as error:
+            place = (topics.METER_SINGLE, message.partition() or 0, message.offset() or 0)
+            original = Original("intake", *place, _bytes(message.key()), value)
+            for letter in letters(original, [coding.whole(error.reason, error.detail)]):
+                self._produce(topics.READINGS_REJECTED, letter.key, letter.value, letter.headers)
+            return None
+
+    def _keep(self, readings: Sequence[RawReading], position: Position) -> StoredPacket:
+        """Pack, sign and store: from here on the packet's bytes never change, and its input is never read again."""
+        config = self._config
+        sent_at = position.latest if config.replay else time.time_ns() // 1_000_000
+        place = {"gateway": config.gateway, "run": self._run, "sent_at": sent_at}
+        salt = secrets.token_bytes(packet.SALT_BYTES)
+        body = next_body(self._store.head(), readings, self._scales, salt=salt, **place)  # type: ignore[arg-type]
+        signature = signing.sign(config.seed, packet.KIND, config.channel, body)
+        sequence = self._store.append(body, signature, position.dump())
+        self._position = position
+        return StoredPacket(sequence, body, signature)
+
+    def _send(self, stored: Sequence[StoredPacket]) -> None:
+        for one in stored:
+            message = codec.encode("packet", {"body": one.body, "signature": one.signature})
+            self._produce(topics.METER_READINGS, self._config.gateway.encode(), message)
+        if self._delivered() and stored:
+            self._store.mark_sent(stored[-1].sequence)
+
+    def _produce(self, topic: str, key: bytes | None, value: bytes, headers: Any = None) -> None:
+        while True:
+            try:
+                self._producer.produce(topic, value, key, headers=headers, on_delivery=_check)
+                return
+            except BufferError:
+                self._producer.poll(0.1)
+
+    def _delivered(self) -> bool:
+        """Wait until the broker has everything; when told to stop, whether it had soon enough.
+
+        Raises KafkaException for what it refuses.
+        """
+        while self._producer.flush(1.0) and not self._stop.is_set():
+            pass
+        left: int = self._producer.flush(10.0)
+        return left == 0
+
+
+def _check(error: Any, _: Message) -> None:
+    if error is not None:
+        raise KafkaException(error)
+
+
+def _bytes(key: str | bytes | None) -> bytes | None:
+    return key.encode() if isinstance(key, str) else key
+
+
+def main(config: IntakeConfig, stop: Event | None = None) -> None:
+    """Run the intake in the foreground until SIGTERM. Raises StoreError when another one runs on the same folder."""
+    ended = stop or _at_sigterm()
+    with Store(config.data_dir / "intake.sqlite") as store:
+        Intake(config, store, ended).run()
+
+
+def _at_sigterm() -> Event:
+    stop = Event()
+    end: Callable[..., None] = lambda *_: stop.set()  # noqa: E731
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+    return stop

@@ -1,0 +1,138 @@
+"""The intake: what it reads and refuses, and that a kill at any moment neither loses nor doubles a reading."""
+
+import json
+import random
+from collections import Counter
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from carbon import packet
+from schemas import codec, topics
+from streams.edge.sources import RawReading
+from streams.intake import Position, RefusedError, read
+from tests.streams.pipeline import Worker, reset, send, tap, wait_until
+from tests.streams.world import MINUTE, START, World
+
+GATEWAY = "intake"
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return World({GATEWAY: ["p-1", "p-2"], "other": ["q-1"]})
+
+
+def single(**changes: object) -> bytes:
+    return json.dumps({"point": "p-1", "at": START, "value": "12.5", **changes}).encode()
+
+
+def test_json_and_avro_are_read_alike(world: World) -> None:
+    wanted = RawReading("p-1", START, Decimal("12.5"), "N")
+    avro = codec.encode("reading", {"point": "p-1", "at": START, "value": "12.5", "flag": "N"})
+    assert read(single(), world.registry, GATEWAY) == read(avro, world.registry, GATEWAY) == wanted
+    assert read(single(flag="M"), world.registry, GATEWAY).flag == "M"
+
+
+def test_a_number_in_json_keeps_its_own_digits(world: World) -> None:
+    message = b'{"point": "p-1", "at": %d, "value": 0.1000000000000000055511151231257827}' % START
+    assert read(message, world.registry, GATEWAY).value == Decimal("0.1000000000000000055511151231257827")
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        (b"", "not_a_reading"),
+        (b"{", "not_a_reading"),
+        (b"[]", "not_a_reading"),
+        (b"[" * 100_000, "not_a_reading"),
+        (b"\xff\xfe", "not_a_reading"),
+        (b"\0\0\0\0\x03", "not_a_reading"),
+        (b"\0\0\0\0\x63abc", "not_a_reading"),
+        (single(at="1"), "not_a_reading"),
+        (single(at=True), "not_a_reading"),
+        (single(at=-1), "not_a_reading"),
+        (single(at=1 << 60), "not_a_reading"),
+        (single(flag="NN"), "not_a_reading"),
+        (single(flag="ü"), "not_a_reading"),
+        (single(more=1), "not_a_reading"),
+        (single(point=7), "not_a_reading"),
+        (single(point="nobody"), "unknown_point"),
+        (single(point="q-1"), "unknown_point"),
+        (single(value="NaN"), "not_a_number"),
+        (single(value="abc"), "not_a_number"),
+        (single(value=None), "not_a_number"),
+        (single(value=True), "not_a_number"),
+        (single(value=float("inf")), "not_a_number"),
+        (single(value="1e999999999"), "not_a_number"),
+        (single(value=str(1 << 63)), "not_a_number"),
+        (b'{"point": "p-1", "at": 1, "value": %s}' % (b"9" * 10_000), "not_a_number"),
+    ],
+)
+def test_what_is_no_reading_is_refused_by_name(world: World, message: bytes, reason: str) -> None:
+    with pytest.raises(RefusedError) as refused:
+        read(message, world.registry, GATEWAY)
+    assert refused.value.reason == reason
+
+
+def test_a_position_is_read_back_as_it_was() -> None:
+    position = Position({0: 5, 3: 7}, START)
+    assert Position.load(position.dump()) == position
+    assert Position.load("") == Position()
+
+
+@pytest.mark.broker
+def test_a_kill_at_any_moment_loses_nothing_and_doubles_nothing(broker: str, world: World, tmp_path: Path) -> None:
+    reset(broker)
+    rng = random.Random(7)
+    wanted: Counter[tuple[str, int, int]] = Counter()
+    refused = 0
+    with (
+        Worker("intake", tmp_path, broker, world, replay=True, age=0.05) as worker,
+        tap(broker, topics.METER_READINGS) as sent,
+        tap(broker, topics.READINGS_REJECTED) as rejected,
+    ):
+        for turn in range(4):
+            rows = [("p-1" if k % 2 else "p-2", START + MINUTE * (1000 * turn + k), k) for k in range(300)]
+            wanted.update(rows)
+            bad = [(b"x", b"no reading %d %d" % (turn, k)) for k in range(3)]
+            refused += len(bad)
+            good = [(p, single(point=p, at=at, value=str(v))) for p, at, v in rows]
+            mixed = [*good, *bad]
+            rng.shuffle(mixed)
+            send(broker, topics.METER_SINGLE, mixed)
+            before = len(sent.messages)
+            wait_until(lambda before=before: bool(sent.poll()) or len(sent.messages) > before, "a packet")
+            if turn < 3:
+                worker.kill()
+                worker.start()
+        wait_until(
+            lambda: sent.poll() is not None and sum(counted(world, sent.messages).values()) >= 1200, "the packets"
+        )
+        wait_until(lambda: rejected.poll() is not None and len(letters(rejected.messages)) >= refused, "the letters")
+        assert worker.stop() == 0
+    assert counted(world, sent.messages) == wanted
+    assert len(letters(rejected.messages)) == refused
+    assert {m.key() for m in sent.messages} == {GATEWAY.encode()}
+
+
+def counted(world: World, messages: list[object]) -> Counter[tuple[str, int, int]]:
+    """The readings of the packets; a packet that was sent twice has the same bytes and counts once."""
+    packets = {}
+    for message in messages:
+        found = packet.verify(message.value(), world.registry, world.channel)  # type: ignore[attr-defined]
+        assert packets.setdefault(found.sequence, found.digest) == found.digest
+        packets[found.sequence] = found.digest
+    distinct = {m.value() for m in messages}  # type: ignore[attr-defined]
+    all_ = [packet.verify(value, world.registry, world.channel) for value in distinct]
+    chain = sorted(all_, key=lambda p: p.sequence)
+    assert [p.previous for p in chain[1:]] == [p.digest for p in chain[:-1]]
+    return Counter(
+        (p.points[i], int(at), int(v)) for p in chain for i, at, v in zip(p.point, p.at, p.value, strict=True)
+    )
+
+
+def letters(messages: list[object]) -> set[tuple[bytes, str]]:
+    """The distinct dead letters, by their identity."""
+    found = [codec.decode("rejection", m.value()) for m in messages]  # type: ignore[attr-defined]
+    return {(letter["original"], item["reason"]) for letter in found for item in letter["items"]}
