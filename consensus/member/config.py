@@ -19,8 +19,10 @@ class MemberConfig:
     vote_seed: bytes
     note_seed: bytes
     folder: Path
-    batch_records: int = 1_500
-    batch_delay_ms: int = 60
+    batch_records: int = 1_800
+    batch_delay_ms: int = 200
+    endorse_delay_ms: int = 40
+    status_ms: int = 1_500
 
     def core(self) -> Config:
         """The protocol core's part of it."""
@@ -36,4 +38,6 @@ class MemberConfig:
             max_bytes=genesis.block.bytes,
             batch_records=self.batch_records,
             batch_delay_ms=self.batch_delay_ms,
+            endorse_delay_ms=self.endorse_delay_ms,
+            status_ms=self.status_ms,
         )

@@ -12,12 +12,12 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from schemas import topics
 
 TO_ALL = b""
-_SMALL_FETCH = {"fetch.wait.max.ms": "10", "queued.max.messages.kbytes": "16384"}
+_BOUNDED = {"queued.max.messages.kbytes": "16384"}
 
 
 def _consumer(kafka: dict[str, str], group: str) -> Consumer:
     own = {"group.id": group, "enable.auto.commit": "false", "auto.offset.reset": "earliest"}
-    return Consumer(kafka | own | _SMALL_FETCH)
+    return Consumer(kafka | own | _BOUNDED)
 
 
 def good(messages: list[Message]) -> Iterator[Message]:

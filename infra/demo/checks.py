@@ -51,11 +51,16 @@ class Summary:
 
 
 def ask(settings: Settings, sql: str) -> list[dict[str, Any]]:
-    """Rows of a query to the tables. Raises QueryError."""
-    from sinks.clickhouse.query import query
+    """Rows of a query to the tables of the running sink. Raises QueryError while it starts.
 
-    url = settings.clickhouse.get_secret_value()
-    answer = query(sql, settings.data / processes.STORES, url, "JSONEachRow")
+    The embedded tables are never opened here: one process owns them, and that is the sink.
+    """
+    from sinks.clickhouse.query import QueryError, query, running_port
+
+    url, folder = settings.clickhouse.get_secret_value(), settings.data / processes.STORES
+    if not url and running_port(folder) is None:
+        raise QueryError("the sink does not answer yet")
+    answer = query(sql, folder, url, "JSONEachRow")
     return [json.loads(line) for line in answer.splitlines() if line]
 
 
