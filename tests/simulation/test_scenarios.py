@@ -39,8 +39,8 @@ def test_two_crashed_and_two_malicious_lose_no_safety() -> None:
             world._look()
 
 
-def test_an_equivocating_primary_is_convicted_by_its_own_signatures() -> None:
-    world = World(Scenario(seed=5, liars=(Equivocator,), batches=4, faults_until=2_000))
+def test_a_double_judge_is_convicted_by_its_own_signatures_when_a_proposal_shows_the_other_verdict() -> None:
+    world = World(Scenario(seed=5, liars=(DoubleJudge,), batches=4, faults_until=2_000))
     shown: list[fx.Evidence] = []
     trace = world.trace
 
@@ -51,7 +51,7 @@ def test_an_equivocating_primary_is_convicted_by_its_own_signatures() -> None:
 
     world.trace = watch  # type: ignore[method-assign]
     world.play()
-    assert {evidence.member for evidence in shown} <= {0}
+    assert {(evidence.kind, evidence.member) for evidence in shown} == {("two verdicts", 0)}
 
 
 def test_a_contested_batch_is_decided_in_one_way_at_most() -> None:
