@@ -370,20 +370,15 @@ def test_what_the_ledger_accepts_is_forgotten(world: World) -> None:
     assert bench.aggregator.stream.pending == {} and bench.aggregator.stream.unconfirmed == 0
 
 
-def test_a_record_with_a_wrong_predecessor_is_chained_again_behind_the_last_accepted_one(world: World) -> None:
+def test_a_record_that_the_state_refuses_behind_the_accepted_head_is_not_proposed_for_ever(world: World) -> None:
     chain, bench = world.chain(GATEWAY), Bench(world)
     chain.minutes(POINTS, 4 * 60)
-    chain.pack([], START + 5 * HOUR)
-    late = packet_of(chain, [("p-1", START, 7)], START + 6 * HOUR)
-    assert late
     bench.all(chain.packets)
     stream = bench.aggregator.stream
     first = stream.pending[1]
-    refused = [Verdict(link.point != "p-1", 0 if link.point != "p-1" else 40, link.commitment) for link in first.links]
-    out = stream.confirm(1, first.digest, refused)
-    assert [(r.point, r.reason) for r in out.refused] == [("p-1", 40)]
-    later = stream.propose(d for d in [])
-    assert later == []
+    verdicts = [Verdict(link.point != "p-1", 40 * (link.point == "p-1"), link.commitment) for link in first.links]
+    out = stream.confirm(1, first.digest, verdicts)
+    assert [(r.point, r.version, r.reason) for r in out.refused] == [("p-1", 1, 40)] and out.batches == []
 
 
 def test_a_refused_correction_is_left_out_and_what_followed_is_chained_again(world: World) -> None:
