@@ -34,7 +34,7 @@ def message(parameters: Parameters, forged: Forged, channel: bytes, seed: bytes)
     return packet.sign(seed, channel, body)
 
 
-def send(parameters: Parameters, channel: bytes, kafka: Mapping[str, str]) -> int:
+def send(parameters: Parameters, channel: bytes, kafka: Mapping[str, str], topic: str = topics.METER_READINGS) -> int:
     """Send every declared forgery with a fresh key; returns how many the broker took. Raises ForgeryError.
 
     `channel` is the genesis digest (32 bytes), `kafka` the client's configuration by librdkafka's names.
@@ -44,7 +44,7 @@ def send(parameters: Parameters, channel: bytes, kafka: Mapping[str, str]) -> in
     failures: list[str] = []
     for forged in parameters.forged:
         producer.produce(
-            topics.METER_READINGS,
+            topic,
             message(parameters, forged, channel, seed),
             forged.gateway.encode(),
             on_delivery=lambda error, _: failures.append(error.str()) if error is not None else None,

@@ -64,7 +64,7 @@ class RegistryParameters(_Section):
 
 
 class Named(_Section):
-    """The region or the parent company."""
+    """A subject: the region, the parent company, a plant or an enterprise."""
 
     id: str
     name: str
@@ -85,20 +85,16 @@ class Electricity(_Section):
     note: str
 
 
-class Plant(_Section):
+class Plant(Named):
     """A power plant of the group, and its units by SimBench's names."""
 
-    id: str
-    name: str
     fuel: str
     units: tuple[str, ...]
 
 
-class Enterprise(_Section):
+class Enterprise(Named):
     """An enterprise of the region, and its loads by SimBench's names."""
 
-    id: str
-    name: str
     loads: tuple[str, ...]
 
 

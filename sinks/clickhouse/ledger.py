@@ -170,6 +170,11 @@ class LedgerFeed:
         return len(self._blocks) + len(self._records)
 
     @property
+    def partition(self) -> int:
+        """The channel's partition, as its genesis names it."""
+        return self._follower.genesis.partition
+
+    @property
     def wants_blocks(self) -> bool:
         """Whether there is room for more blocks: false while too many wait for payloads."""
         return len(self._pending) < PENDING

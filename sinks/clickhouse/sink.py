@@ -94,6 +94,10 @@ class Sink:
         log.info("sink resumes", offsets={f"{topic}:{partition}": o for (topic, partition), o in known.items()})
 
     def _places(self, topic: str) -> list[Place]:
+        """The partitions to read: all of a topic, but of the ledger's only the channel's own."""
+        feed = self._by_topic[topic]
+        if isinstance(feed, LedgerFeed):
+            return [(topic, feed.partition)]
         found = self._consumer.list_topics(topic, _BROKER_SECONDS).topics[topic]
         if found.error is not None:
             raise KafkaException(found.error)

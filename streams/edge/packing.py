@@ -10,7 +10,7 @@ from streams.edge.sources import RawReading
 
 I64_MAX = 2**63 - 1
 _I64_DIGITS = 19
-_EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN, rounding=ROUND_HALF_EVEN)
+_EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 
 
 class Head(NamedTuple):

@@ -55,7 +55,7 @@ class Ledger:
                 assert span is not None, "the last packet must close the last window"
                 window = aggregate((point.id, start), facts[span.first - 1 : span.last])
                 self.rejected.update(dropped.reason.label for dropped in window.dropped)
-                self.grams[point.subject] += emission_g(window.quantity, point.coefficient)
+                self.grams[point.subject] += emission_g(window.quantity, point.ratio)
                 self.coverage[point.id, start] = window.count
 
 

@@ -19,7 +19,7 @@ BOUNDS = Bounds()
 
 @pytest.fixture
 def client(broker: str) -> dict[str, str]:
-    return {"bootstrap.servers": broker}
+    return {"bootstrap.servers": broker, "log_level": "0"}
 
 
 def test_the_catalogue_is_created_once(client: dict[str, str]) -> None:
@@ -31,7 +31,7 @@ def test_the_catalogue_is_created_once(client: dict[str, str]) -> None:
 
 def test_a_topic_is_led_as_soon_as_it_is_made(client: dict[str, str], topic_factory: Callable[..., str]) -> None:
     name = topic_factory(4)
-    consumer = Consumer({**client, "group.id": "test", "log_level": 0})
+    consumer = Consumer({**client, "group.id": "test"})
     try:
         for number in range(4):
             assert consumer.get_watermark_offsets(TopicPartition(name, number), timeout=5) == (0, 0)

@@ -19,4 +19,4 @@ def own_broker(tmp_path: Path) -> Iterator[str]:
 def test_a_sink_that_is_killed_loses_and_repeats_nothing(own_broker: str, tmp_path: Path) -> None:
     home = tmp_path / "data"
     home.mkdir()
-    assert kill.run(own_broker, home, seed=4, rounds=5) > 0
+    assert kill.run(own_broker, home, seed=4, rounds=3) > 0

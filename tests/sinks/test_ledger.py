@@ -161,6 +161,27 @@ def test_another_payload_under_the_key_changes_nothing(client: Any) -> None:
     assert column(client, "SELECT max(quantity) FROM records") == [1001]
 
 
+def test_one_payload_behind_two_leaves_is_found_again(client: Any) -> None:
+    """Refused first and accepted later: the pool keeps a payload once, so the topic is read again for the second."""
+    world, payload = World(0), record_payload("p-coal", 0)
+    world.raw = [world.ledger.block([(payload, False)]), world.ledger.block([(payload, True)])]
+    payloads = world.payload(1) + world.payload(2)
+    feed = world.feed(client)
+    take(client, feed, [*payloads, world.block(1), world.block(2)])
+    assert column(client, HEIGHTS) == [1]
+    assert feed.read_payloads_again() == 0
+    take(client, feed, payloads)
+    assert column(client, HEIGHTS) == [1, 2]
+    assert feed.read_payloads_again() is None
+
+
+def test_a_missing_payload_is_not_looked_for_for_ever(client: Any) -> None:
+    world = World(1)
+    feed = world.feed(client)
+    feed.take(world.block(1))
+    assert [feed.read_payloads_again() for _ in range(3)] == [0, None, None]
+
+
 def test_a_sealed_payload_is_told() -> None:
     world = World(1)
     fields = codec.decode("payload", world.raw[0][1][0])

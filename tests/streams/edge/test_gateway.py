@@ -25,7 +25,7 @@ from streams.edge.store import Store
 SEED = bytes(range(32))
 CHANNEL = sha256(b"a channel").digest()
 DAY_MS = 86_400_000
-DAYS = 12
+DAYS = 60
 METERS = [
     {"point": "coal", "table": "PowerPlant", "name": "EHV Gen 84"},
     {"point": "lignite", "table": "PowerPlant", "name": "EHV Gen 42"},
@@ -160,7 +160,7 @@ def test_a_whole_replay(config: dict[str, Any], run: Callable[[dict[str, Any]], 
 
 @pytest.mark.broker
 def test_kill_9_loses_and_repeats_nothing(config: dict[str, Any], run: Callable[[dict[str, Any]], Running]) -> None:
-    slow = {**config, "speed": 20 * 86_400.0, "max_in_flight": 4}
+    slow = {**config, "speed": 5 * 86_400.0, "max_in_flight": 4}
     for sequence in (2, 5, 9):
         kill_at(run(slow), config, sequence)
         assert stored(config) <= DAYS
@@ -169,16 +169,19 @@ def test_kill_9_loses_and_repeats_nothing(config: dict[str, Any], run: Callable[
 
 
 @pytest.mark.broker
-def test_a_packet_that_was_stored_but_not_sent_goes_out_with_its_bytes(
-    config: dict[str, Any], run: Callable[[dict[str, Any]], Running]
+@pytest.mark.parametrize("count", [3, DAYS + 1])
+def test_packets_that_were_stored_but_not_sent_go_out_with_their_bytes(
+    config: dict[str, Any], run: Callable[[dict[str, Any]], Running], count: int
 ) -> None:
     made = GatewayConfig.model_validate(config)
     with Store(made.store) as store:
-        kept = [Gateway(made, store, Event())._keep(block) for block in first_blocks(made, 3)]
+        kept = [Gateway(made, store, Event())._keep(block) for block in first_blocks(made, count)]
     assert run(config).wait() == 0
     packets = chain(config)
-    assert [packet.body for packet in packets[:3]] == [packet.body for packet in kept]
+    assert [packet.body for packet in packets[:count]] == [packet.body for packet in kept]
     check_whole(packets)
+    with Store(made.store) as store:
+        assert (store.sent(), store.unsent()) == (DAYS + 1, [])
 
 
 def first_blocks(config: GatewayConfig, count: int) -> list[Any]:
@@ -189,7 +192,7 @@ def first_blocks(config: GatewayConfig, count: int) -> list[Any]:
 def test_sigterm_ends_it_in_order_and_it_goes_on(
     config: dict[str, Any], run: Callable[[dict[str, Any]], Running]
 ) -> None:
-    running = run({**config, "speed": 20 * 86_400.0})
+    running = run({**config, "speed": 5 * 86_400.0})
     while stored(config) < 3:
         assert running.process.poll() is None
         time.sleep(0.005)

@@ -1,0 +1,84 @@
+"""The plan made from roles and settings, and a role in the foreground."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from infra import plan, services
+from infra.broker import answers, explain
+from infra.roles import ROLES, Role
+from infra.settings import Settings
+
+ROLE = Role("sample", "tests.infra.test_services:record", args=("7",), depends=("broker",), group="carbon.sample")
+CALLS: list[tuple[Settings, str]] = []
+
+
+def record(settings: Settings, number: str) -> None:
+    """What the sample role runs."""
+    CALLS.append((settings, number))
+
+
+def test_a_roles_function_is_called_with_its_arguments() -> None:
+    own = Settings()
+    ROLE.function()(own, *ROLE.args)
+    assert [(own, "7")] == CALLS
+
+
+def test_the_roles_make_a_plan_that_can_be_met(tmp_path: Path) -> None:
+    planned = services.plan(Settings(data=tmp_path), print)
+    assert {process.name for process in planned.processes} == set(ROLES)
+    plan.check(planned.processes)
+
+
+def test_with_the_embedded_broker_a_role_waits_for_it(tmp_path: Path) -> None:
+    planned = services.plan(Settings(data=tmp_path), print, (ROLES["broker"], ROLE))
+    broker, sample = planned.processes
+    assert (broker.name, sample.depends, sample.group) == ("broker", ("broker",), "carbon.sample")
+    assert sample.argv == (sys.executable, "-m", "infra.cli", "run", "sample")
+    assert sample.env == {"CARBONLEDGER_BOOTSTRAP": planned.bootstrap, "CARBONLEDGER_DATA": str(tmp_path)}
+    plan.check(planned.processes)
+
+
+@pytest.mark.broker
+def test_with_a_cluster_no_broker_is_started(tmp_path: Path, broker: str) -> None:
+    planned = services.plan(Settings(data=tmp_path, bootstrap=broker), print, (ROLES["broker"], ROLE))
+    (sample,) = planned.processes
+    assert (sample.name, sample.depends, planned.bootstrap) == ("sample", (), broker)
+    assert not (tmp_path / "broker").exists()
+
+
+@pytest.mark.broker
+def test_the_broker_runs_in_the_foreground_as_the_process_that_was_started(tmp_path: Path) -> None:
+    line = [sys.executable, "-m", "infra.cli", "--data", str(tmp_path), "run", "broker"]
+    running = subprocess.Popen(line, cwd=Path(__file__).parents[2], stderr=subprocess.PIPE, text=True)
+    try:
+        config = tmp_path / "broker" / "server.properties"
+        while not config.exists() or not answers(_client(config)):
+            assert running.poll() is None
+        second = subprocess.run(line, cwd=Path(__file__).parents[2], capture_output=True, text=True)
+        assert second.returncode == 3
+        assert "is in use by another process" in second.stderr
+    finally:
+        running.send_signal(signal.SIGTERM)
+        running.communicate()
+
+
+def _client(config: Path) -> dict[str, str]:
+    listeners = next(text for text in config.read_text().splitlines() if text.startswith("listeners="))
+    return {"bootstrap.servers": listeners.split("//")[1].split(",")[0]}
+
+
+@pytest.mark.parametrize(
+    ("line", "advice"),
+    [
+        ("java.io.IOException: No space left on device", "the disk is full: free some space"),
+        ("java.lang.OutOfMemoryError: Java heap space", "raise CARBONLEDGER_HEAP_MB"),
+        ("There is insufficient memory for the Java Runtime Environment to continue.", "lower CARBONLEDGER_HEAP_MB"),
+        ("java.io.FileNotFoundException: meta.properties (Permission denied)", "give it to this user"),
+    ],
+)
+def test_what_java_says_becomes_what_to_do(line: str, advice: str) -> None:
+    assert advice in (explain(f"some\n{line}\nlines") or "")
