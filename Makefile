@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+SEEDS ?= 0..2000
 
 .PHONY: demo test test-extra check format soak simulate bench lock clean help
 
@@ -39,7 +40,7 @@ soak: $(VENV)/.installed ## the long kill rounds
 	$(BIN)/python -m tests.soak
 
 simulate: $(VENV)/.installed ## many seeds of the committee's simulator
-	$(BIN)/carbonledger simulate --seeds 0..100000
+	$(BIN)/carbonledger simulate --seeds $(SEEDS)
 
 bench: $(VENV)/.installed ## one table of rates and ratios
 	$(BIN)/python -m tests.benchmarks
