@@ -18,13 +18,13 @@ $(VENV)/.installed: requirements.lock requirements-data.lock pyproject.toml
 	touch $@
 
 demo: $(VENV)/.installed ## a year of real readings through the whole pipeline
-	$(BIN)/carbonledger demo
+	$(BIN)/carbonledger demo $(if $(DAYS),--days $(DAYS))
 
 test: $(VENV)/.installed ## the tests, with a real broker
-	$(BIN)/python -m pytest -m "not extra"
+	$(BIN)/python -m pytest
 
 test-extra: $(VENV)/.installed ## tests that need a Debian package or another language
-	$(BIN)/python -m pytest -m extra
+	PATH="$(PATH):/usr/local/go/bin" $(BIN)/python -m pytest --extra
 
 check: $(VENV)/.installed ## format, lint, types, imports
 	$(BIN)/ruff format --check .

@@ -96,7 +96,7 @@ def test_an_operation_belongs_to_every_channel(document: Any) -> None:
     assert received == {"meter.readings", "meter.single", "records.proposed"}
 
 
-@pytest.mark.extra
+@pytest.mark.extra("node", "npm")
 def test_asyncapis_own_parser_has_nothing_against_it(tmp_path: Path) -> None:
     """The parser checks the document against the JSON schema of AsyncAPI 3.0, of the Kafka binding and of Avro."""
 
