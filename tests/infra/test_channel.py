@@ -45,7 +45,7 @@ def test_key_files_are_their_owners(made):
 
 
 def test_files_that_do_not_belong_together_are_refused(made, tmp_path):
-    data, own = made
+    _, own = made
     other = channel.create(tmp_path, DECLARED, days=2)
     registry = other.folder / "registry.json"
     whole = registry.read_bytes()
