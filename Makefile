@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+SEEDS ?= 0..2000
 
 .PHONY: demo test test-extra check format soak simulate bench lock clean help
 
@@ -17,13 +18,13 @@ $(VENV)/.installed: requirements.lock requirements-data.lock pyproject.toml
 	touch $@
 
 demo: $(VENV)/.installed ## a year of real readings through the whole pipeline
-	$(BIN)/carbonledger demo
+	$(BIN)/carbonledger demo $(if $(DAYS),--days $(DAYS))
 
 test: $(VENV)/.installed ## the tests, with a real broker
-	$(BIN)/python -m pytest -m "not extra"
+	$(BIN)/python -m pytest
 
 test-extra: $(VENV)/.installed ## tests that need a Debian package or another language
-	$(BIN)/python -m pytest -m extra
+	PATH="$(PATH):/usr/local/go/bin" $(BIN)/python -m pytest --extra
 
 check: $(VENV)/.installed ## format, lint, types, imports
 	$(BIN)/ruff format --check .
@@ -39,7 +40,7 @@ soak: $(VENV)/.installed ## the long kill rounds
 	$(BIN)/python -m tests.soak
 
 simulate: $(VENV)/.installed ## many seeds of the committee's simulator
-	$(BIN)/carbonledger simulate --seeds 0..100000
+	$(BIN)/carbonledger simulate --seeds $(SEEDS)
 
 bench: $(VENV)/.installed ## one table of rates and ratios
 	$(BIN)/python -m tests.benchmarks

@@ -37,6 +37,9 @@ class Rules:
     horizon_ms: int
     """How long after its end a window may still be corrected, by the watermark."""
 
+    def __post_init__(self) -> None:
+        assert self.horizon_ms >= self.lateness_ms, "a window would be forgotten before it closes"
+
 
 class Offer(Enum):
     """What became of a packet when it arrived."""
@@ -321,9 +324,8 @@ class GatewayWindows:
         oldest = watermark - self._rules.horizon_ms - longest - self._future_ms
         first = self._run.first_reaching(oldest) if oldest > self._run.floor else None
         if first is not None and first > self._run.base + 1:
-            keep = min(first, self._opening())
-            step.forgotten = [k for k in range(self._run.base + 1, keep) if k in self.places]
-            self._run.drop_before(keep)
+            step.forgotten = [k for k in range(self._run.base + 1, first) if k in self.places]
+            self._run.drop_before(first)
             for sequence in step.forgotten:
                 del self.places[sequence]
             self._late = {key: late for key, late in self._late.items() if self._span(key) is not None}

@@ -28,9 +28,10 @@ def root(hashes: Sequence[bytes]) -> bytes:
     """Root over leaf hashes, level by level; an odd last node moves up as it is."""
     if not hashes:
         return EMPTY_ROOT
-    level = list(hashes)
+    level = hashes
     while len(level) > 1:
-        above = [sha256(b"\x01" + level[i] + level[i + 1]).digest() for i in range(0, len(level) - 1, 2)]
+        pair = iter(level)
+        above = [sha256(b"\x01" + left + right).digest() for left, right in zip(pair, pair, strict=False)]
         if len(level) % 2:
             above.append(level[-1])
         level = above

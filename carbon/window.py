@@ -45,6 +45,8 @@ class PacketFacts:
     reasons: NDArray[np.uint8]
     leaves: list[bytes]
     order: list[int]
+    ordered: list[bytes]
+    """The leaves of `order`."""
     groups: dict[WindowKey, Group]
 
 
@@ -58,7 +60,8 @@ def analyse(packet: Packet, registry: Registry, leaves: list[bytes] | None = Non
     rank = np.lexsort((window, packet.point[valid]))
     order = valid[rank]
     groups = _groups(packet, order, window[rank])
-    return PacketFacts(packet, reasons, leaf_hashes(packet) if leaves is None else leaves, order.tolist(), groups)
+    hashes, places = leaf_hashes(packet) if leaves is None else leaves, order.tolist()
+    return PacketFacts(packet, reasons, hashes, places, [hashes[place] for place in places], groups)
 
 
 def _groups(packet: Packet, order: NDArray[np.int64], window: NDArray[np.int64]) -> dict[WindowKey, Group]:
@@ -84,9 +87,12 @@ class Dropped:
     reason: Reason
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Window:
-    """The aggregate of one window: readings counted, their sum, and the RFC 6962 root over their salted bytes."""
+    """The aggregate of one window: readings counted, their sum, and the RFC 6962 root over their salted bytes.
+
+    Never changed once made, like a Draft.
+    """
 
     count: int
     quantity: int
@@ -102,8 +108,7 @@ def aggregate(key: WindowKey, packets: Sequence[PacketFacts]) -> Window:
         return Window(0, 0, merkle.EMPTY_ROOT)
     if len(found) == 1 and found[0][1].ordered:
         facts, group = found[0]
-        leaves = facts.leaves
-        hashes = [leaves[i] for i in facts.order[group.start : group.stop]]
+        hashes = facts.ordered[group.start : group.stop]
         return Window(len(hashes), group.quantity, merkle.root(hashes))
     return _merge(found)
 

@@ -40,9 +40,9 @@ class Evidence(Protocol):
         """The packets behind a window's closing packet that hold readings of it, in sequence order."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ruling:
-    """One record judged: the verdict, and what its leaf and the state half need of it."""
+    """One record judged: the verdict, and what its leaf and the state half need of it. Never changed once made."""
 
     refusal: Refusal
     salt: bytes

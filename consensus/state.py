@@ -14,8 +14,7 @@ from consensus.contract import Ruling
 from consensus.log.leaf import Refusal
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """The last link of a point's chain: the end (ms UTC) of its newest window and the commitment of its last record."""
 
     window_end: int

@@ -9,7 +9,7 @@ import yaml
 
 from schemas.codec import schema_ids, schema_json
 from schemas.registry import LEVEL
-from schemas.topics import METER_READINGS, METER_SINGLE, RECORDS_PROPOSED, Bounds, Topic, catalogue
+from schemas.topics import METER_READINGS, METER_SINGLE, RECORDS_PROPOSED, Bounds, Topic, contracts
 
 VERSION = "1.0.0"
 """Of the contracts, not of the product: within it every change is compatible both ways with all that came before."""
@@ -31,7 +31,7 @@ _DESCRIPTION = (
 def document(bounds: Bounds | None = None) -> dict[str, Any]:
     """The AsyncAPI document as a JSON value; topic size limits are those of `bounds`."""
     limits = bounds or Bounds()
-    topics = list(catalogue())
+    topics = list(contracts())
     return {
         "asyncapi": "3.0.0",
         "info": {

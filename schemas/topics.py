@@ -136,6 +136,11 @@ def catalogue() -> Iterator[Topic]:
     return iter(_ALL)
 
 
+def contracts() -> Iterator[Topic]:
+    """The topics that others may read or write: all but those that one process keeps for itself."""
+    return (topic for topic in _ALL if topic.schema != NO_CONTRACT)
+
+
 def topic(name: str) -> Topic:
     """The topic of that name. Raises KeyError."""
     for candidate in _ALL:

@@ -1,5 +1,6 @@
 """Fixtures of all tests. The broker is a real one, started once a session in a folder of its own, on free ports."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from uuid import uuid4
 
@@ -8,6 +9,24 @@ import pytest
 from infra.broker import Broker
 from infra.topics import ensure_topics
 from schemas.topics import Bounds, Topic
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--extra", action="store_true", help="run the tests that need more than Python, and only them")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """`make test` skips the extra tests by name; `make test-extra` runs them, or says what is missing."""
+    wanted = config.getoption("--extra")
+    for item in items:
+        mark = item.get_closest_marker("extra")
+        if (mark is not None) != wanted:
+            what = f"needs {', '.join(mark.args)}: make test-extra" if mark else "not an extra test"
+            item.add_marker(pytest.mark.skip(reason=what))
+        elif mark is not None and (missing := [tool for tool in mark.args if shutil.which(tool) is None]):
+            item.add_marker(pytest.mark.skip(reason=f"missing on this machine: {', '.join(missing)}"))
+    if wanted:
+        items[:] = [item for item in items if item.get_closest_marker("extra")]
 
 
 @pytest.fixture(scope="session")

@@ -108,6 +108,8 @@ class State:
     """The highest view that each member left for."""
     sound: dict[int, Change] = field(default_factory=dict)
     """View changes for `view` whose certificates were verified, by member."""
+    unsound: set[int] = field(default_factory=set)
+    """Members whose view change for `view` proves nothing."""
     suspects: bool = False
     """Something that could be ordered waits longer than this view's primary may take."""
     level: int = 0

@@ -19,6 +19,7 @@ def leave(s: State, view: int) -> None:
     s.waiting.clear()
     s.opened.clear()
     s.sound.clear()
+    s.unsound.clear()
     disarm(s, "new_view")
     stable = b"" if s.stable is None else s.stable.encode()
     own = s.sign_once((Kind.VIEW_CHANGE, view, 0), ViewChange(s.config.epoch, view, stable, _prepared(s)).encode())
@@ -52,6 +53,7 @@ def on_view_change(s: State, message: Message, body: ViewChange) -> None:
     s.view_changes[message.member] = message
     s.sought[message.member] = body.view
     s.sound.pop(message.member, None)
+    s.unsound.discard(message.member)
 
 
 # Enters: after every event. The (f + 1)th highest view that others left for is one that an honest member seeks.
@@ -93,15 +95,15 @@ def open_view(s: State) -> bool:
 
 
 def _verify_changes(s: State) -> None:
-    """Verify each view change for this view once; a forged one is forgotten, as if it had not come."""
+    """Verify each view change for this view once; a forged one is as if it had not come."""
     for member, message in list(s.view_changes.items()):
-        if member in s.sound or s.sought.get(member, s.view) != s.view:
+        if member in s.sound or member in s.unsound or s.sought.get(member, s.view) != s.view:
             continue
         try:
             s.sound[member] = verified_change(s.config, message, s.view, s.application.note_height)
         except Malformed:
             s.drop("unsound view change")
-            del s.view_changes[member]
+            s.unsound.add(member)
 
 
 def new_view_refusal(s: State, message: Message, body: NewView) -> str:
@@ -134,6 +136,7 @@ def begin(s: State, message: Message, view: int) -> None:
     s.waiting.clear()
     s.opened.clear()
     s.sound.clear()
+    s.unsound.clear()
     disarm(s, "new_view")
     s.pool.restart(s.now.ms + s.timeout_ms)
 

@@ -20,6 +20,8 @@ NOTED_HEIGHTS = 256
 PATIENCE_MS = 1_500
 """How long a block may be missing before the next member publishes it; each further member waits as much longer."""
 
+_PAYLOAD_HEADER = codec.header("payload")
+
 Produce = Callable[[str, bytes, bytes], None]
 
 
@@ -94,7 +96,10 @@ def _content(block: dict[str, Any]) -> bytes:
 
 
 def messages_of(package: bytes) -> Iterator[tuple[str, bytes, bytes]]:
-    """The messages (topic, key, value) by which a block is published: payloads, refusals, and the block itself."""
+    """The messages (topic, key, value) by which a block is published: payloads, refusals, and the block itself.
+
+    `package` is of this member's own store, so it is not checked again.
+    """
     fields = codec.decode_bare("block-package", package)
     block = codec.decode("block", fields["block"])
     header = codec.decode_bare("block-header", block["header"])
@@ -103,13 +108,23 @@ def messages_of(package: bytes) -> Iterator[tuple[str, bytes, bytes]]:
     for place, (envelope, payload) in enumerate(zip(envelopes, fields["payloads"], strict=True)):
         leaf, key = leaves.decode(envelope), merkle.leaf_hash(envelope)
         salt = fields["salts"][records.SALT_BYTES * place : records.SALT_BYTES * (place + 1)]
-        where = {"height": header["height"], "leaf_index": first + place}
-        message = where | {"schema_id": leaf.schema_id, "salt": salt, "payload": payload, "sealed": None}
-        yield topics.LEDGER_PAYLOADS, key, codec.encode("payload", message)
+        yield (
+            topics.LEDGER_PAYLOADS,
+            key,
+            payload_message(header["height"], first + place, leaf.schema_id, salt, payload),
+        )
         if not leaf.accepted:
+            where = {"height": header["height"], "leaf_index": first + place}
             refusal = where | _refusal(leaf.reason, payload, place, header, block["votes"])
             yield topics.LEDGER_REJECTED, key, codec.encode("ledger-rejection", refusal)
     yield topics.LEDGER_BLOCKS, header["height"].to_bytes(8, "big"), fields["block"]
+
+
+def payload_message(height: int, leaf_index: int, schema_id: int, salt: bytes, payload: bytes) -> bytes:
+    """The message of `ledger.payloads`, put together by hand for the reason that the record's payload is."""
+    numbers = map(records.encode_long, (height, leaf_index, schema_id))
+    clear = b"\x02" + salt + b"\x02" + records.encode_long(len(payload)) + payload
+    return _PAYLOAD_HEADER + b"".join(numbers) + clear + b"\0"
 
 
 def _refusal(reason: int, payload: bytes, place: int, header: dict[str, Any], votes: list[bytes]) -> dict[str, Any]:

@@ -74,15 +74,28 @@ class Equivocator(Liar):
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]
         self.second: dict[tuple[int, int], tuple[Proposal, Message]] = {}
+        self.echoed: set[tuple[Kind, bytes]] = set()
         self.heard: dict[tuple[int, int, bytes], dict[int, bytes]] = defaultdict(dict)
 
     def lie(self, message: Message, receiver: int) -> list[Message]:
         """The second block for the upper half of the members; forged view changes for all."""
         if message.kind is Kind.PRE_PREPARE and message.attachment:
-            return [self._second(message) if receiver * 2 >= self.config.n else message]
+            return [self._second(message) if self._is_misled(message, receiver) else message]
+        if message.kind is Kind.COMMIT and not self._may_commit(message, receiver):
+            return []
         if message.kind is Kind.VIEW_CHANGE:
             return [self._forged(message)]
         return [message]
+
+    def _is_misled(self, message: Message, receiver: int) -> bool:
+        """At even heights half of the members get the second block, at odd ones only the last."""
+        half = Vote.decode(message.body).height % 2 == 0
+        return receiver * 2 >= self.config.n if half else receiver == self.config.n - 1
+
+    @staticmethod
+    def _may_commit(message: Message, receiver: int) -> bool:
+        """At odd heights only one member is let to commit, so that what it did has to survive a view change."""
+        return Vote.decode(message.body).height % 2 == 0 or receiver == 1
 
     def _second(self, message: Message) -> Message:
         vote, justified = Vote.decode(message.body), Justified.decode(message.attachment)
@@ -107,7 +120,7 @@ class Equivocator(Liar):
         return sign(self.config, Kind.VIEW_CHANGE, body)
 
     def receive(self, data: bytes) -> None:
-        """Join every vote that is heard."""
+        """Join every vote that is heard, once."""
         try:
             message = Message.decode(data)
             if message.kind in (Kind.PREPARE, Kind.COMMIT):
@@ -116,8 +129,13 @@ class Equivocator(Liar):
                     self.heard[vote.view, vote.height, vote.digest][message.member] = message.signature
                 kinds = [Kind.COMMIT] if self.config.primary(vote.view) == self.config.index else [message.kind]
                 for kind in kinds:
+                    if (kind, message.body) in self.echoed:
+                        continue
+                    self.echoed.add((kind, message.body))
                     echo = sign(self.config, kind, message.body)
-                    self.world.transmit(self.config.index, Send(echo.encode()))
+                    for receiver in self.others():
+                        if kind is not Kind.COMMIT or self._may_commit(echo, receiver):
+                            self.world.transmit(self.config.index, Send(echo.encode(), receiver))
         except Malformed:
             pass
         super().receive(data)

@@ -9,12 +9,13 @@ import pytest
 from carbon import coding, record
 from carbon.aggregation import GatewayWindows, Offer, Place, Step
 from carbon.aggregator import restored
-from carbon.packet import Packet
+from carbon.packet import Packet, PacketError
 from carbon.proposing import Verdict
 from carbon.validation import Reason
 from carbon.window import analyse
 from consensus.log.follower import Follower
 from consensus.log.leaf import Refusal
+from schemas import codec
 from streams import confirmations
 from tests.streams.committee import Committee
 from tests.streams.world import AGGREGATOR, DAY, HOUR, MINUTE, START, Chain, World
@@ -224,6 +225,45 @@ def test_a_late_reading_past_the_horizon_is_refused(world: World) -> None:
     assert [r.reason for r in bench.steps[-1].refused] == [Reason.TOO_LATE]
 
 
+@pytest.mark.parametrize(("past", "made"), [(0, 1), (1, 0)])
+def test_the_horizon_is_counted_from_the_windows_end_by_the_watermark(past: int, made: int) -> None:
+    world = World({GATEWAY: POINTS}, horizon=86_400)
+    chain, bench = world.chain(GATEWAY), Bench(world)
+    chain.minutes(POINTS, 59)
+    chain.pack([], START + HOUR + DAY + past)
+    bench.all(chain.packets)
+    assert len(bench.feed(packet_of(chain, [("p-2", START + 59 * MINUTE, 5)], START + HOUR + DAY + past))) == made
+
+
+def test_a_late_repeat_corrects_nothing_but_stands_in_the_next_corrections_evidence(world: World) -> None:
+    chain, bench = world.chain(GATEWAY), Bench(world)
+    chain.minutes(POINTS, 59)
+    chain.pack([], START + 3 * HOUR)
+    proposals = bench.all(chain.packets)
+    value = int(chain.packets[0].value[0])
+    assert bench.feed(packet_of(chain, [("p-1", START, value), ("p-1", START, value + 1)], START + 3 * HOUR)) == []
+    assert [r.reason for r in bench.steps[-1].refused] == [Reason.DUPLICATE, Reason.CONFLICT]
+    proposals += bench.feed(packet_of(chain, [("p-1", START + 59 * MINUTE, 5)], START + 3 * HOUR))
+    committee = judged(world, chain, proposals)
+    assert [refusal for *_, refusal in committee.records[-1:]] == [Refusal.PASS]
+    ((link,),) = [batch.links for batch in list(bench.aggregator.stream.pending.values())[-1:]]
+    assert [(r["first"], r["last"]) for r in record.decode(link.payload)["evidence"]] == [(1, 7), (8, 8), (9, 9)]
+
+
+def test_a_batch_that_the_state_does_not_know_was_never_sent_and_is_dropped(world: World) -> None:
+    chain, bench = world.chain(GATEWAY), Bench(world)
+    chain.minutes(POINTS, 60)
+    bench.all(chain.packets)
+    before = bench.rows()
+    (made,) = bench.feed(packet_of(chain, [], START + 3 * HOUR))
+    left = bench.aggregator.batch_row(1)
+    assert left[1] is not None
+    ((bench.aggregator, dropped),) = restored({**before, left[0]: left[1]}, world.settings)
+    assert dropped == [(left[0], None)] and bench.aggregator.stream.pending == {}
+    assert bench.feed(packet_of(chain, [], START + 4 * HOUR)) == [] and bench.replay(len(bench.log) - 2) != []
+    assert made
+
+
 def test_places_past_the_horizon_are_forgotten(world: World) -> None:
     world = World({GATEWAY: POINTS}, horizon=86_400)
     chain, bench = world.chain(GATEWAY), Bench(world)
@@ -330,20 +370,15 @@ def test_what_the_ledger_accepts_is_forgotten(world: World) -> None:
     assert bench.aggregator.stream.pending == {} and bench.aggregator.stream.unconfirmed == 0
 
 
-def test_a_record_with_a_wrong_predecessor_is_chained_again_behind_the_last_accepted_one(world: World) -> None:
+def test_a_record_that_the_state_refuses_behind_the_accepted_head_is_not_proposed_for_ever(world: World) -> None:
     chain, bench = world.chain(GATEWAY), Bench(world)
     chain.minutes(POINTS, 4 * 60)
-    chain.pack([], START + 5 * HOUR)
-    late = packet_of(chain, [("p-1", START, 7)], START + 6 * HOUR)
-    assert late
     bench.all(chain.packets)
     stream = bench.aggregator.stream
     first = stream.pending[1]
-    refused = [Verdict(link.point != "p-1", 0 if link.point != "p-1" else 40, link.commitment) for link in first.links]
-    out = stream.confirm(1, first.digest, refused)
-    assert [(r.point, r.reason) for r in out.refused] == [("p-1", 40)]
-    later = stream.propose(d for d in [])
-    assert later == []
+    verdicts = [Verdict(link.point != "p-1", 40 * (link.point == "p-1"), link.commitment) for link in first.links]
+    out = stream.confirm(1, first.digest, verdicts)
+    assert [(r.point, r.version, r.reason) for r in out.refused] == [("p-1", 1, 40)] and out.batches == []
 
 
 def test_a_refused_correction_is_left_out_and_what_followed_is_chained_again(world: World) -> None:
@@ -430,3 +465,11 @@ def test_a_coded_packet_is_read_back_as_it_was(world: World) -> None:
     assert packet.body == coded.packet.body and leaves == coded.leaves
     assert [item["reason"] for item in coded.items] == ["unknown_point"]
     assert Place(1, packet.digest, packet.sent_at, 0).digest == sha256(packet.body).digest()
+
+
+def test_a_coded_packet_that_names_another_packet_is_refused(world: World) -> None:
+    coded = coding.code(world.chain(GATEWAY).pack([("p-1", START, 5)], START), world.registry, world.channel)
+    fields = codec.decode("coded-packet", coded.message)
+    for change in ({"sequence": 2}, {"gateway": "other"}, {"digest": bytes(32)}, {"leaves": b""}, {"reasons": b""}):
+        with pytest.raises(PacketError):
+            coding.decode(codec.encode("coded-packet", fields | change))

@@ -309,3 +309,13 @@ def test_a_proof_with_anything_changed_is_refused(chain):
     for change in changes:
         with pytest.raises(proof.ProofRefused):
             proof.verify(tampered(change), chain.world.genesis)
+
+
+def test_payload_messages_are_the_avro_librarys(chain):
+    found = 0
+    for package in chain.store.kept:
+        for topic, _, value in messages_of(package):
+            if topic == topics.LEDGER_PAYLOADS:
+                assert codec.encode("payload", codec.decode("payload", value)) == value
+                found += 1
+    assert found == 15

@@ -6,7 +6,7 @@ import pytest
 from schemas import codec
 from schemas.history import Version, all_versions
 from schemas.registry import LEVEL, Registry, own, subjects_of
-from schemas.topics import catalogue
+from schemas.topics import contracts
 
 OLD = {"type": "record", "name": "Balance", "namespace": "carbonledger", "fields": []}
 NEW = OLD | {"fields": [{"name": "a", "type": "long", "default": 0}]}
@@ -124,7 +124,7 @@ def test_the_products_own_registry_resolves_every_id() -> None:
     registry = own()
     for name, number in codec.schema_ids().items():
         assert json.loads(got(registry, f"/schemas/ids/{number}")["schema"]) == codec.schema_json(name)
-    topics = {f"{topic.name}-value" for topic in catalogue()}
+    topics = {f"{topic.name}-value" for topic in contracts()}
     assert topics < set(got(registry, "/subjects"))
 
 

@@ -19,10 +19,10 @@ from hypothesis import given
 from schemas import codec
 from schemas.registry import own
 from schemas.server import CONTENT_TYPE, RegistryServer
-from schemas.topics import Topic, catalogue
+from schemas.topics import Topic, contracts
 from tests.schemas.values import values
 
-TOPICS = list(catalogue())
+TOPICS = list(contracts())
 
 
 @pytest.fixture(scope="module")

@@ -78,15 +78,22 @@ class Events:
 
     def __init__(self, values: list[bytes | None]) -> None:
         self._values = values
+        self._acks = True
         self.acked: list[int] = []
 
     def noack(self) -> "Events":
+        self._acks = False
         return self
 
     async def events(self) -> Any:
         for offset, value in enumerate(self._values):
             message = SimpleNamespace(topic="meter.readings", partition=0, offset=offset, key=b"gw", value=value)
-            yield SimpleNamespace(message=message, ack=lambda offset=offset: self.acked.append(offset))
+            try:
+                yield SimpleNamespace(message=message, ack=lambda offset=offset: self.acked.append(offset))
+            finally:
+                # as Faust does: whatever became of it
+                if self._acks:
+                    self.acked.append(offset)
         await asyncio.sleep(3600)
 
 
