@@ -155,7 +155,7 @@ class Accounts:
             self._send(topics.ACCOUNTS_BALANCES, balance["account"], codec.encode("balance", balance))
         for alert in alerts:
             self._send(topics.ALERTS, alert["id"], codec.encode("alert", alert))
-        self._posted.position = self._reader.follower.position
+        self._posted.position = block.position
 
     def _send(self, topic: str, key: str, value: bytes) -> None:
         self._producer.produce(topic, value, key.encode(), on_delivery=self._delivered)

@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from carbon import record as records
-from consensus.log.follower import Follower, LedgerError, OpenedLeaf, VerifiedBlock, certificate_signers
+from consensus.log.follower import Follower, LedgerError, OpenedLeaf, Position, VerifiedBlock, certificate_signers
 from schemas import codec
 
 WAITING_PAYLOADS = 50_000
@@ -26,15 +26,24 @@ COPIES = 4
 
 @dataclass(frozen=True)
 class OpenedBlock:
-    """A verified block with the payload of every leaf."""
+    """A verified block with the payload of every leaf, and where its reader stands after it and nothing more."""
 
     block: VerifiedBlock
     leaves: list[OpenedLeaf]
+    position: Position
 
 
 class _Message(NamedTuple):
     value: bytes
     offset: int
+
+
+class _Current(NamedTuple):
+    """The block that waits for its payloads, already verified."""
+
+    block: VerifiedBlock
+    offset: int
+    position: Position
 
 
 class _Key(NamedTuple):
@@ -62,7 +71,7 @@ class LedgerReader:
         """In the order of their offsets."""
         self._blocks: deque[_Message] = deque()
         self._early: dict[int, list[_Message]] = {}
-        self._current: tuple[VerifiedBlock, int] | None = None
+        self._current: _Current | None = None
 
     @property
     def oldest_payload(self) -> int | None:
@@ -74,7 +83,7 @@ class LedgerReader:
         """Offset of the oldest block that waits here; None when none waits."""
         waiting = [block.offset for copies in self._early.values() for block in copies]
         waiting += [block.offset for block in self._blocks]
-        return min(waiting + ([self._current[1]] if self._current else []), default=None)
+        return min(waiting + ([self._current.offset] if self._current else []), default=None)
 
     @property
     def wants_payloads(self) -> bool:
@@ -115,7 +124,8 @@ class LedgerReader:
 
     def ready(self) -> Iterator[OpenedBlock]:
         """The blocks that are complete now, in order."""
-        while (block := self._advance()) is not None:
+        while (current := self._advance()) is not None:
+            block = current.block
             keys = [_Key(block.height, leaf.hash, leaf.leaf.commitment) for leaf in block.leaves]
             if any(key not in self._payloads for key in keys):
                 return
@@ -124,9 +134,9 @@ class LedgerReader:
                 self._payloads.pop(key, None)
             self._current = None
             leaves = [OpenedLeaf(leaf, p.salt, p.payload) for leaf, p in zip(block.leaves, held, strict=True)]
-            yield OpenedBlock(block, leaves)
+            yield OpenedBlock(block, leaves, current.position)
 
-    def _advance(self) -> VerifiedBlock | None:
+    def _advance(self) -> _Current | None:
         """The next block, verified; it stays until its payloads are here."""
         while self._current is None and (message := self._next()) is not None:
             try:
@@ -135,9 +145,9 @@ class LedgerReader:
                 self._hold(message)
                 continue
             if block is not None:
-                self._current = (block, message.offset)
+                self._current = _Current(block, message.offset, self.follower.position)
                 self._early = {height: held for height, held in self._early.items() if height > block.height}
-        return self._current and self._current[0]
+        return self._current
 
     def _next(self) -> _Message | None:
         """A message to look at: one that waited for its predecessor before those that came since."""

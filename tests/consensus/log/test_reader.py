@@ -134,6 +134,17 @@ def test_a_restart_goes_on_from_the_oldest_that_waits(chain: Chain) -> None:
     assert found.oldest_block is None
 
 
+def test_a_block_is_handed_on_with_the_position_after_it_though_the_next_is_verified_already(chain: Chain) -> None:
+    """Who keeps a later position than that of the last block handed on loses a block at a restart."""
+    found = LedgerReader(Follower(chain.world.genesis))
+    for offset, block in enumerate(chain.blocks()):
+        found.offer_block(block, offset)
+    for offset, (key, value) in enumerate(payloads_of(chain)[:6]):
+        found.offer_payload(key, value, offset)
+    (opened,) = list(found.ready())
+    assert (opened.block.height, opened.position.height, found.follower.height) == (1, 1, 2)
+
+
 def test_repeats_of_what_was_handed_on_do_not_pile_up(chain: Chain) -> None:
     true = payloads_of(chain)
     found, heights = read(chain, true, [*chain.blocks(), *chain.blocks()])
