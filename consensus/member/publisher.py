@@ -39,7 +39,10 @@ class Publisher:
         self._waiting_since: int | None = None
 
     def saw(self, message: bytes) -> None:
-        """A message of the ledger topic: noted when its certificate holds, compared once this member has the block."""
+        """A message of the ledger topic: noted when certificate and votes hold, compared once the block is here too.
+
+        What its readers would refuse must not count as published, or the block would stay missing for them.
+        """
         try:
             block = codec.decode("block", message)
             header = codec.decode_bare("block-header", block["header"])
@@ -47,6 +50,8 @@ class Publisher:
                 return
             digest = sha256(block["header"]).digest()
             follower.certificate_signers(self._genesis, header, digest, block["checkpoint"])
+            for vote in block["votes"]:
+                follower.check_vote(self._genesis, header["height"], vote)
         except (codec.CodecError, LedgerError):
             return
         self._noted.setdefault(header["height"], set()).add(_content(block))

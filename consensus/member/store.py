@@ -133,8 +133,12 @@ class Archive:
             self._early[packet.gateway, packet.run, packet.sequence - packet.lost] = (packet, message)
 
     def _next_early(self, gateway: str, number: int, run: Run) -> tuple[Packet, bytes] | None:
+        """The packet that waited for the run's last one. Of another branch it counts for nothing, and harms nothing."""
         found = self._early.pop((gateway, number, run.last + 1), None)
-        return found if found is not None and run.follows(found[0]) else None
+        try:
+            return found if found is not None and run.follows(found[0]) else None
+        except ForkError:
+            return None
 
     def _take(self, run: Run, packet: Packet, message: bytes) -> None:
         row = (packet.gateway, packet.run, packet.sequence, packet.digest, packet.sent_at, packet.lost, message)
