@@ -45,13 +45,12 @@ class Done:
 
 
 def plan(seed: int, kinds: Sequence[str]) -> list[Kill]:
-    """One kill of each kind, in the order of their moments."""
-    rng = random.Random(seed)
-    kills = [
-        Kill(kind, rng.uniform(0, SENT_BY if kind == "gateway" else LATEST), rng.uniform(0, LONGEST_WAIT))
-        for kind in kinds
-    ]
-    return sorted(kills, key=lambda kill: kill.moment)
+    """One kill of each kind, in the order of their moments. A kind's moment does not depend on the other kinds."""
+    return sorted((_kill(random.Random(f"{seed} {kind}"), kind) for kind in kinds), key=lambda kill: kill.moment)
+
+
+def _kill(rng: random.Random, kind: str) -> Kill:
+    return Kill(kind, rng.uniform(0, SENT_BY if kind == "gateway" else LATEST), rng.uniform(0, LONGEST_WAIT))
 
 
 def run(data: Path, seed: int, kinds: Sequence[str], days: int = DAYS) -> list[Done]:
