@@ -15,17 +15,22 @@ WAITING_PAYLOADS = 50_000
 
 @dataclass(frozen=True)
 class OpenedBlock:
-    """A verified block with the payload of every leaf."""
+    """A verified block with the payload of every leaf, and the message that it came in."""
 
+    message: bytes
     block: VerifiedBlock
     leaves: list[OpenedLeaf]
 
 
 class LedgerReader:
-    """Brings the blocks and payloads of a channel together behind a follower."""
+    """Brings the blocks and payloads of a channel together behind a follower.
 
-    def __init__(self, follower: Follower) -> None:
+    What does not verify is passed over; `strict` is for an auditor, to whom a block that does not raises LedgerError.
+    """
+
+    def __init__(self, follower: Follower, *, strict: bool = False) -> None:
         self.follower = follower
+        self._strict = strict
         self.refused = 0
         """Messages that did not verify and were passed over."""
         self._payloads: dict[bytes, tuple[bytes, int]] = {}
@@ -58,7 +63,7 @@ class LedgerReader:
         self._blocks.append((message, offset))
 
     def ready(self) -> Iterator[OpenedBlock]:
-        """The blocks that are complete now, in order."""
+        """The blocks that are complete now, in order. Raises LedgerError if strict."""
         while (block := self._advance()) is not None:
             if any(leaf.hash not in self._payloads for leaf in block.leaves):
                 return
@@ -66,8 +71,8 @@ class LedgerReader:
             if leaves is None:
                 return
             self._current = None
-            self._blocks.popleft()
-            yield OpenedBlock(block, leaves)
+            message, _ = self._blocks.popleft()
+            yield OpenedBlock(message, block, leaves)
 
     def _advance(self) -> VerifiedBlock | None:
         """The next block, verified; it stays first in the queue until its payloads are here."""
@@ -75,6 +80,8 @@ class LedgerReader:
             try:
                 self._current = self.follower.accept(self._blocks[0][0])
             except LedgerError:
+                if self._strict:
+                    raise
                 self.refused += 1
             if self._current is None:
                 self._blocks.popleft()
