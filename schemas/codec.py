@@ -84,7 +84,7 @@ def encode_bare(name: str, value: Any) -> bytes:
 def decode_bare(name: str, data: bytes) -> Any:
     """The value of canonical bytes. Raises CodecError for anything that does not encode back to `data`."""
     try:
-        value = fastavro.schemaless_reader(io.BytesIO(data), _parsed(name), None)
+        value = _value(name, data)
         again = encode_bare(name, value)
     except Exception as error:
         # fastavro raises a dozen unrelated types (EOFError, IndexError, MemoryError …) on damaged input
@@ -92,6 +92,24 @@ def decode_bare(name: str, data: bytes) -> Any:
     if again != data:
         raise CodecError(f"not the canonical encoding of a {name}")
     return _resolved(name, data) if "@" in name else value
+
+
+def read_bare(name: str, data: bytes) -> Any:
+    """The value of bare bytes, without holding their encoding against the canonical one. Raises CodecError.
+
+    Only for bytes whose exact content is fixed already, by a digest or commitment that was checked or is checked next:
+    there is then one value that they can be, and whoever fixed them has refused any other encoding.
+    """
+    try:
+        return _resolved(name, data) if "@" in name else _value(name, data)
+    except Exception as error:
+        # fastavro raises a dozen unrelated types on damaged input
+        raise CodecError(f"not a {name}: {error!r}") from error
+
+
+def _value(name: str, data: bytes) -> Any:
+    """The value at the start of `data`, of the schema that wrote it. Raises what fastavro raises."""
+    return fastavro.schemaless_reader(io.BytesIO(data), _parsed(name), None)
 
 
 def _resolved(name: str, data: bytes) -> Any:
@@ -125,7 +143,16 @@ def split(message: bytes) -> tuple[str, bytes]:
 
 def decode(name: str, message: bytes) -> Any:
     """The value of a message that must be of schema `name`, in this or an older version of it. Raises CodecError."""
+    return decode_bare(*_expected(name, message))
+
+
+def read(name: str, message: bytes) -> Any:
+    """The same without holding the encoding against the canonical one: see `read_bare`. Raises CodecError."""
+    return read_bare(*_expected(name, message))
+
+
+def _expected(name: str, message: bytes) -> tuple[str, bytes]:
     found, bare = split(message)
     if found != name and found.partition("@")[0] != name:
         raise CodecError(f"a {found} where a {name} was expected")
-    return decode_bare(found, bare)
+    return found, bare

@@ -14,7 +14,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
 from carbon import record as records
-from carbon.ledger.books import Books
+from carbon.ledger.books import Account, Books
 from carbon.registry import Registry
 from consensus.log.follower import Follower, Position
 from consensus.log.genesis import Genesis
@@ -74,18 +74,19 @@ def post_block(
     books: Books, opened: OpenedBlock, registry: Registry
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Post the accepted records of a block; the balances that it changed, and alerts on incomplete windows."""
-    changed: dict[str, dict[str, Any]] = {}
+    changed: dict[str, Account] = {}
     alerts = []
     for leaf in opened.leaves:
         if not leaf.leaf.leaf.accepted:
             continue
-        record = records.decode(leaf.payload)
+        # byte for byte what the members put together themselves
+        record = codec.read_bare(records.SCHEMA, leaf.payload)
         for account in books.post(record, opened.block.height):
-            changed[account.account] = asdict(account)
+            changed[account.account] = account
         if record["count"] < record["expected"]:
             alerts.append(coverage_alert(record, leaf.leaf.leaf.commitment, opened.block.height, registry))
     books.check()
-    return [changed[name] for name in sorted(changed)], alerts
+    return [asdict(changed[name]) for name in sorted(changed)], alerts
 
 
 def coverage_alert(record: dict[str, Any], commitment: bytes, height: int, registry: Registry) -> dict[str, Any]:

@@ -100,6 +100,8 @@ def new_app(app_id: str, kafka: Kafka, data_dir: Path) -> Any:
 
 def run(app: Any, log_level: str = "WARNING") -> None:
     """Run a worker in the foreground until SIGTERM or SIGINT; leaves by SystemExit."""
+    # the worker opens the root logger for everything and drops lines in its handler: a record for every request
+    logging.disable(logging.getLevelNamesMapping()[log_level] - 1)
     faust.Worker(app, loglevel=log_level, redirect_stdouts=False, quiet=True).execute_from_commandline()
 
 

@@ -26,8 +26,9 @@ COPIES = 4
 
 @dataclass(frozen=True)
 class OpenedBlock:
-    """A verified block with the payload of every leaf, and where its reader stands after it and nothing more."""
+    """A verified block, the message that it came in, its payloads, and where its reader stands after it."""
 
+    message: bytes
     block: VerifiedBlock
     leaves: list[OpenedLeaf]
     position: Position
@@ -41,6 +42,7 @@ class _Message(NamedTuple):
 class _Current(NamedTuple):
     """The block that waits for its payloads, already verified."""
 
+    message: bytes
     block: VerifiedBlock
     offset: int
     position: Position
@@ -61,10 +63,14 @@ class _Payload(NamedTuple):
 
 
 class LedgerReader:
-    """Brings the blocks and payloads of a channel together behind a follower."""
+    """Brings the blocks and payloads of a channel together behind a follower.
 
-    def __init__(self, follower: Follower) -> None:
+    What does not verify is passed over; `strict` is for an auditor, to whom a block that does not raises LedgerError.
+    """
+
+    def __init__(self, follower: Follower, *, strict: bool = False) -> None:
         self.follower = follower
+        self._strict = strict
         self.refused = 0
         """Messages that did not verify and were passed over."""
         self._payloads: dict[_Key, _Payload] = {}
@@ -98,7 +104,7 @@ class LedgerReader:
     def offer_payload(self, leaf_hash: bytes, message: bytes, offset: int) -> None:
         """Take a payload message by its key. A repeat of what was handed on already is passed over."""
         try:
-            fields = codec.decode("payload", message)
+            fields = codec.read("payload", message)  # what counts of it is fixed by the commitment
         except codec.CodecError:
             self.refused += 1
             return
@@ -123,7 +129,7 @@ class LedgerReader:
         self._blocks.append(_Message(message, offset))
 
     def ready(self) -> Iterator[OpenedBlock]:
-        """The blocks that are complete now, in order."""
+        """The blocks that are complete now, in order. Raises LedgerError if strict."""
         while (current := self._advance()) is not None:
             block = current.block
             keys = [_Key(block.height, leaf.hash, leaf.leaf.commitment) for leaf in block.leaves]
@@ -134,7 +140,7 @@ class LedgerReader:
                 self._payloads.pop(key, None)
             self._current = None
             leaves = [OpenedLeaf(leaf, p.salt, p.payload) for leaf, p in zip(block.leaves, held, strict=True)]
-            yield OpenedBlock(block, leaves, current.position)
+            yield OpenedBlock(current.message, block, leaves, current.position)
 
     def _advance(self) -> _Current | None:
         """The next block, verified; it stays until its payloads are here."""
@@ -142,10 +148,12 @@ class LedgerReader:
             try:
                 block = self.follower.accept(message.value)
             except LedgerError:
+                if self._strict:
+                    raise
                 self._hold(message)
                 continue
             if block is not None:
-                self._current = _Current(block, message.offset, self.follower.position)
+                self._current = _Current(message.value, block, message.offset, self.follower.position)
                 self._early = {height: held for height, held in self._early.items() if height > block.height}
         return self._current
 

@@ -23,14 +23,16 @@ PATIENCE_MS = 1_500
 _PAYLOAD_HEADER = codec.header("payload")
 
 Produce = Callable[[str, bytes, bytes], None]
+OfHeight = Callable[[int], bytes | None]
 
 
 class Publisher:
     """Knows what stands on the ledger topic, and publishes what is missing from this member's copy."""
 
-    def __init__(self, genesis: Genesis, package_of: Callable[[int], bytes | None], produce: Produce) -> None:
+    def __init__(self, genesis: Genesis, package_of: OfHeight, snapshot_of: OfHeight, produce: Produce) -> None:
         self._genesis = genesis
         self._package_of = package_of
+        self._snapshot_of = snapshot_of
         self._produce = produce
         self.seen = 0
         """The greatest height read back from the topic with everything below it."""
@@ -88,7 +90,14 @@ class Publisher:
                 assert package is not None
                 for topic, key, value in messages_of(package):
                     self._produce(topic, key, value)
+                self._publish_snapshot(height)
                 self._sent = height
+
+    def _publish_snapshot(self, height: int) -> None:
+        state = self._snapshot_of(height)
+        if state is not None:
+            value = codec.encode("snapshot", {"height": height, "state": state})
+            self._produce(topics.LEDGER_SNAPSHOTS, height.to_bytes(8, "big"), value)
 
 
 def _content(block: dict[str, Any]) -> bytes:

@@ -6,18 +6,19 @@ twice. The verification starts at the genesis whenever the sink starts, so nothi
 """
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
-from carbon import record
-from consensus.log.follower import Follower, LedgerError, VerifiedBlock, VerifiedLeaf
+from consensus.log.follower import Follower, LedgerError, VerifiedBlock
 from consensus.log.genesis import Genesis
-from consensus.log.leaf import label
 from schemas import codec, topics
+from sinks.clickhouse import engine
 from sinks.clickhouse.feed import Message, Place, PoisonedError, RowBatch
 from sinks.clickhouse.payloads import PayloadPool
+from sinks.clickhouse.records import RecordRow, columns, record_row
 from sinks.clickhouse.reference import Reference
 from sinks.clickhouse.rows import TIME
 
@@ -27,16 +28,6 @@ PENDING = 32
 """Verified blocks that may wait for their payloads; no more are read until the first has them."""
 EARLY = 256
 """Blocks that may wait for their predecessor."""
-
-_EVIDENCE = pa.struct(
-    [
-        ("gateway", pa.string()),
-        ("run", pa.uint32()),
-        ("first", pa.uint64()),
-        ("last", pa.uint64()),
-        ("digest", pa.string()),
-    ]
-)
 
 BLOCKS = pa.schema(
     [
@@ -55,46 +46,6 @@ BLOCKS = pa.schema(
     ]
 )
 
-RECORDS = pa.schema(
-    [
-        ("height", pa.uint64()),
-        ("leaf_index", pa.uint64()),
-        ("verdict", pa.string()),
-        ("reason", pa.string()),
-        ("point", pa.string()),
-        ("subject", pa.string()),
-        ("object", pa.string()),
-        ("prefix", pa.string()),
-        ("window_start", TIME),
-        ("window_seconds", pa.uint32()),
-        ("version", pa.uint32()),
-        ("cause", pa.string()),
-        ("count", pa.uint32()),
-        ("expected", pa.uint32()),
-        ("quantity", pa.int64()),
-        ("scale", pa.uint8()),
-        ("unit", pa.string()),
-        ("emission_g", pa.int64()),
-        ("rule", pa.string()),
-        ("factors", pa.string()),
-        ("evidence", pa.list_(_EVIDENCE)),
-        ("evidence_root", pa.string()),
-        ("commitment", pa.string()),
-        ("leaf_hash", pa.string()),
-    ]
-)
-
-_COPIED = (
-    "point", "subject", "window_start", "window_seconds", "version", "cause",
-    "count", "expected", "quantity", "scale", "unit", "emission_g", "rule",
-)  # fmt: skip
-_EMPTY: dict[str, Any] = {
-    **dict.fromkeys(("point", "subject", "cause", "unit", "rule", "factors"), ""),
-    **dict.fromkeys(("window_start", "window_seconds", "version", "count", "expected", "quantity", "scale"), 0),
-    "emission_g": 0,
-    "evidence": [],
-}
-
 
 def block_row(block: VerifiedBlock, genesis: Genesis) -> dict[str, Any]:
     """The row of a block in table `blocks`."""
@@ -104,33 +55,6 @@ def block_row(block: VerifiedBlock, genesis: Genesis) -> dict[str, Any]:
     hexed = {name: header[name].hex() for name in ("previous", "root", "state")}
     head = {"height": block.height, "digest": block.digest.hex(), "records": len(block.leaves)}
     return {**head, **plain, **hexed, "signers": signers}
-
-
-def record_row(height: int, verified: VerifiedLeaf, payload: bytes, reference: Reference) -> dict[str, Any]:
-    """The row of a leaf in table `records`. A rejected leaf's payload may be no record: its columns stay empty."""
-    leaf = verified.leaf
-    shared = {
-        "height": height,
-        "leaf_index": verified.index,
-        "verdict": "accepted" if leaf.accepted else "rejected",
-        "reason": "" if leaf.accepted else label(leaf.reason),
-        "evidence_root": leaf.evidence_root.hex(),
-        "commitment": leaf.commitment.hex(),
-        "leaf_hash": verified.hash.hex(),
-        "prefix": reference.prefix,
-    }
-    content = _content(payload)
-    return {**shared, **content, "object": reference.facts(content["point"]).object}
-
-
-def _content(payload: bytes) -> dict[str, Any]:
-    try:
-        fields = record.decode(payload)
-    except codec.CodecError:
-        return _EMPTY
-    evidence = [{**item, "digest": item["digest"].hex()} for item in fields["evidence"]]
-    copied = {name: fields[name] for name in _COPIED}
-    return {**copied, "factors": fields["factors"].hex(), "evidence": evidence}
 
 
 def _claimed_height(message: bytes) -> int:
@@ -143,8 +67,12 @@ def _claimed_height(message: bytes) -> int:
     return height
 
 
-def _commitments(block: VerifiedBlock) -> list[bytes]:
-    return [leaf.leaf.commitment for leaf in block.leaves]
+@dataclass
+class _Pending:
+    """A verified block, and the commitments of its leaves that have not been seen in the pool, the first one last."""
+
+    block: VerifiedBlock
+    missing: list[bytes]
 
 
 class LedgerFeed:
@@ -158,9 +86,10 @@ class LedgerFeed:
         self._reference = reference
         self._pool = PayloadPool(pool)
         self._early: dict[int, Message] = {}
-        self._pending: deque[VerifiedBlock] = deque()
+        self._pending: deque[_Pending] = deque()
         self._blocks = RowBatch("blocks", BLOCKS)
-        self._records = RowBatch("records", RECORDS)
+        self._records: list[RecordRow] = []
+        self._heights: list[str] = []
         self._written_blocks = self._written_records = 0
         self._read_again_for = 0
 
@@ -191,11 +120,12 @@ class LedgerFeed:
             self._take_payload(message)
         else:
             self._take_block(message)
-        self._settle()
+        if self._pending:
+            self._settle()
 
     def _take_payload(self, message: Message) -> None:
         try:
-            fields = codec.decode("payload", message.value)
+            fields = codec.read("payload", message.value)  # the commitment decides whether it is the one
         except codec.CodecError as error:
             raise PoisonedError(str(error)) from error
         if fields["salt"] is None or fields["payload"] is None:
@@ -219,28 +149,30 @@ class LedgerFeed:
             raise PoisonedError(str(error)) from error
         if block is None:
             return
-        if block.height > self._written_records:
-            self._pool.want(_commitments(block))
-        self._pending.append(block)
+        wanted = [leaf.leaf.commitment for leaf in block.leaves] if block.height > self._written_records else []
+        self._pool.want(wanted)
+        self._pending.append(_Pending(block, wanted[::-1]))
 
     def _settle(self) -> None:
         """Make rows of the blocks at the front that have all they wait for."""
         while self._pending:
-            block = self._pending[0]
+            block, missing = self._pending[0].block, self._pending[0].missing
+            while missing and missing[-1] in self._pool:
+                missing.pop()
+            if missing:
+                return
             if block.height > self._written_records:
-                commitments = _commitments(block)
-                if not self._pool.has(commitments):
-                    return
-                self._records.add(self._record_rows(block, self._pool.take(commitments)), f"block:{block.height}")
-                self._written_records = block.height
+                self._add_records(block)
             if block.height > self._written_blocks:
                 self._blocks.add([block_row(block, self._follower.genesis)], f"block:{block.height}")
                 self._written_blocks = block.height
             self._pending.popleft()
 
-    def _record_rows(self, block: VerifiedBlock, payloads: Mapping[bytes, bytes]) -> Iterator[dict[str, Any]]:
-        for leaf in block.leaves:
-            yield record_row(block.height, leaf, payloads[leaf.leaf.commitment], self._reference)
+    def _add_records(self, block: VerifiedBlock) -> None:
+        payloads = self._pool.take(leaf.leaf.commitment for leaf in block.leaves)
+        self._records += [record_row(block.height, leaf, payloads[leaf.leaf.commitment]) for leaf in block.leaves]
+        self._heights.append(f"block:{block.height}")
+        self._written_records = block.height
 
     def read_payloads_again(self) -> int | None:
         """At the end of ledger.payloads: the offset to read it again from, because the first block misses one.
@@ -250,7 +182,7 @@ class LedgerFeed:
         if not self._pending:
             return None
         offset, self._pool.dropped_from = self._pool.dropped_from, None
-        height = self._pending[0].height
+        height = self._pending[0].block.height
         if offset is None and self._read_again_for < height:
             self._read_again_for = height
             offset = 0
@@ -258,5 +190,7 @@ class LedgerFeed:
 
     def flush(self, client: Any) -> None:
         """Write the open batches, records before the blocks that hold them."""
-        self._records.flush(client)
+        if self._records:
+            engine.insert(client, "records", columns(self._records, self._reference), self._heights)
+        self._records, self._heights = [], []
         self._blocks.flush(client)

@@ -40,9 +40,8 @@ class PayloadPool:
         """A block with these commitments waits."""
         self._wanted.update(key for key in commitments if key not in self._held)
 
-    def has(self, commitments: Iterable[bytes]) -> bool:
-        """Whether all of them are here."""
-        return all(key in self._held for key in commitments)
+    def __contains__(self, commitment_: bytes) -> bool:
+        return commitment_ in self._held
 
     def take(self, commitments: Iterable[bytes]) -> dict[bytes, bytes]:
         """Take those payloads out. Two leaves may commit to one payload."""

@@ -1,5 +1,6 @@
 import io
 import struct
+from contextlib import suppress
 
 import fastavro
 import pytest
@@ -105,6 +106,24 @@ def test_a_padded_varint_is_refused_although_avro_reads_it(padded: bytes) -> Non
     assert lenient("balance", padded) == BALANCE
     with pytest.raises(codec.CodecError, match="not the canonical encoding"):
         codec.decode_bare("balance", padded)
+
+
+@given(messages())
+def test_what_is_canonical_reads_the_same_without_that_check(message: tuple[str, bytes]) -> None:
+    name, whole = message
+    assert codec.read(name, whole) == codec.decode(name, whole)
+    assert codec.read_bare(*codec.split(whole)) == codec.decode(name, whole)
+
+
+def test_reading_alone_takes_any_encoding_of_a_value() -> None:
+    padded = BALANCE_BYTES[:-1] + b"\x8e\x00"
+    assert codec.read_bare("balance", padded) == BALANCE
+
+
+@given(st.sampled_from(CURRENT), st.binary(max_size=200))
+def test_reading_arbitrary_bytes_raises_nothing_but_a_codec_error(name: str, data: bytes) -> None:
+    with suppress(codec.CodecError):
+        codec.read_bare(name, data)
 
 
 @pytest.mark.parametrize("array", [b"\x02\x02p\x02\x02q\x00", b"\x03\x08\x02p\x02q\x00"])

@@ -1,5 +1,7 @@
 """Publication: in order, payloads first, only what readers take counts as there, and somebody takes over."""
 
+from hashlib import sha256
+
 import pytest
 
 from consensus.log import note
@@ -26,7 +28,10 @@ class Topic:
 
     def __init__(self, chain: Chain) -> None:
         self.sent: list[tuple[str, bytes, bytes]] = []
-        self.publisher = Publisher(chain.world.genesis, chain.store.package, lambda *one: self.sent.append(one))
+        store = chain.store
+        self.publisher = Publisher(
+            chain.world.genesis, store.package, store.snapshot, lambda *one: self.sent.append(one)
+        )
 
     @property
     def heights(self) -> list[int]:
@@ -53,6 +58,16 @@ def test_the_primary_publishes_at_once_each_block_once_and_in_order(topic: Topic
     topic.publisher.publish(4, 10 * LATER, rank=0)
     assert topic.heights == [1, 2, 3, 4]
     assert topic.publisher.seen == 4
+
+
+def test_snapshots_are_the_states_that_headers_commit_to(topic: Topic, chain: Chain) -> None:
+    topic.publisher.publish(4, 0, rank=0)
+    snapshots = [codec.decode("snapshot", value) for name, _, value in topic.sent if name == topics.LEDGER_SNAPSHOTS]
+    assert [snapshot["height"] for snapshot in snapshots] == [2, 4]
+    reader = Follower(chain.world.genesis)
+    headers = {block.height: block.header for block in map(reader.accept, chain.blocks()) if block is not None}
+    for snapshot in snapshots:
+        assert sha256(snapshot["state"]).digest() == headers[snapshot["height"]]["state"]
 
 
 def test_payloads_come_before_their_block_and_a_stranger_reads_it_all(topic: Topic, chain: Chain) -> None:
