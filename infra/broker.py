@@ -123,7 +123,10 @@ def prepare(
     if not (home / "logs").exists():
         _format(home, command, properties(home, Path("logs.new"), client, controller, message_bytes))
     config = home / "server.properties"
-    config.write_text(properties(home, Path("logs"), client, controller, message_bytes))
+    # whole or not at all: others read the port from it
+    fresh = config.with_suffix(".new")
+    fresh.write_text(properties(home, Path("logs"), client, controller, message_bytes))
+    fresh.replace(config)
     return Launch((*command, "kafka.Kafka", str(config.absolute())), f"{LOOPBACK}:{client}", client, lock)
 
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from carbon import identity, merkle, packet, window
+from carbon import identity, packet, window
 from carbon import record as records
 from carbon.registry import Point
 from carbon.window import PacketFacts
 from consensus.log import leaf as leaves
 from consensus.log import proof
-from consensus.log.follower import Follower, OpenedLeaf, VerifiedBlock, VerifiedLeaf
+from consensus.log.follower import Follower, LedgerError, OpenedLeaf, VerifiedBlock, VerifiedLeaf
 from consensus.member.publisher import votes_on
 from consensus.member.store import read_messages, read_package, read_packages
 from infra.channel import Channel
@@ -43,7 +43,7 @@ class NotFound(Exception):
 
 
 class LedgerCopy:
-    """The copy of one member; `block_messages` and look-ups go through all blocks."""
+    """The copy of one member. A look-up goes once through all blocks and verifies each."""
 
     def __init__(self, data: Path, channel: Channel, member: int = 0) -> None:
         self.channel = channel
@@ -52,6 +52,9 @@ class LedgerCopy:
             raise EnvironmentFault(
                 f"member {member} has no ledger in {data} yet: 'carbonledger demo' or 'up' makes one"
             )
+        self._hashes: list[bytes] = []
+        self._newest: VerifiedBlock | None = None
+        self._versions: dict[tuple[str, int], list[Found]] = {}
 
     def packages(self) -> Iterator[bytes]:
         """The block-packages in the order of their heights. Raises EnvironmentFault when the file can't be read."""
@@ -63,18 +66,22 @@ class LedgerCopy:
     def blocks(self) -> Iterator[tuple[VerifiedBlock, list[OpenedLeaf]]]:
         """All blocks, each verified, with the payloads behind their leaves. Raises LedgerError."""
         reader = Follower(self.channel.genesis)
+        self._hashes.clear()
         for package in self.packages():
             fields = codec.decode_bare("block-package", package)
             block = reader.accept(fields["block"])
             assert block is not None, "a copy holds each height once"
+            self._newest = block
+            self._hashes += (leaf.hash for leaf in block.leaves)
             yield block, list(_opened(block, fields["salts"], fields["payloads"]))
 
     def newest(self) -> VerifiedBlock:
-        """The last block. Raises EnvironmentFault when there is none."""
-        newest = deque(self.blocks(), maxlen=1)
-        if not newest:
+        """The last block. Raises EnvironmentFault when there is none, LedgerError."""
+        if self._newest is None:
+            deque(self.blocks(), maxlen=0)
+        if self._newest is None:
             raise EnvironmentFault("the ledger holds no block yet: wait for the first, see 'carbonledger status'")
-        return newest[0][0]
+        return self._newest
 
     def point(self, code: identity.CarbonCode) -> Point:
         """The point that a code is of. Raises NotFound."""
@@ -84,26 +91,25 @@ class LedgerCopy:
         raise NotFound(f"no point of {code.subject} has object {code.object}")
 
     def versions(self, point: Point, start: int) -> list[Found]:
-        """The records of a window in ledger order, refused ones included."""
-        return [found for found in self._records(point) if found.fields["window_start"] == start]
+        """The records of a window in ledger order, refused ones included. Raises LedgerError."""
+        key = (point.id, start)
+        if key not in self._versions:
+            self._versions[key] = [found for found in self._records(point) if found.fields["window_start"] == start]
+        return self._versions[key]
 
     def _records(self, point: Point) -> Iterator[Found]:
         head = records.head(point, self.channel.registry.factors.digest)
         for block, opened in self.blocks():
             for item in opened:
                 if item.payload.startswith(head):
+                    if records.commitment(item.salt, item.payload) != item.leaf.leaf.commitment:
+                        raise LedgerError(f"leaf {item.leaf.index}: not the payload that the leaf commits to")
                     yield Found(block, item, records.decode(item.payload))
-
-    def leaf_data(self) -> list[bytes]:
-        """Every leaf of the log."""
-        return [data for package in self.packages() for data in _leaves(package)]
 
     def prove(self, found: Found, reading: tuple[list[PacketFacts], bytes] | None = None) -> dict[str, Any]:
         """The proof of a record, or of one reading below it (its packets and its leaf hash)."""
-        data = self.leaf_data()
-        hashes = [merkle.leaf_hash(item) for item in data]
-        log = proof.inclusion(data[found.leaf.index], hashes, found.leaf.index)
         checkpoint = self.newest().checkpoint
+        log = proof.inclusion(leaves.encode(found.leaf.leaf), self._hashes, found.leaf.index)
         if reading is None:
             shown = (found.opened.salt, found.opened.payload)
             return proof.build(log, checkpoint, None, shown)
@@ -201,7 +207,3 @@ def _opened(block: VerifiedBlock, salts: bytes, payloads: list[bytes]) -> Iterat
     size = records.SALT_BYTES
     for place, (leaf, payload) in enumerate(zip(block.leaves, payloads, strict=True)):
         yield OpenedLeaf(leaf, salts[size * place : size * (place + 1)], payload)
-
-
-def _leaves(package: bytes) -> list[bytes]:
-    return leaves.split(codec.decode("block", codec.decode_bare("block-package", package)["block"])["leaves"])

@@ -116,6 +116,23 @@ def gateway(settings: Settings, name: str) -> None:
     )
 
 
+def intake(settings: Settings, name: str) -> None:
+    """The intake gateway: single readings of other producers, packed and signed."""
+    from streams import intake
+
+    channel = channels.load(settings.data)
+    config = intake.IntakeConfig(
+        kafka=services.client(settings),
+        channel=channel.genesis.digest,
+        registry=channel.registry,
+        gateway=name,
+        seed=channel.seed(name),
+        data_dir=settings.data / "gateways" / name,
+        replay=channel.genesis.clock == "replay",
+    )
+    intake.main(config)
+
+
 def schema_registry(settings: Settings) -> None:
     """The read-only schema registry on loopback."""
     from schemas import server

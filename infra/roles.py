@@ -52,8 +52,9 @@ def roles_of(channel: "Channel") -> tuple[Role, ...]:
         for index in range(len(channel.genesis.members))
     )
     gateways = (
-        Role(f"gateway-{gateway.id}", "infra.processes:gateway", (gateway.id,))
+        Role("intake", "infra.processes:intake", (gateway.id,), group="carbon.intake")
+        if gateway.kind == "intake"
+        else Role(f"gateway-{gateway.id}", "infra.processes:gateway", (gateway.id,))
         for gateway in channel.registry.gateways.values()
-        if gateway.kind == "gateway"
     )
     return (*_EVERYWHERE, *members, *gateways)

@@ -1,9 +1,12 @@
 """How a run stands by the broker's own account: the lag of consumer groups, and the height of the ledger.
 
-For `status` and the progress display only. Nothing here is verified; who wants to know verifies the ledger.
+For `status` and the progress display only. Nothing here is verified; who wants to know verifies the ledger. Asked is by
+plain consumers that join no group: the admin client's answer about a group's offsets crashed the interpreter (a
+segmentation fault in confluent-kafka 2.16.0) while a broker's coordinator was starting.
 """
 
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from infra.topics import unreachable
@@ -19,41 +22,50 @@ def group_lags(client: Mapping[str, str], groups: Iterable[str]) -> dict[str, in
 
     Raises EnvironmentFault when the broker doesn't answer.
     """
-    from confluent_kafka import KafkaException
-    from confluent_kafka.admin import AdminClient
-
-    admin = AdminClient({**client, "log_level": 0})
-    try:
-        committed = {group: _committed(admin, group) for group in groups}
-        ends = _ends(admin, {partition for offsets in committed.values() for partition in offsets})
-    except KafkaException as error:
-        raise unreachable(client, error) from error
-    return {group: _lag(offsets, ends) for group, offsets in committed.items()}
+    ends: dict[tuple[str, int], int] = {}
+    return {group: _lag(_committed(client, group), client, ends) for group in sorted(groups)}
 
 
-def _lag(offsets: Mapping[tuple[str, int], int], ends: Mapping[tuple[str, int], int]) -> int | None:
+def _lag(
+    offsets: Mapping[tuple[str, int], int], client: Mapping[str, str], ends: dict[tuple[str, int], int]
+) -> int | None:
+    """`ends` remembers the partitions' ends from one group to the next."""
     if not offsets:
         return None
-    return sum(max(0, ends[partition] - offset) for partition, offset in offsets.items())
+    missing = offsets.keys() - ends.keys()
+    if missing:
+        with _asking(client, "carbon.status") as consumer:
+            ends.update({place: _end(consumer, place) for place in missing})
+    return sum(max(0, ends[place] - offset) for place, offset in offsets.items())
 
 
-def _committed(admin: Any, group: str) -> dict[tuple[str, int], int]:
-    from confluent_kafka import ConsumerGroupTopicPartitions
+@contextlib.contextmanager
+def _asking(client: Mapping[str, str], group: str) -> Iterator[Any]:
+    """A consumer that only asks. Raises EnvironmentFault for what the broker doesn't answer."""
+    from confluent_kafka import Consumer, KafkaException
 
-    request = [ConsumerGroupTopicPartitions(group)]
-    (future,) = admin.list_consumer_group_offsets(request, request_timeout=_TIMEOUT).values()
-    return {(p.topic, p.partition): p.offset for p in future.result().topic_partitions if p.offset >= 0}
+    consumer = Consumer({**client, "group.id": group, "enable.auto.commit": False, "log_level": 0})
+    try:
+        yield consumer
+    except KafkaException as error:
+        raise unreachable(client, error) from error
+    finally:
+        consumer.close()
 
 
-def _ends(admin: Any, partitions: set[tuple[str, int]]) -> dict[tuple[str, int], int]:
+def _committed(client: Mapping[str, str], group: str) -> dict[tuple[str, int], int]:
     from confluent_kafka import TopicPartition
-    from confluent_kafka.admin import OffsetSpec
 
-    if not partitions:
-        return {}
-    wanted = {TopicPartition(topic, number): OffsetSpec.latest() for topic, number in partitions}
-    answers = admin.list_offsets(wanted, request_timeout=_TIMEOUT)
-    return {(p.topic, p.partition): future.result().offset for p, future in answers.items()}
+    with _asking(client, group) as consumer:
+        topics = consumer.list_topics(timeout=_TIMEOUT).topics
+        places = [TopicPartition(name, number) for name, topic in topics.items() for number in topic.partitions]
+        return {(p.topic, p.partition): p.offset for p in consumer.committed(places, timeout=_TIMEOUT) if p.offset >= 0}
+
+
+def _end(consumer: Any, place: tuple[str, int]) -> int:
+    from confluent_kafka import TopicPartition
+
+    return int(consumer.get_watermark_offsets(TopicPartition(*place), timeout=_TIMEOUT)[1])
 
 
 def ledger_height(client: Mapping[str, str]) -> int | None:
@@ -61,20 +73,12 @@ def ledger_height(client: Mapping[str, str]) -> int | None:
 
     Raises EnvironmentFault when the broker doesn't answer.
     """
-    from confluent_kafka import Consumer, KafkaException, TopicPartition
-    from confluent_kafka.admin import AdminClient
+    from confluent_kafka import TopicPartition
 
-    admin = AdminClient({**client, "log_level": 0})
-    own = {"group.id": "carbon.status", "enable.auto.commit": False, "log_level": 0}
-    consumer = Consumer({**client, **own})
-    try:
-        end = _ends(admin, {(LEDGER_BLOCKS, 0)})[LEDGER_BLOCKS, 0]
+    with _asking(client, "carbon.status") as consumer:
+        end = _end(consumer, (LEDGER_BLOCKS, 0))
         first = max(0, end - _LAST_BLOCKS)
         consumer.assign([TopicPartition(LEDGER_BLOCKS, 0, first)])
         messages = consumer.consume(end - first, timeout=_TIMEOUT) if end else []
-    except KafkaException as error:
-        raise unreachable(client, error) from error
-    finally:
-        consumer.close()
     heights = [int.from_bytes(m.key(), "big") for m in messages if not m.error() and m.key() is not None]
     return max(heights, default=None)

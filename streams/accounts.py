@@ -111,6 +111,7 @@ class Accounts:
         )
         self._offsets = dict.fromkeys(_SOURCES, 0) | self._posted.offsets
         self._consumer.assign([self._place(topic) for topic in _SOURCES])
+        self._paused: set[str] = set()
         self._undelivered: list[str] = []
 
     def _place(self, topic: str) -> TopicPartition:
@@ -118,6 +119,7 @@ class Accounts:
 
     def step(self, timeout: float = 0.5) -> bool:
         """Read what there is and post the blocks that are complete; whether there was anything to do."""
+        self._pace()
         messages = self._consumer.consume(2_000, timeout)
         for message in messages:
             self._take(message)
@@ -127,6 +129,14 @@ class Accounts:
         if opened:
             self._keep()
         return bool(messages)
+
+    def _pace(self) -> None:
+        """Let neither topic run so far ahead of the other that what waits would have to be let go."""
+        wanted = {topics.LEDGER_BLOCKS: self._reader.wants_blocks, topics.LEDGER_PAYLOADS: self._reader.wants_payloads}
+        for topic, wants in wanted.items():
+            if wants == (topic in self._paused):
+                (self._consumer.resume if wants else self._consumer.pause)([self._place(topic)])
+                self._paused ^= {topic}
 
     def _take(self, message: Message) -> None:
         if message.error() is not None:
@@ -146,7 +156,7 @@ class Accounts:
             self._send(topics.ACCOUNTS_BALANCES, balance["account"], codec.encode("balance", balance))
         for alert in alerts:
             self._send(topics.ALERTS, alert["id"], codec.encode("alert", alert))
-        self._posted.position = self._reader.follower.position
+        self._posted.position = block.position
 
     def _send(self, topic: str, key: str, value: bytes) -> None:
         self._producer.produce(topic, value, key.encode(), on_delivery=self._delivered)

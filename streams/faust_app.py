@@ -86,6 +86,8 @@ def new_app(app_id: str, kafka: Kafka, data_dir: Path) -> Any:
         broker_heartbeat_interval=2.0,
         broker_request_timeout=30.0,
         consumer_auto_offset_reset="earliest",
+        # a group that is formed while the broker starts again may see no topics and be given nothing: look again soon
+        consumer_metadata_max_age_ms=3_000,
         consumer_max_fetch_size=size,
         producer_max_request_size=size,
         producer_acks=-1,

@@ -197,17 +197,3 @@ class OpenedLeaf:
     leaf: VerifiedLeaf
     salt: bytes
     payload: bytes
-
-
-def open_leaf(leaf: VerifiedLeaf, message: bytes) -> OpenedLeaf:
-    """The payload message of a leaf, checked against its commitment. Raises LedgerError."""
-    try:
-        fields = codec.read("payload", message)  # nothing of it is used but what the commitment fixes
-    except codec.CodecError as error:
-        raise LedgerError(f"leaf {leaf.index}: {error}") from error
-    salt, payload = fields["salt"], fields["payload"]
-    if salt is None or payload is None:
-        raise LedgerError(f"leaf {leaf.index}: its payload is sealed or forgotten")
-    if sha256(salt + payload).digest() != leaf.leaf.commitment:
-        raise LedgerError(f"leaf {leaf.index}: not the payload that the leaf commits to")
-    return OpenedLeaf(leaf, salt, payload)

@@ -58,7 +58,7 @@ class Member:
         self._ledger = Ledger(genesis, config.registry, self._ledger_file)
         self._contract = Contract(genesis, config.registry)
         self._wire = Wire(config.kafka, config.index, genesis.partition)
-        self._publisher = Publisher(genesis, self._ledger_file.package, self._wire.produce)
+        self._publisher = Publisher(genesis, self._ledger_file.package, self._ledger_file.snapshot, self._wire.produce)
         self._replica = Replica.restore(config.core(), self._ledger, self._votes.entries, _now())
         self._timers: dict[str, int] = {}
         self._unjudged: dict[bytes, Batch] = {}

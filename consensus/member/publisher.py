@@ -23,14 +23,16 @@ PATIENCE_MS = 1_500
 _PAYLOAD_HEADER = codec.header("payload")
 
 Produce = Callable[[str, bytes, bytes], None]
+OfHeight = Callable[[int], bytes | None]
 
 
 class Publisher:
     """Knows what stands on the ledger topic, and publishes what is missing from this member's copy."""
 
-    def __init__(self, genesis: Genesis, package_of: Callable[[int], bytes | None], produce: Produce) -> None:
+    def __init__(self, genesis: Genesis, package_of: OfHeight, snapshot_of: OfHeight, produce: Produce) -> None:
         self._genesis = genesis
         self._package_of = package_of
+        self._snapshot_of = snapshot_of
         self._produce = produce
         self.seen = 0
         """The greatest height read back from the topic with everything below it."""
@@ -39,7 +41,10 @@ class Publisher:
         self._waiting_since: int | None = None
 
     def saw(self, message: bytes) -> None:
-        """A message of the ledger topic: noted when its certificate holds, compared once this member has the block."""
+        """A message of the ledger topic: noted when certificate and votes hold, compared once the block is here too.
+
+        What its readers would refuse must not count as published, or the block would stay missing for them.
+        """
         try:
             block = codec.decode("block", message)
             header = codec.decode_bare("block-header", block["header"])
@@ -47,6 +52,8 @@ class Publisher:
                 return
             digest = sha256(block["header"]).digest()
             follower.certificate_signers(self._genesis, header, digest, block["checkpoint"])
+            for vote in block["votes"]:
+                follower.check_vote(self._genesis, header["height"], vote)
         except (codec.CodecError, LedgerError):
             return
         self._noted.setdefault(header["height"], set()).add(_content(block))
@@ -83,7 +90,14 @@ class Publisher:
                 assert package is not None
                 for topic, key, value in messages_of(package):
                     self._produce(topic, key, value)
+                self._publish_snapshot(height)
                 self._sent = height
+
+    def _publish_snapshot(self, height: int) -> None:
+        state = self._snapshot_of(height)
+        if state is not None:
+            value = codec.encode("snapshot", {"height": height, "state": state})
+            self._produce(topics.LEDGER_SNAPSHOTS, height.to_bytes(8, "big"), value)
 
 
 def _content(block: dict[str, Any]) -> bytes:

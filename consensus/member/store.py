@@ -13,6 +13,8 @@ from carbon.registry import Registry
 from carbon.window import ForkError, PacketFacts, Run, WindowKey
 from consensus.log.follower import Position
 
+SNAPSHOT_EVERY = 16
+"""Blocks from one snapshot of the state to the next."""
 FACTS_HELD = 96
 """Packets whose facts stay in memory."""
 EARLY_HELD = 1_024
@@ -20,6 +22,7 @@ EARLY_HELD = 1_024
 
 _LEDGER = """
 CREATE TABLE IF NOT EXISTS block (height INTEGER PRIMARY KEY, package BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS snapshot (height INTEGER PRIMARY KEY, state BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS after_block (one INTEGER PRIMARY KEY CHECK (one = 1), position TEXT, state BLOB);
 """
 _ARCHIVE = """
@@ -56,12 +59,19 @@ class LedgerFile:
         with self._database:
             self._database.execute("BEGIN")
             self._database.execute("INSERT INTO block VALUES (?, ?)", (position.height, package))
+            if position.height % SNAPSHOT_EVERY == 0:
+                self._database.execute("INSERT INTO snapshot VALUES (?, ?)", (position.height, state))
             after = (json.dumps(position.dump()), state)
             self._database.execute("INSERT OR REPLACE INTO after_block VALUES (1, ?, ?)", after)
 
     def package(self, height: int) -> bytes | None:
         """The block-package of a height."""
         row = self._database.execute("SELECT package FROM block WHERE height = ?", (height,)).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def snapshot(self, height: int) -> bytes | None:
+        """The state text after a height, of every SNAPSHOT_EVERY-th; its digest stands in that block's header."""
+        row = self._database.execute("SELECT state FROM snapshot WHERE height = ?", (height,)).fetchone()
         return None if row is None else bytes(row[0])
 
     def close(self) -> None:
@@ -133,8 +143,12 @@ class Archive:
             self._early[packet.gateway, packet.run, packet.sequence - packet.lost] = (packet, message)
 
     def _next_early(self, gateway: str, number: int, run: Run) -> tuple[Packet, bytes] | None:
+        """The packet that waited for the run's last one. Of another branch it counts for nothing, and harms nothing."""
         found = self._early.pop((gateway, number, run.last + 1), None)
-        return found if found is not None and run.follows(found[0]) else None
+        try:
+            return found if found is not None and run.follows(found[0]) else None
+        except ForkError:
+            return None
 
     def _take(self, run: Run, packet: Packet, message: bytes) -> None:
         row = (packet.gateway, packet.run, packet.sequence, packet.digest, packet.sent_at, packet.lost, message)

@@ -1,8 +1,9 @@
 """The vote log on disk: append-only, each entry chained to the last by digest, synced before anything is sent.
 
-An entry is length (u32) ‖ SHA-256(digest of the entry before ‖ bytes) ‖ bytes. Only an incomplete last entry may be cut
-off: it was never synced, so nothing was sent for it. Any other damage stops the member, which could otherwise sign a
-vote that conflicts with one it has forgotten.
+An entry is length (u32) ‖ SHA-256(previous digest ‖ length)[:8] ‖ SHA-256(previous digest ‖ bytes) ‖ bytes. Only an
+incomplete last entry may be cut off: it was never synced, so nothing was sent for it. Any other damage stops the
+member, which could otherwise sign a vote that conflicts with one it has forgotten. The length has a check of its own,
+because a damaged one that reaches beyond the file would make all that follows look like a torn tail.
 """
 
 import os
@@ -12,7 +13,8 @@ from hashlib import sha256
 from pathlib import Path
 
 _LENGTH = struct.Struct(">I")
-_HEAD = _LENGTH.size + 32
+_CHECK = 8
+_HEAD = _LENGTH.size + _CHECK + 32
 ROTATE_BYTES = 16 << 20
 
 
@@ -36,8 +38,9 @@ class VoteLog:
         """Write entries and sync them, all by one sync."""
         data = bytearray()
         for entry in entries:
+            head = _head(self._chain, _LENGTH.pack(len(entry)))
             self._chain = sha256(self._chain + entry).digest()
-            data += _LENGTH.pack(len(entry)) + self._chain + entry
+            data += head + self._chain + entry
         self._file.write(data)
         self._file.flush()
         os.fdatasync(self._file.fileno())
@@ -64,21 +67,32 @@ class VoteLog:
         self._file.close()
 
 
+def _head(chain: bytes, length: bytes) -> bytes:
+    return length + sha256(chain + length).digest()[:_CHECK]
+
+
 def _read(path: Path) -> tuple[list[bytes], bytes, int]:
     """Entries, last digest and length of the whole part. Raises DamagedVoteLog."""
     data, place, chain = path.read_bytes(), 0, bytes(32)
     entries: list[bytes] = []
     while len(data) - place >= _HEAD:
-        (length,) = _LENGTH.unpack_from(data, place)
+        head, digest = data[place : place + _HEAD - 32], data[place + _HEAD - 32 : place + _HEAD]
+        if head != _head(chain, head[: _LENGTH.size]):
+            raise _damaged(path, place)
+        (length,) = _LENGTH.unpack_from(head)
         entry = data[place + _HEAD : place + _HEAD + length]
         if len(entry) < length:
             break
         chain = sha256(chain + entry).digest()
-        if data[place + _LENGTH.size : place + _HEAD] != chain:
-            raise DamagedVoteLog(f"{path} is damaged at byte {place}: restore nothing, ask the other members, see docs")
+        if digest != chain:
+            raise _damaged(path, place)
         entries.append(entry)
         place += _HEAD + length
     return entries, chain, place
+
+
+def _damaged(path: Path, place: int) -> DamagedVoteLog:
+    return DamagedVoteLog(f"{path} is damaged at byte {place}: restore nothing, ask the other members, see docs")
 
 
 def _sync_folder(folder: Path) -> None:

@@ -115,13 +115,17 @@ def export(file: Annotated[Path, typer.Argument(help="Where to write it.")], mem
     print(f"{count} blocks in {file}", file=sys.stderr)
 
 
-def checkpoint(member: Member = 0) -> None:
+def checkpoint(member: Member = 0, output: Output = Form.TABLE) -> None:
     """Print the newest checkpoint: a signed note (C2SP tlog-checkpoint) with the signatures of 2f + 1 members.
 
     \b
       carbonledger checkpoint > checkpoint.note
     """
-    sys.stdout.write(_copy(member).newest().checkpoint)
+    newest = _copy(member).newest()
+    if output is Form.JSON:
+        show([{"height": newest.height, "checkpoint": newest.checkpoint}], output, ("height", "checkpoint"))
+    else:
+        sys.stdout.write(newest.checkpoint)
 
 
 def prove(code: Code, member: Member = 0) -> None:
@@ -215,14 +219,17 @@ committee = typer.Typer(no_args_is_help=True, help="The members of the committee
 
 
 @committee.command("vkeys")
-def vkeys() -> None:
+def vkeys(output: Output = Form.TABLE) -> None:
     """Print each member's signed-note verifier key, one a line.
 
     \b
       carbonledger committee vkeys > committee.vkeys
     """
-    for member in _channel().genesis.members:
-        print(member.note_key)
+    keys = [str(member.note_key) for member in _channel().genesis.members]
+    if output is Form.JSON:
+        show(({"vkey": key} for key in keys), output, ("vkey",))
+    else:
+        print("\n".join(keys))
 
 
 @committee.command("list")

@@ -12,10 +12,12 @@ def run(role: Annotated[str, typer.Argument(help="A role's name, as 'carbonledge
       CARBONLEDGER_BOOTSTRAP=kafka:9092 carbonledger run member-0
     """
     from infra import channel, logging, settings
-    from infra.roles import roles_of
+    from infra.roles import BROKER, roles_of
 
     own = settings.load()
-    roles = {candidate.name: candidate for candidate in roles_of(channel.load(own.data))}
+    # the broker knows of no channel
+    candidates = (BROKER,) if role == BROKER.name else roles_of(channel.load(own.data))
+    roles = {candidate.name: candidate for candidate in candidates}
     if role not in roles:
         raise typer.BadParameter(f"there is no role {role!r}, only {', '.join(roles)}")
     chosen = roles[role]

@@ -40,7 +40,9 @@ def serve(port: Annotated[int, typer.Option(help="Loopback port; 0 for a free on
 
 
 @app.command()
-def push(url: Annotated[str, typer.Argument(help="Address of a Confluent-compatible registry.")]) -> None:
+def push(
+    url: Annotated[str, typer.Argument(help="Address of a Confluent-compatible registry.")], output: Output = Form.TABLE
+) -> None:
     """Register every schema at another registry, under the ids that our messages carry where it lets us.
 
     \b
@@ -50,11 +52,12 @@ def push(url: Annotated[str, typer.Argument(help="Address of a Confluent-compati
     from schemas.push import push as push_all
 
     try:
-        for pushed in push_all({"url": url}):
-            print(pushed)
+        pushed = push_all({"url": url})
     except Exception as error:
         # the client raises its HTTP library's errors and its own
         raise EnvironmentFault(f"the registry at {url} did not take them: {error}") from error
+    rows = [{"subject": p.subject, "version": p.version.number, "id": p.id, "kept": p.kept} for p in pushed]
+    show(rows, output, ("subject", "version", "id", "kept"))
 
 
 @app.command()

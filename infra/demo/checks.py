@@ -195,7 +195,8 @@ def show(summary: Summary, seconds: float, data: Path, declared: Parameters) -> 
     console.print(checked)
     report = summary.report
     for line in (
-        f"{summary.readings:,} readings in, {report.counted:,} counted, {sum(summary.rejected.values())} rejected; "
+        f"{summary.readings:,} readings in, {report.counted:,} accepted, {sum(summary.rejected.values())} rejected "
+        f"({', '.join(f'{reason} {count}' for reason, count in sorted(summary.rejected.items()))}); "
         f"{report.accepted:,} records recorded, ledger height {report.height}, "
         f"certificates {'verified' if not report.refused else 'REFUSED'}.",
         f"{seconds:.0f} s from the first start to the last check: {summary.readings / seconds:,.0f} readings/s.",

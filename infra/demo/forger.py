@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Mapping
 from decimal import Decimal
+from hashlib import sha256
 
 from confluent_kafka import KafkaException, Producer
 
@@ -12,7 +13,7 @@ from schemas import topics
 from streams.edge.packing import Head, next_body
 from streams.edge.sources import RawReading
 
-_SECONDS = 30.0
+_SECONDS = 10.0
 
 
 class ForgeryError(Exception):
@@ -20,7 +21,10 @@ class ForgeryError(Exception):
 
 
 def message(parameters: Parameters, forged: Forged, channel: bytes, seed: bytes) -> bytes:
-    """A well-formed packet of one reading that is wrong only in its key, by whoever holds `seed` (32 bytes)."""
+    """A well-formed packet of one reading that is wrong only in its key, by whoever holds `seed` (32 bytes).
+
+    The same seed makes the same bytes, so that a packet which had to be sent twice is one forgery.
+    """
     at = ms(forged.at)
     body = next_body(
         Head(),
@@ -29,18 +33,25 @@ def message(parameters: Parameters, forged: Forged, channel: bytes, seed: bytes)
         gateway=forged.gateway,
         run=parameters.registry.run,
         sent_at=at,
-        salt=secrets.token_bytes(packet.SALT_BYTES),
+        salt=sha256(seed + forged.point.encode()).digest()[: packet.SALT_BYTES],
     )
     return packet.sign(seed, channel, body)
 
 
-def send(parameters: Parameters, channel: bytes, kafka: Mapping[str, str], topic: str = topics.METER_READINGS) -> int:
-    """Send every declared forgery with a fresh key; returns how many the broker took. Raises ForgeryError.
+def send(
+    parameters: Parameters,
+    channel: bytes,
+    kafka: Mapping[str, str],
+    topic: str = topics.METER_READINGS,
+    seed: bytes | None = None,
+) -> int:
+    """Send every declared forgery, with a fresh key or that of `seed`; returns how many the broker took.
 
-    `channel` is the genesis digest (32 bytes), `kafka` the client's configuration by librdkafka's names.
+    `channel` is the genesis digest (32 bytes), `kafka` the client's configuration by librdkafka's names. Raises
+    ForgeryError: some may have been taken.
     """
     producer = Producer({"acks": "all", "partitioner": "murmur2_random", **kafka})
-    seed = secrets.token_bytes(signing.SEED_BYTES)
+    seed = seed or secrets.token_bytes(signing.SEED_BYTES)
     failures: list[str] = []
     for forged in parameters.forged:
         producer.produce(

@@ -63,6 +63,14 @@ class RegistryParameters(_Section):
     intake: str
 
 
+class CheckMeter(_Section):
+    """A point of the intake gateway, whose readings come one by one."""
+
+    id: str
+    subject: str
+    max_wh: int
+
+
 class Named(_Section):
     """A subject: the region, the parent company, a plant or an enterprise."""
 
@@ -146,6 +154,7 @@ class Parameters(_Section):
     data: Data
     time: Time
     registry: RegistryParameters
+    check_meter: CheckMeter
     region: Named
     group: Named
     fuels: dict[str, Fuel]

@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import json
+import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -12,11 +13,12 @@ from typing import Any, NamedTuple
 
 import psutil
 
-from carbon import factors
+from carbon import factors, signing
 from infra import channel as channels
 from infra import services
 from infra.channel import Channel
 from infra.demo import checks, forger, parameters, scenario
+from infra.demo.checks import Summary
 from infra.demo.parameters import Parameters
 from infra.demo.scenario import Expected
 from infra.errors import EnvironmentFault
@@ -83,19 +85,33 @@ class Demo:
         client = self.settings.client(planned.bootstrap)
         started = time.monotonic()
         with Supervisor(planned.processes, self.settings.data, self.say, planned.bootstrap) as supervisor:
-            with supervisor.signals(), display() as shown:
-                finished = self._watch(supervisor, client, shown, started)
-            if not finished:
-                self.say("Interrupted: everything stops, the data stays. The next 'demo' goes on from here.")
-                return INTERRUPTED
-            seconds = time.monotonic() - started
-            spent = cpu_seconds(supervisor)
-            summary = checks.gather(self.settings, self.channel, self.expected, client)
+            summary = None
+            while summary is None:
+                with supervisor.signals(), display() as shown:
+                    finished = self._watch(supervisor, client, shown, started)
+                if not finished:
+                    self.say("Interrupted: everything stops, the data stays. The next 'demo' goes on from here.")
+                    return INTERRUPTED
+                seconds = time.monotonic() - started
+                spent = cpu_seconds(supervisor)
+                summary = self._gather(supervisor, client)
         checks.show(summary, seconds, self.settings.data, self.declared)
         (self.settings.data / MEASURED).write_text(json.dumps({"seconds": seconds, "cpu_seconds": spent}) + "\n")
         if summary.holds:
             self._mark.write_text(json.dumps({"finished": True}) + "\n")
         return 0 if summary.holds else 1
+
+    def _gather(self, supervisor: Supervisor, client: dict[str, str]) -> Summary | None:
+        """Check everything; None when a process that was asked has died meanwhile: it is started again first."""
+        from sinks.clickhouse.query import QueryError
+
+        try:
+            return checks.gather(self.settings, self.channel, self.expected, client)
+        except (QueryError, EnvironmentFault):
+            supervisor.step()
+            if supervisor.ready:
+                raise
+            return None
 
     def _watch(self, supervisor: Supervisor, client: dict[str, str], shown: Display, started: float) -> bool:
         """Step until everything has arrived; False when a signal came. Raises EnvironmentFault when nothing moves."""
@@ -113,7 +129,8 @@ class Demo:
                 forged = self._forge(client)
             shown.update(self._progress(counts, supervisor, time.monotonic() - started))
             if (
-                counts.records >= self.expected.records
+                supervisor.ready
+                and counts.records >= self.expected.records
                 and forged
                 and checks.arrived(self.settings, self.channel, self.expected, counts.height)
             ):
@@ -129,11 +146,21 @@ class Demo:
         return False
 
     def _forge(self, client: dict[str, str]) -> bool:
-        """Send the packets that are signed by the wrong key, once a channel."""
-        sent = self.settings.data / "forged"
-        if not sent.exists():
-            forger.send(self.declared, self.channel.genesis.digest, client)
-            sent.touch()
+        """Send the packets that are signed by the wrong key, once a channel; whether the broker has them.
+
+        The forger's seed is kept: after a crash of the broker or of this run the same bytes are sent again.
+        """
+        sent, seed = self.settings.data / "forged", self.settings.data / "forger.seed"
+        if sent.exists():
+            return True
+        if not seed.exists():
+            _replace(seed, secrets.token_bytes(signing.SEED_BYTES))
+        try:
+            forger.send(self.declared, self.channel.genesis.digest, client, seed=seed.read_bytes())
+        except forger.ForgeryError as error:
+            self.say(f"the forger tries again: {error}")
+            return False
+        sent.touch()
         return True
 
     def _progress(self, counts: Counts, supervisor: Supervisor, seconds: float) -> Progress:
@@ -157,6 +184,12 @@ def cpu_seconds(supervisor: Supervisor) -> dict[str, float]:
             times = psutil.Process(pid).cpu_times()
             spent[name] = round(times.user + times.system, 2)
     return spent
+
+
+def _replace(path: Path, data: bytes) -> None:
+    fresh = path.with_suffix(".new")
+    fresh.write_bytes(data)
+    fresh.replace(path)
 
 
 def _ticks() -> Iterator[int]:

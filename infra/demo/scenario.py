@@ -42,7 +42,7 @@ def registry_bytes(
                 for gateway, key in sorted(gateway_keys.items())
             ],
             "submitters": [{"id": id_, "key": key.hex()} for id_, key in sorted(submitter_keys.items())],
-            "points": [_point(parameters, metered) for metered in parameters.metered],
+            "points": [*(_point(parameters, metered) for metered in parameters.metered), _check_meter(parameters)],
         }
     )
 
@@ -58,19 +58,31 @@ def _subjects(parameters: Parameters) -> Iterator[dict[str, Any]]:
 
 
 def _point(parameters: Parameters, metered: Metered) -> dict[str, Any]:
+    rule, ceiling = emission(parameters, metered), parameters.ceiling_wh(metered)
+    return _registered(parameters, metered.point, metered.subject, metered.gateway, ceiling, rule)
+
+
+def _check_meter(parameters: Parameters) -> dict[str, Any]:
+    meter, rule = parameters.check_meter, {"rule": "purchased_electricity", "factor": parameters.electricity.factor}
+    return _registered(parameters, meter.id, meter.subject, parameters.registry.intake, meter.max_wh, rule)
+
+
+def _registered(
+    parameters: Parameters, point: str, subject: str, gateway: str, ceiling: int, rule: dict[str, str]
+) -> dict[str, Any]:
     return {
-        "id": metered.point,
-        "subject": metered.subject,
-        "gateway": metered.gateway,
-        "object": object_id(metered.point),
+        "id": point,
+        "subject": subject,
+        "gateway": gateway,
+        "object": object_id(point),
         "unit": "Wh",
         "scale": 0,
         "step_seconds": parameters.time.step_seconds,
         "window_seconds": parameters.time.window_seconds,
         "start": ms(parameters.time.first),
         "min": 0,
-        "max": parameters.ceiling_wh(metered),
-        "emission": emission(parameters, metered),
+        "max": ceiling,
+        "emission": rule,
     }
 
 

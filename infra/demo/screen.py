@@ -26,7 +26,8 @@ def _data(parameters: Parameters) -> RenderableType:
 
 def _times(parameters: Parameters) -> Table:
     table = Table("parameter", "value", title="Declared: time and registry", title_justify="left")
-    values = parameters.time.model_dump() | parameters.registry.model_dump()
+    check_meter = {f"check meter's {name}": value for name, value in parameters.check_meter}
+    values = parameters.time.model_dump() | parameters.registry.model_dump() | check_meter
     for name, value in values.items():
         table.add_row(name.replace("_", " "), _moment(value) if isinstance(value, datetime) else f"{value}")
     return table

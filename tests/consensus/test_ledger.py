@@ -30,6 +30,7 @@ SIGNERS = (0, 1, 2, 4, 6)
 class MemoryStore:
     def __init__(self) -> None:
         self.kept: list[bytes] = []
+        self.states: list[bytes] = []
         self.after: tuple[Position, bytes] | None = None
 
     def resume(self):
@@ -37,10 +38,14 @@ class MemoryStore:
 
     def keep(self, package, position, state) -> None:
         self.kept.append(package)
+        self.states.append(state)
         self.after = (Position.load(json.loads(json.dumps(position.dump()))), state)
 
     def package(self, height):
         return self.kept[height - 1] if 0 < height <= len(self.kept) else None
+
+    def snapshot(self, height):
+        return self.states[height - 1] if height % 2 == 0 else None
 
 
 class Chain(Scene):

@@ -14,9 +14,10 @@ from typing import Any
 import psutil
 import pytest
 
-from infra import runfile
+from infra import channel, runfile
 from infra.cli import main
 from infra.cli.output import Form, show
+from infra.demo import parameters
 from infra.ports import free_port
 from schemas.topics import catalogue
 
@@ -40,6 +41,7 @@ class Up:
 
     def __init__(self, data: Path) -> None:
         self.data = data
+        channel.create(data, parameters.load(), days=2)
         line = [sys.executable, "-m", "infra.cli", "--data", str(data), "up"]
         self.process = subprocess.Popen(line, stderr=subprocess.PIPE, text=True, cwd=ROOT)
 
@@ -75,7 +77,9 @@ def broker_pid(data: Path) -> int:
 
 @pytest.mark.broker
 def test_status_shows_what_runs(up: Up) -> None:
-    (broker,) = rows(up.data, "status")
+    listed = {row["process"]: row for row in rows(up.data, "status")}
+    assert {"schemas", "ingest", "aggregate", "accounts", "sink", "intake", "member-0", "member-6"} < set(listed)
+    broker = listed["broker"]
     assert (broker["process"], broker["state"], broker["restarts"]) == ("broker", "ready", 0)
     assert psutil.pid_exists(broker["pid"])
     shown = command(up.data, "status")
@@ -154,7 +158,8 @@ def test_a_taken_port_says_what_to_do(invoke: Invoke, monkeypatch: pytest.Monkey
     assert f"Port {port} is taken: stop what listens there, or set CARBONLEDGER_PORT to another" in said
 
 
-def test_a_wrong_command_line_is_a_usage_error(invoke: Invoke) -> None:
+def test_a_wrong_command_line_is_a_usage_error(invoke: Invoke, tmp_path: Path) -> None:
+    channel.create(tmp_path, parameters.load(), days=2)
     assert invoke("fly")[0] == 2
     assert invoke("status", "--output", "xml")[0] == 2
     code, _, said = invoke("run", "captain")

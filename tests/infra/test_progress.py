@@ -16,7 +16,7 @@ HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 
 def test_a_line_says_everything_once() -> None:
     assert line(SOME) == (
-        "readings 1,234,567, accepted 1,200,000, rejected 34,567, "
+        "readings 1,234,567, stored 1,200,000, rejected 34,567, "
         "records 890, height 12, lag 3, rate 150,000; sink starting"
     )
     assert ";" not in line(Progress(processes={"broker": "ready"}))

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from infra import plan, services
+from infra import channel, plan, services
 from infra.broker import answers, explain
-from infra.roles import ROLES, Role
+from infra.demo import parameters
+from infra.roles import BROKER, Role, roles_of
 from infra.settings import Settings
 
 ROLE = Role("sample", "tests.infra.test_services:record", args=("7",), depends=("broker",), group="carbon.sample")
@@ -28,13 +29,17 @@ def test_a_roles_function_is_called_with_its_arguments() -> None:
 
 
 def test_the_roles_make_a_plan_that_can_be_met(tmp_path: Path) -> None:
-    planned = services.plan(Settings(data=tmp_path), print)
-    assert {process.name for process in planned.processes} == set(ROLES)
+    roles = roles_of(channel.create(tmp_path, parameters.load(), days=2))
+    planned = services.plan(Settings(data=tmp_path), print, roles)
+    names = [process.name for process in planned.processes]
+    assert names == [role.name for role in roles]
+    assert {f"member-{index}" for index in range(7)} < set(names)
+    assert {"ingest", "aggregate", "accounts", "sink", "gateway-edge-east"} < set(names)
     plan.check(planned.processes)
 
 
 def test_with_the_embedded_broker_a_role_waits_for_it(tmp_path: Path) -> None:
-    planned = services.plan(Settings(data=tmp_path), print, (ROLES["broker"], ROLE))
+    planned = services.plan(Settings(data=tmp_path), print, (BROKER, ROLE))
     broker, sample = planned.processes
     assert (broker.name, sample.depends, sample.group) == ("broker", ("broker",), "carbon.sample")
     assert sample.argv == (sys.executable, "-m", "infra.cli", "run", "sample")
@@ -44,7 +49,7 @@ def test_with_the_embedded_broker_a_role_waits_for_it(tmp_path: Path) -> None:
 
 @pytest.mark.broker
 def test_with_a_cluster_no_broker_is_started(tmp_path: Path, broker: str) -> None:
-    planned = services.plan(Settings(data=tmp_path, bootstrap=broker), print, (ROLES["broker"], ROLE))
+    planned = services.plan(Settings(data=tmp_path, bootstrap=broker), print, (BROKER, ROLE))
     (sample,) = planned.processes
     assert (sample.name, sample.depends, planned.bootstrap) == ("sample", (), broker)
     assert not (tmp_path / "broker").exists()

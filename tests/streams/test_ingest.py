@@ -51,6 +51,7 @@ def test_the_settings_that_close_traps(world: World, tmp_path: Path) -> None:
     assert (conf.key_serializer, conf.value_serializer, str(conf.store)) == ("raw", "raw", "memory:")
     assert conf.broker_max_poll_records == 500
     assert conf.broker_request_timeout >= conf.broker_session_timeout
+    assert conf.consumer_metadata_max_age_ms <= 5_000, "or a group that saw no topics stays empty for minutes"
 
 
 # -- without a broker: what the agent does with deliveries

@@ -54,3 +54,8 @@ def test_all_are_sent(
     for message in found:
         with pytest.raises(PacketError, match="wrong_signature"):
             verify(message.value(), registered, CHANNEL)
+
+
+def test_sent_again_it_is_the_same_forgery(declared: Parameters) -> None:
+    again = [forger.message(declared, forged, CHANNEL, SEED) for forged in declared.forged for _ in range(2)]
+    assert len(set(again)) == len(declared.forged)

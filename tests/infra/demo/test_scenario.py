@@ -35,7 +35,7 @@ def test_a_million_readings_of_forty_points_and_more(declared: Parameters) -> No
 
 
 def test_the_registry_has_every_point_with_its_rule(declared: Parameters, registered: registry.Registry) -> None:
-    assert set(registered.points) == {metered.point for metered in declared.metered}
+    assert set(registered.points) == {*(metered.point for metered in declared.metered), declared.check_meter.id}
     assert set(registered.gateways) == {*declared.gateways, "intake"}
     assert registered.gateways["intake"].kind == "intake"
     coal, load = registered.points["ehv-gen-46"], registered.points["mv4-101-mv-load-9"]

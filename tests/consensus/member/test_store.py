@@ -1,0 +1,214 @@
+"""What a member keeps: its ledger's copy resumes where it stood; its archive knows holes, forks and late packets."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from carbon.packet import PacketError
+from carbon.window import ForkError
+from consensus.ledger import Ledger
+from consensus.log.follower import beginning
+from consensus.member import store
+from consensus.member.store import Archive, LedgerFile, read_messages, read_package, read_packages
+from tests.consensus.test_ledger import Chain
+from tests.small import HOUR, QUARTER, START, World, seed
+
+POINT = "plant-0-1"
+
+
+class Keeper:
+    """An archive in a folder that can be closed, killed and opened again, and the gateway that packs for it."""
+
+    def __init__(self, path: Path) -> None:
+        self.world, self.path = World.make(), path
+        self.archive = self._open()
+
+    def _open(self) -> Archive:
+        return Archive(self.path, self.world.registry, self.world.channel, HOUR)
+
+    def committed(self, **places: int) -> None:
+        self.archive.commit({"meter.readings": {int(name[1:]): place for name, place in places.items()}})
+
+    def reopen(self) -> None:
+        """As after a kill: what was not committed is gone."""
+        self.archive.close()
+        self.archive = self._open()
+
+    def pack(self, hours: int, readings: list | None = None, **changes: object) -> bytes:
+        rows = self.world.day(2, hours - 2) if readings is None else readings
+        return self.world.pack(START + hours * HOUR, rows, **changes)
+
+    def watermarks(self) -> list[int]:
+        return list(self.archive.run("gw-0", 0).watermarks)
+
+
+@pytest.fixture
+def keeper(tmp_path: Path) -> Iterator[Keeper]:
+    keeper = Keeper(tmp_path / "archive.sqlite")
+    yield keeper
+    keeper.archive.close()
+
+
+def test_packets_in_order_are_kept_as_signed_and_known_after_a_restart(keeper: Keeper) -> None:
+    messages = [keeper.pack(hours) for hours in (2, 4, 6)]
+    assert [keeper.archive.add(message).sequence for message in messages] == [1, 2, 3]
+    before = (keeper.watermarks(), keeper.archive.run("gw-0", 0).head)
+    keeper.committed(p0=7, p3=9)
+    keeper.reopen()
+    assert (keeper.watermarks(), keeper.archive.run("gw-0", 0).head) == before
+    assert keeper.archive.positions("meter.readings") == {0: 7, 3: 9}
+    assert [keeper.archive.message("gw-0", 0, k) for k in (1, 2, 3)] == messages
+    assert read_messages(keeper.path, "gw-0", 0, 2, 3) == messages[1:]
+    assert keeper.archive.facts("gw-0", 0, 2).packet.sequence == 2
+    assert keeper.archive.facts("gw-0", 0, 4) is None
+
+
+def test_what_was_not_committed_is_gone_with_its_positions(keeper: Keeper) -> None:
+    first, second = keeper.pack(2), keeper.pack(4)
+    keeper.archive.add(first)
+    keeper.committed(p0=1)
+    keeper.archive.add(second)
+    keeper.reopen()
+    assert keeper.archive.positions("meter.readings") == {0: 1}, "so the second is read again"
+    assert keeper.archive.add(second).sequence == 2
+
+
+def test_packets_that_come_early_wait_for_the_one_before(keeper: Keeper) -> None:
+    messages = [keeper.pack(hours) for hours in (2, 4, 6, 8)]
+    assert [keeper.archive.add(messages[i]) for i in (3, 1, 2)] == [None] * 3
+    assert keeper.archive.run("gw-0", 0).last == 0
+    assert keeper.archive.add(messages[0]).sequence == 1
+    assert keeper.archive.run("gw-0", 0).last == 4
+    assert keeper.watermarks() == [START + h * HOUR for h in (2, 4, 6, 8)]
+
+
+def test_the_same_packet_again_changes_nothing(keeper: Keeper) -> None:
+    messages = [keeper.pack(hours) for hours in (2, 4)]
+    for message in [*messages, *messages]:
+        keeper.archive.add(message)
+    assert keeper.archive.run("gw-0", 0).last == 2
+
+
+def test_a_second_packet_at_one_place_is_a_fork(keeper: Keeper) -> None:
+    keeper.archive.add(keeper.pack(2))
+    keeper.archive.add(keeper.pack(4))
+    keeper.world.sequence, keeper.world.previous = 1, keeper.archive.facts("gw-0", 0, 1).packet.digest
+    with pytest.raises(ForkError, match="two packets claim sequence 2"):
+        keeper.archive.add(keeper.pack(4, []))
+    assert len(keeper.archive.facts("gw-0", 0, 2).packet) > 0, "what came first stays"
+
+
+def test_an_early_packet_of_another_branch_does_not_continue_the_run(keeper: Keeper) -> None:
+    first = keeper.pack(2)
+    keeper.world.previous = bytes(32)
+    other = keeper.pack(4)
+    assert keeper.archive.add(other) is None
+    assert keeper.archive.add(first).sequence == 1
+    assert keeper.archive.run("gw-0", 0).last == 1
+
+
+def test_no_evidence_at_all_is_refused(keeper: Keeper) -> None:
+    message = keeper.pack(2)
+    for wrong in (b"", b"noise", message[:-1], message[:-1] + bytes([message[-1] ^ 1])):
+        with pytest.raises(PacketError):
+            keeper.archive.add(wrong)
+    assert keeper.archive.run("gw-0", 0).last == 0
+
+
+def test_what_waits_for_a_packet_before_it_is_bounded(keeper: Keeper, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "EARLY_HELD", 2)
+    messages = [keeper.pack(hours) for hours in (2, 4, 6, 8, 10)]
+    for message in messages[1:]:
+        keeper.archive.add(message)
+    keeper.archive.add(messages[0])
+    assert keeper.archive.run("gw-0", 0).last == 3
+    keeper.archive.add(messages[3])
+    assert keeper.archive.run("gw-0", 0).last == 4, "what was let go counts when it comes again"
+
+
+def test_a_statement_of_loss_closes_its_hole(keeper: Keeper) -> None:
+    keeper.archive.add(keeper.pack(2))
+    keeper.pack(4)
+    keeper.pack(6)
+    keeper.world.previous = keeper.archive.facts("gw-0", 0, 1).packet.digest
+    after = keeper.archive.add(keeper.pack(8, [], lost=2))
+    assert (after.sequence, after.lost) == (4, 2)
+    held = keeper.watermarks()
+    assert held == [START + h * HOUR for h in (2, 2, 2, 8)]
+    assert keeper.archive.facts("gw-0", 0, 3) is None
+    keeper.committed(p0=2)
+    keeper.reopen()
+    assert keeper.watermarks() == held
+
+
+def test_late_packets_are_found_by_point_and_window_and_after_a_restart(keeper: Keeper) -> None:
+    late = (POINT, START + 2 * QUARTER, 5)
+    keeper.archive.add(keeper.pack(2, [r for r in keeper.world.day(2) if r[:2] != late[:2]]))
+    keeper.archive.add(keeper.pack(4))
+    keeper.archive.add(keeper.pack(6, [late]))
+    keeper.archive.add(keeper.pack(8, [(POINT, START + 7 * HOUR, 5)]))
+    assert list(keeper.archive.late("gw-0", 0, (POINT, START))) == [3]
+    assert list(keeper.archive.late("gw-0", 0, ("plant-0-0", START))) == []
+    assert list(keeper.archive.late("gw-0", 0, (POINT, START + 7 * HOUR))) == [], "not late for its own window"
+    keeper.committed(p0=4)
+    keeper.reopen()
+    assert list(keeper.archive.late("gw-0", 0, (POINT, START))) == [3]
+
+
+def test_more_packets_than_stay_in_memory_are_read_again(keeper: Keeper, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "FACTS_HELD", 2)
+    for hours in (2, 4, 6, 8):
+        keeper.archive.add(keeper.pack(hours))
+    assert [keeper.archive.facts("gw-0", 0, k).packet.sequence for k in (1, 2, 3, 4, 1)] == [1, 2, 3, 4, 1]
+
+
+def test_another_gateways_key_archives_nothing(keeper: Keeper) -> None:
+    from carbon import packet
+
+    body = packet.body_of(keeper.pack(2))
+    with pytest.raises(PacketError, match="wrong_signature"):
+        keeper.archive.add(packet.sign(seed("gw-1"), keeper.world.channel, body))
+
+
+@pytest.fixture(scope="module")
+def chain() -> Chain:
+    return Chain().fill()
+
+
+def test_a_ledger_on_disk_resumes_with_the_same_state(chain: Chain, tmp_path: Path) -> None:
+    path, world = tmp_path / "ledger.sqlite", chain.world
+    for height, package in enumerate(chain.store.kept, 1):
+        file = LedgerFile(path)
+        ledger = Ledger(world.genesis, world.registry, file)
+        assert (ledger.height, file.package(height)) == (height - 1, None)
+        assert ledger.install(package)
+        file.close()
+    file = LedgerFile(path)
+    assert Ledger(world.genesis, world.registry, file).balances == chain.ledger.balances
+    assert [file.package(height) for height in (1, 2, 3, 4, 5)] == [*chain.store.kept, None]
+    file.close()
+    assert list(read_packages(path)) == chain.store.kept
+    assert (read_package(path, 2), read_package(path, 9)) == (chain.store.kept[1], None)
+
+
+def test_a_new_ledger_begins_at_the_genesis(chain: Chain, tmp_path: Path) -> None:
+    file = LedgerFile(tmp_path / "ledger.sqlite")
+    assert file.resume() is None
+    assert Ledger(chain.world.genesis, chain.world.registry, file).kept.dump() == beginning(chain.world.genesis).dump()
+    file.close()
+
+
+def test_block_and_what_stands_after_it_are_kept_together_or_not_at_all(chain: Chain, tmp_path: Path) -> None:
+    file = LedgerFile(tmp_path / "ledger.sqlite")
+    ledger = Ledger(chain.world.genesis, chain.world.registry, file)
+    assert ledger.install(chain.store.kept[0])
+    before = json.dumps(file.resume()[0].dump())
+    with pytest.raises(sqlite3.IntegrityError):
+        file.keep(b"a second block of one height", ledger.kept, b"another state")
+    assert json.dumps(file.resume()[0].dump()) == before
+    assert file.resume()[1] != b"another state"
+    assert file.package(1) == chain.store.kept[0]
+    file.close()

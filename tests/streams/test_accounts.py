@@ -1,0 +1,258 @@
+"""The account processor: from a certified ledger to balances, each record posted once whatever crashes."""
+
+import random
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from carbon.ledger.books import Books
+from consensus.log.follower import Follower
+from consensus.log.reader import LedgerReader, OpenedBlock
+from consensus.member.publisher import messages_of
+from schemas import codec, topics
+from streams import accounts
+from streams.accounts import Accounts, AccountsConfig, BooksFile, Posted, post_block
+from tests.consensus.aggregator import with_fields
+from tests.consensus.test_contract import POINT, corrected, late_scene
+from tests.consensus.test_ledger import Chain
+from tests.small import START
+from tests.streams.pipeline import Tap, reset, send, tap, wait_until
+
+Sent = list[tuple[str, bytes, bytes]]
+
+
+def ledger() -> Chain:
+    """Four blocks; in the third a record that is refused, in the last a window with a reading missing."""
+    chain = Chain()
+    liar = chain.aggregator
+    chain.order(liar.batch(liar.hours(0, 2)))
+    chain.order(liar.batch(liar.hours(2, 1)), liar.batch(liar.hours(3, 1)))
+    heads = dict(liar.heads)
+    chain.order(liar.batch([liar.record(liar.draft(POINT, START), with_fields(quantity=1))]))
+    liar.heads = heads
+    chain.send(8, [row for row in chain.world.day(2, 6) if row[:2] != (POINT, START + 6 * 3_600_000)])
+    chain.send(10)
+    chain.order(liar.batch(liar.hours(4, 3)))
+    return chain
+
+
+@pytest.fixture(scope="module")
+def chain() -> Chain:
+    return ledger()
+
+
+def messages(chain: Chain) -> Sent:
+    return [message for package in chain.store.kept for message in messages_of(package)]
+
+
+def opened(chain: Chain) -> list[OpenedBlock]:
+    reader = LedgerReader(Follower(chain.world.genesis))
+    for offset, (topic, key, value) in enumerate(messages(chain)):
+        if topic == topics.LEDGER_PAYLOADS:
+            reader.offer_payload(key, value, offset)
+        elif topic == topics.LEDGER_BLOCKS:
+            reader.offer_block(value, offset)
+    return list(reader.ready())
+
+
+# -- the pure part
+
+
+def test_balances_are_the_ledgers(chain: Chain) -> None:
+    books, changed = Books(), []
+    for block in opened(chain):
+        changed.append(post_block(books, block, chain.world.registry)[0])
+    emissions = {account.subject: account.debit_g for account in books if account.account.startswith("emissions:")}
+    assert emissions == chain.ledger.balances
+    assert {account.records for account in books} == {21}
+    assert [[balance["account"] for balance in block] for block in changed] == [
+        ["emissions:plant", "obligation:plant"],
+        ["emissions:plant", "obligation:plant"],
+        [],
+        ["emissions:plant", "obligation:plant"],
+    ]
+
+
+def test_a_window_with_readings_missing_is_an_alert_with_its_code(chain: Chain) -> None:
+    books = Books()
+    alerts = [alert for block in opened(chain) for alert in post_block(books, block, chain.world.registry)[1]]
+    (alert,) = alerts
+    assert (alert["kind"], alert["severity"], alert["point"]) == ("coverage", "warning", POINT)
+    assert alert["text"] == f"{POINT}: 3 of 4 readings in the window"
+    assert alert["id"] == f"coverage/{alert['code']}"
+    assert alert["height"] == 4
+    assert codec.decode("alert", codec.encode("alert", alert))["code"] == alert["code"]
+
+
+def test_a_correction_posts_the_difference() -> None:
+    chain = Chain()
+    scene, packets = late_scene()
+    chain.world, chain.evidence, chain.aggregator = scene.world, scene.evidence, scene.aggregator
+    chain.contract = scene.contract
+    chain.order(chain.aggregator.batch(chain.aggregator.hours(0, 1)))
+    chain.order(chain.aggregator.batch([chain.aggregator.record(corrected(scene, packets))]))
+    books = Books()
+    for block in opened(chain):
+        post_block(books, block, chain.world.registry)
+    assert books.accounts["emissions:plant"].debit_g == chain.ledger.balances["plant"]
+
+
+def test_books_come_back_from_disk_as_they_were(chain: Chain, tmp_path: Path) -> None:
+    file, books = BooksFile(tmp_path / "deep" / "books.sqlite"), Books()
+    assert file.load() == Posted()
+    follower = Follower(chain.world.genesis)
+    follower.accept(chain.blocks()[0])
+    post_block(books, opened(chain)[0], chain.world.registry)
+    file.keep(Posted(books, follower.position, {topics.LEDGER_BLOCKS: 5}))
+    again = BooksFile(tmp_path / "deep" / "books.sqlite").load()
+    assert (again.books, again.offsets) == (books, {topics.LEDGER_BLOCKS: 5})
+    assert again.position is not None and again.position.dump() == follower.position.dump()
+
+
+# -- on a broker
+
+
+@pytest.fixture
+def bootstrap(broker: str) -> str:
+    reset(broker)
+    return broker
+
+
+@pytest.fixture
+def balances(bootstrap: str) -> Iterator[Tap]:
+    with tap(bootstrap, topics.ACCOUNTS_BALANCES) as reader:
+        yield reader
+
+
+def processor(chain: Chain, bootstrap: str, store: Path) -> Accounts:
+    config = AccountsConfig({"bootstrap.servers": bootstrap}, chain.world.genesis, chain.world.registry, store)
+    return Accounts(config)
+
+
+def publish(bootstrap: str, some: Sent) -> None:
+    for topic in (topics.LEDGER_PAYLOADS, topics.LEDGER_BLOCKS):
+        send(bootstrap, topic, [(key, value) for name, key, value in some if name == topic], 0)
+
+
+def run_to(posted: Accounts, height: int) -> None:
+    """Step until the books are kept at a height."""
+
+    def stands() -> bool:
+        posted.step(0.05)
+        position = posted._posted.position
+        return position is not None and position.height >= height
+
+    wait_until(stands, f"height {height}")
+
+
+def last_values(balances: Tap) -> dict[bytes, bytes]:
+    balances.poll()
+    return {message.key(): message.value() for message in balances.messages}
+
+
+@pytest.mark.broker
+def test_a_replay_from_zero_says_the_same_to_the_byte(
+    chain: Chain, bootstrap: str, balances: Tap, tmp_path: Path
+) -> None:
+    publish(bootstrap, messages(chain))
+    with closing(processor(chain, bootstrap, tmp_path / "one.sqlite")) as first:
+        run_to(first, 4)
+    said, count = last_values(balances), len(balances.messages)
+    assert {codec.decode("balance", value)["debit_g"] for value in said.values()} >= set(chain.ledger.balances.values())
+    with closing(processor(chain, bootstrap, tmp_path / "two.sqlite")) as second:
+        run_to(second, 4)
+    assert last_values(balances) == said
+    assert len(balances.messages) == 2 * count
+    assert BooksFile(tmp_path / "one.sqlite").load().books == BooksFile(tmp_path / "two.sqlite").load().books
+
+
+@pytest.mark.broker
+def test_a_crash_between_sending_and_keeping_sends_the_same_bytes_again(
+    chain: Chain, bootstrap: str, balances: Tap, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Crash(Exception):
+        pass
+
+    def crash(*_: Any) -> None:
+        raise Crash
+
+    publish(bootstrap, messages(chain))
+    crashed = processor(chain, bootstrap, tmp_path / "books.sqlite")
+    with monkeypatch.context() as patch:
+        patch.setattr(crashed._file, "keep", crash)
+        with closing(crashed), pytest.raises(Crash):
+            run_to(crashed, 4)
+    sent = [(m.key(), m.value()) for m in (balances.poll(), balances.messages)[1]]
+    assert sent, "the balances were delivered before the crash"
+    with closing(processor(chain, bootstrap, tmp_path / "books.sqlite")) as again:
+        run_to(again, 4)
+        balances.poll()
+        assert [(m.key(), m.value()) for m in balances.messages][len(sent) :][: len(sent)] == sent
+        assert again._posted.books.accounts["emissions:plant"].debit_g == chain.ledger.balances["plant"]
+
+
+@pytest.mark.broker
+def test_restarted_after_every_block_nothing_is_posted_twice(
+    chain: Chain, bootstrap: str, balances: Tap, tmp_path: Path
+) -> None:
+    """Blocks and payloads shuffled and repeated, with noise between them, and a new process after each height."""
+    rng, every = random.Random(2), messages(chain)
+    mixed = every * 2 + [(topics.LEDGER_BLOCKS, b"", b"noise"), (topics.LEDGER_PAYLOADS, every[0][1], b"noise")]
+    rng.shuffle(mixed)
+    for number, message in enumerate(mixed):
+        publish(bootstrap, [message])
+        if number % 12 == 0:
+            with closing(processor(chain, bootstrap, tmp_path / "books.sqlite")) as one:
+                one.step(0.3)
+    with closing(processor(chain, bootstrap, tmp_path / "books.sqlite")) as last:
+        run_to(last, 4)
+    kept = BooksFile(tmp_path / "books.sqlite").load()
+    assert {account.records for account in kept.books} == {21}
+    said = [codec.decode("balance", value) for value in last_values(balances).values()]
+    assert {balance["subject"]: balance["debit_g"] for balance in said if balance["debit_g"]} == chain.ledger.balances
+
+
+class Few:
+    """A consumer that hands out two messages at a time, as a slow broker does."""
+
+    def __init__(self, consumer: Any) -> None:
+        self._consumer = consumer
+
+    def consume(self, _: int, timeout: float) -> Any:
+        return self._consumer.consume(2, timeout)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._consumer, name)
+
+
+@pytest.mark.broker
+def test_payloads_far_ahead_of_their_blocks_wait_on_the_topic(
+    chain: Chain, bootstrap: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from consensus.log import reader
+
+    monkeypatch.setattr(reader, "WAITING_PAYLOADS", 5)
+    publish(bootstrap, [message for message in messages(chain) if message[0] == topics.LEDGER_PAYLOADS])
+    with closing(processor(chain, bootstrap, tmp_path / "books.sqlite")) as held:
+        held._consumer = Few(held._consumer)
+        for _ in range(10):
+            held.step(0.2)
+        assert len(held._reader._payloads) <= 5 + 2
+        publish(bootstrap, messages(chain))
+        run_to(held, 4)
+        assert held._posted.books.accounts["emissions:plant"].debit_g == chain.ledger.balances["plant"]
+
+
+@pytest.mark.broker
+def test_balances_that_the_broker_does_not_take_stop_the_processor(
+    chain: Chain, bootstrap: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(bootstrap, messages(chain))
+    with closing(processor(chain, bootstrap, tmp_path / "books.sqlite")) as refused:
+        monkeypatch.setattr(accounts.topics, "ACCOUNTS_BALANCES", "no.such.topic")
+        with pytest.raises(RuntimeError, match="could not be delivered"):
+            run_to(refused, 4)
+    assert BooksFile(tmp_path / "books.sqlite").load() == Posted(), "nothing is kept that was not said"
