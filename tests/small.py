@@ -27,7 +27,7 @@ def seed(name: str) -> bytes:
     return sha256(name.encode()).digest()
 
 
-def registry_bytes(points: int = 3, gateways: int = 1, **changes: Any) -> bytes:
+def registry_bytes(points: int = 3, gateways: int = 1, step_seconds: int = 900, **changes: Any) -> bytes:
     raw: dict[str, Any] = {
         "prefix": "99.0000.1",
         "subjects": [
@@ -48,7 +48,7 @@ def registry_bytes(points: int = 3, gateways: int = 1, **changes: Any) -> bytes:
                 "object": f"{g:012x}{i:012x}",
                 "unit": "Wh",
                 "scale": 0,
-                "step_seconds": 900,
+                "step_seconds": step_seconds,
                 "window_seconds": 3600,
                 "start": START,
                 "min": 0,

@@ -1,31 +1,59 @@
 """The committee: committed records a second and their latency, with seven processes on a real broker.
 
-Batches of real records are put before it as fast as it takes them. The floor beside it is what one process needs for
-the evidence half alone of the same batches, times seven members over the cores of the machine.
+Batches of real records are put before it twice: as many as it takes, for the rate; then at half that rate, for the
+latency, which runs from the append of a proposal to the append of the block that holds it, both by the broker's clock.
+The floor beside it is what one process needs for the evidence half alone of the same batches, in CPU time, times seven
+members over the cores of the machine. `python -m tests.benchmarks.committee` prints the figures.
 """
 
 import os
-import sys
 import tempfile
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from confluent_kafka import Consumer, Producer, TopicPartition
 
+from consensus import batch as batches_
 from consensus.contract import Contract
 from infra.broker import Broker
 from infra.topics import ensure_topics
-from schemas import topics
+from schemas import codec, topics
 from schemas.topics import Bounds
 from tests.committee import LedgerTail, Processes, produce, write_channel
 from tests.consensus.aggregator import Aggregator, Evidence
 from tests.small import HOUR, START, World
 
+Messages = list[tuple[str, bytes]]
 
-def work(world: World, gateways: int, days: int) -> tuple[list[tuple[str, bytes]], list[tuple[str, bytes]], float]:
-    """Packets and batches of every gateway by day, and the seconds that the evidence half alone takes here."""
-    packets, batches, seconds, records = [], [], 0.0, 0
+
+@dataclass(frozen=True)
+class Measured:
+    """Rates in records a second, latencies in ms at half the rate, sizes in bytes and records."""
+
+    rate: float
+    floor: float
+    p50_ms: float
+    p99_ms: float
+    record_bytes: float
+    records_per_block: float
+
+
+@dataclass(frozen=True)
+class Work:
+    """Packets and the batches that rest on them; `judged` is what the evidence half takes of CPU, s a record."""
+
+    packets: Messages
+    batches: Messages
+    records: int
+    payload_bytes: int
+    judged: float
+
+
+def work(world: World, gateways: int, days: int) -> Work:
+    """What a committee is to decide, and what its evidence half alone takes here."""
+    packets, batches, seconds, records, size = [], [], 0.0, 0, 0
     sides = [replace(world, gateway=f"gw-{g}", sequence=0, previous=bytes(32)) for g in range(gateways)]
     evidence = [Evidence(side) for side in sides]
     aggregators = [Aggregator(side, held) for side, held in zip(sides, evidence, strict=True)]
@@ -38,57 +66,97 @@ def work(world: World, gateways: int, days: int) -> tuple[list[tuple[str, bytes]
             first = 24 * day - (day > 0)
             made = aggregator.message(aggregator.hours(first, 24 * day + 23 - first))
             batches.append((side.gateway, made))
-            batch = aggregator_batch(aggregator, made)
-            started = time.perf_counter()
+            batch = batches_.verify(made, world.registry, world.channel, 2_000)
+            started = time.process_time()
             contract.judge(batch, held)
-            seconds += time.perf_counter() - started
+            seconds += time.process_time() - started
             records += len(batch)
-    return packets, batches, seconds / records
+            size += sum(map(len, batch.payloads))
+    return Work(packets, batches, records, size, seconds / records)
 
 
-def aggregator_batch(aggregator: Aggregator, message: bytes):
-    from consensus import batch
-
-    return batch.verify(message, aggregator.world.registry, aggregator.world.channel, 2_000)
-
-
-def run(gateways: int = 4, points: int = 12, days: int = 40) -> dict[str, float]:
+def measure(gateways: int = 4, points: int = 12, days: int = 60) -> Measured:
     """One measurement with everything in a folder of its own."""
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder)
         world = write_channel(data, points, gateways)
-        packets, batches, judged = work(world, gateways, days)
+        todo = work(world, gateways, days)
         with Broker(data / "broker", message_bytes=Bounds().message_bytes) as broker:
-            client = {"bootstrap.servers": broker.bootstrap}
-            ensure_topics(client, topics.catalogue(), Bounds())
+            ensure_topics({"bootstrap.servers": broker.bootstrap}, topics.catalogue(), Bounds())
             with Processes(data, broker.bootstrap) as processes:
                 for member in range(7):
                     processes.start(f"member-{member}")
-                tail = LedgerTail(broker.bootstrap, world)
-                produce(broker.bootstrap, topics.METER_READINGS, packets)
-                # one batch to wait until all seven are there, then the clock starts
-                produce(broker.bootstrap, topics.RECORDS_PROPOSED, batches[:1], 0)
-                tail.until(1, 60, processes)
-                time.sleep(3)
-                started = time.monotonic()
-                produce(broker.bootstrap, topics.RECORDS_PROPOSED, batches[1:], 0)
-                total = points * gateways * (24 * days - 1)
-                tail.until(total, 300, processes)
-                seconds = time.monotonic() - started
-                warm = len(tail.blocks[0][0].leaves)
-                tail.close()
-                if "-v" in sys.argv:
-                    print((data / "members/0/status.json").read_text())
+                return _measure(broker.bootstrap, processes, LedgerTail(broker.bootstrap, world), todo)
+
+
+def _measure(bootstrap: str, processes: Processes, tail: LedgerTail, todo: Work) -> Measured:
+    produce(bootstrap, topics.METER_READINGS, todo.packets)
+    # one batch to wait until all seven are there, then the clock starts
+    produce(bootstrap, topics.RECORDS_PROPOSED, todo.batches[:1], 0)
+    tail.until(1, 60, processes)
+    time.sleep(3)
+    each = todo.records / len(todo.batches)
+    half = len(todo.batches) * 2 // 3
+    before, started = tail.follower.position.tree.size, time.monotonic()
+    produce(bootstrap, topics.RECORDS_PROPOSED, todo.batches[1:half], 0)
+    tail.until(sum(map(_records, todo.batches[:half])), 300, processes)
+    rate = (tail.follower.position.tree.size - before) / (time.monotonic() - started)
     sizes = [len(block.leaves) for block, _ in tail.blocks[1:]]
-    return {
-        "records_per_second": (total - warm) / seconds,
-        "blocks": len(sizes),
-        "records_per_block": float(np.mean(sizes)),
-        "floor_records_per_second": (os.cpu_count() or 1) / (7 * judged),
-        "judged_us": judged * 1e6,
-    }
+    calm = len(tail.blocks)
+    _offer(bootstrap, todo.batches[half:], rate / 2 / each, tail)
+    tail.until(todo.records, 300, processes)
+    waits = _latencies(tail, calm, _appended(bootstrap))
+    tail.close()
+    p50, p99 = np.percentile(waits, [50, 99])
+    floor = (os.cpu_count() or 1) / (7 * todo.judged)
+    return Measured(rate, floor, float(p50), float(p99), todo.payload_bytes / todo.records, float(np.mean(sizes)))
+
+
+def _records(message: tuple[str, bytes]) -> int:
+    return len(batches_.decode(codec.decode("proposal", message[1])["body"]))
+
+
+def _offer(bootstrap: str, messages: Messages, a_second: float, tail: LedgerTail) -> None:
+    """Put batches before the committee at a steady pace."""
+    producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 0})
+    started = time.monotonic()
+    for number, (key, value) in enumerate(messages):
+        while (ahead := started + number / a_second - time.monotonic()) > 0:
+            tail.read(min(ahead, 0.01))
+        producer.produce(topics.RECORDS_PROPOSED, value, key.encode(), 0)
+        producer.poll(0)
+    assert producer.flush(60) == 0
+
+
+def _appended(bootstrap: str) -> dict[tuple[str, int], int]:
+    """When each batch (stream, number) was appended to records.proposed, ms of the broker's clock."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "none", "enable.auto.commit": "false"})
+    place, times = TopicPartition(topics.RECORDS_PROPOSED, 0, 0), dict[tuple[str, int], int]()
+    end = consumer.get_watermark_offsets(place, timeout=30)[1]
+    consumer.assign([place])
+    read = 0
+    while read < end:
+        for message in consumer.consume(500, 1.0):
+            batch = batches_.decode(codec.decode("proposal", message.value())["body"])
+            times[batch.stream, batch.number] = message.timestamp()[1]
+            read = message.offset() + 1
+    consumer.close()
+    return times
+
+
+def _latencies(tail: LedgerTail, first: int, appended: dict[tuple[str, int], int]) -> list[int]:
+    """Of every record in the blocks from the `first` on: from its proposal's append to its block's, ms."""
+    return [
+        shown - appended[batch["stream"], batch["number"]]
+        for block, shown in tail.blocks[first:]
+        for batch in block.header["batches"]
+        for _ in range(batch["records"])
+    ]
 
 
 if __name__ == "__main__":
-    for name, value in run().items():
-        print(f"{name:28} {value:12,.1f}")
+    found = measure()
+    print(
+        f"{found.rate:,.0f} records/s of {found.record_bytes:.0f} bytes, {found.records_per_block:.0f} a block", end=""
+    )
+    print(f"; floor {found.floor:,.0f}; at half the rate p50 {found.p50_ms:.0f} ms, p99 {found.p99_ms:.0f} ms")

@@ -1,0 +1,102 @@
+"""`make bench`: one table of rates, each beside a floor or a peer that was measured in the same run.
+
+`python -m tests.benchmarks --write` puts the table and the machine that it was measured on into docs/benchmarks.md.
+"""
+
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+
+from tests.benchmarks import committee, ingest, pipeline
+from tests.sinks import bench as sink
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
+START, END = "<!-- measured -->\n", "<!-- end -->\n"
+
+
+class Row(NamedTuple):
+    """One line: what was measured, its rate, and what stands beside it with its rate in the same unit."""
+
+    what: str
+    rate: float
+    unit: str
+    beside: str
+    other: float
+    note: str = ""
+
+    def __str__(self) -> str:
+        ratio = self.rate / self.other
+        shown = f"{ratio:.2f}" if ratio < 10 else f"{ratio:.0f}"
+        return (
+            f"| {self.what} | {self.rate:,.0f} {self.unit} | {self.beside}: {self.other:,.0f} | {shown} | {self.note} |"
+        )
+
+
+def rows() -> Iterator[Row]:
+    """Every line, measured one after the other."""
+    yield from _ingest()
+    yield from _committee()
+    for one in pipeline.run():
+        yield _pipeline(one)
+    yield _sink()
+
+
+def _ingest() -> Iterator[Row]:
+    bare, ours, naive = (row["readings_per_s"] for row in ingest.run())
+    what = "ingest, one worker, packets of 900 readings"
+    yield Row(what, ours, "readings/s", "bare loop of salts, hashes and trees, no broker", bare)
+    yield Row(what, ours, "readings/s", "a naive Faust agent, one event a reading", naive)
+
+
+def _committee() -> Iterator[Row]:
+    found = committee.measure()
+    note = f"{found.record_bytes:.0f} bytes a record, {found.records_per_block:.0f} records a block; at half the rate "
+    note += f"latency p50 {found.p50_ms:.0f} ms, p99 {found.p99_ms:.0f} ms"
+    beside = "the evidence half alone, seven times over the cores"
+    yield Row("committee of seven processes", found.rate, "records/s", beside, found.floor, note)
+
+
+def _pipeline(one: pipeline.Measured) -> Row:
+    used = dict(one.cpu_us)
+    members = sum(used.pop(name) for name in list(used) if name.startswith("member-"))
+    parts = ", ".join(f"{name} {us:.1f}" for name, us in {**used, "seven members": members}.items())
+    note = f"{one.shape.readings:,} readings; CPU µs a reading {sum(one.cpu_us.values()):.1f}: {parts}"
+    what = f"whole pipeline, synthetic readings as {one.shape.name}"
+    beside = "salts, hashes and trees alone, nine times over the cores"
+    return Row(what, one.rate, "readings/s", beside, one.floor, note)
+
+
+def _sink() -> Row:
+    found = sink.measure()
+    note = f"on one core, by CPU time; {found.bytes_on_disk:.1f} bytes a reading on disk"
+    what, beside = "sink, coded packets to rows", "the same Arrow blocks inserted bare"
+    return Row(what, found.rate(sink.FED), "rows/s", beside, found.rate(sink.BARE), note)
+
+
+def conditions() -> str:
+    """The machine, what else it was doing when the run began, and the day."""
+    memory = psutil.virtual_memory().total / 2**30
+    machine = f"{os.cpu_count()} cores ({platform.machine()}), {memory:.0f} GB, Python {platform.python_version()}"
+    return f"{machine}; load {os.getloadavg()[0]:.1f} before the run; {datetime.now(UTC):%Y-%m-%d}."
+
+
+def main() -> None:
+    """Measure, print, and with --write keep."""
+    lines = [conditions(), "", "| what | rate | beside it | ratio | remarks |", "| --- | --- | --- | --- | --- |"]
+    print("\n".join(lines), flush=True)
+    for row in rows():
+        lines.append(str(row))
+        print(row, flush=True)
+    if "--write" in sys.argv:
+        head, _, rest = DOCUMENT.read_text().partition(START)
+        DOCUMENT.write_text(head + START + "\n".join(lines) + "\n" + END + rest.partition(END)[2])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""The whole pipeline in readings a second, with the CPU time of each of its processes, beside bare hashing.
+
+Packets that were signed beforehand go to a real broker; ingest, aggregate, seven members, accounts and sink run as the
+supervisor would start them. The clock starts when all of them have brought a first day through, and stops when ledger,
+balances and tables have the rest. Readings are synthetic; the point of the benchmark is how they are cut:
+
+* quarter hours, as the demonstration has them: 4 readings a record
+* minutes: 60 readings a record
+
+The floor is what salting, hashing and treeing as many readings nine times takes (ingest, aggregate and seven members
+each must), over the cores, measured beside it in this process. `python -m tests.benchmarks.pipeline` prints the rows.
+"""
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from carbon import merkle, packet
+from infra.broker import Broker
+from infra.processes import STORES
+from infra.topics import ensure_topics
+from schemas import topics
+from schemas.topics import Bounds
+from sinks.clickhouse.query import query, running_port
+from tests.committee import Processes, produce, write_channel
+from tests.small import HOUR, START, World, seed
+
+GATEWAYS, POINTS = 4, 12
+"""The demonstration has 48 points behind four gateways."""
+ROLES = ("ingest", "aggregate", "accounts", "sink", *(f"member-{index}" for index in range(7)))
+HASHED_BY = 9
+PATIENCE = 600.0
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How readings are cut: a reading each `step_seconds`, `hours` in a packet, `days` in all, the first to warm up."""
+
+    name: str
+    step_seconds: int
+    hours: int
+    days: int
+
+    @property
+    def readings(self) -> int:
+        """Readings that are measured."""
+        return GATEWAYS * POINTS * (self.days - 1) * 86_400 // self.step_seconds
+
+
+SHAPES = (Shape("quarter hours, 4 readings a record", 900, 24, 46), Shape("minutes, 60 readings a record", 60, 6, 4))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One run. Rates in readings a second of wall time; `cpu_us` is CPU time a reading of each process, µs."""
+
+    shape: Shape
+    rate: float
+    floor: float
+    cpu_us: dict[str, float]
+
+
+def packets(world: World, shape: Shape) -> Iterator[tuple[str, bytes]]:
+    """Signed packets of all gateways in the order of their times, and one more each so that all windows close."""
+    sides = [replace(world, gateway=f"gw-{g}") for g in range(GATEWAYS)]
+    for first in range(0, 24 * shape.days, shape.hours):
+        for side in sides:
+            yield side.gateway, _pack(side, shape, START + first * HOUR)
+    for side in sides:
+        yield side.gateway, side.pack(START + (24 * shape.days + 1) * HOUR, [])
+
+
+def _pack(side: World, shape: Shape, start: int) -> bytes:
+    """One packet of every point of a gateway: `shape.hours` from `start` on, values a function of time and point."""
+    at = np.repeat(np.arange(start, start + shape.hours * HOUR, 1000 * shape.step_seconds), POINTS)
+    point = np.tile(np.arange(POINTS), len(at) // POINTS)
+    columns = {"point": point, "at": at, "value": at // 1000 % 977 + point, "flag": np.full(len(at), ord("N"))}
+    side.sequence += 1
+    body = packet.encode_body(
+        gateway=side.gateway,
+        run=0,
+        sequence=side.sequence,
+        previous=side.previous,
+        sent_at=start + shape.hours * HOUR,
+        salt=sha256(b"%d" % side.sequence).digest()[:16],
+        points=sorted(p.id for p in side.registry.points_of[side.gateway]),
+        columns=columns,
+    )
+    side.previous = sha256(body).digest()
+    return packet.sign(seed(side.gateway), side.channel, body)
+
+
+def floor(world: World, messages: list[tuple[str, bytes]]) -> float:
+    """Readings a second if all cores did nothing but salt, hash and tree each reading `HASHED_BY` times."""
+    decoded = [world.decode(message) for _, message in messages]
+    started = time.process_time()
+    for one in decoded:
+        merkle.root(packet.leaf_hashes(one))
+    each = (time.process_time() - started) / sum(map(len, decoded))
+    return (os.cpu_count() or 1) / (HASHED_BY * each)
+
+
+def measure(shape: Shape) -> Measured:
+    """One run in a folder and on a broker of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder)
+        world = write_channel(data, POINTS, GATEWAYS, step_seconds=shape.step_seconds)
+        messages = list(packets(world, shape))
+        day = GATEWAYS * 24 // shape.hours
+        bare = floor(world, messages)
+        with Broker(data / "broker", message_bytes=Bounds().message_bytes) as broker:
+            ensure_topics({"bootstrap.servers": broker.bootstrap}, topics.catalogue(), Bounds())
+            with Processes(data, broker.bootstrap) as processes:
+                for role in ROLES:
+                    processes.start(role)
+                run = _Run(data, broker, processes)
+                run.bring(messages[:day], hours=23)
+                before, started = run.cpu(), time.monotonic()
+                run.bring(messages[day:], hours=24 * shape.days)
+                seconds, after = time.monotonic() - started, run.cpu()
+    used = {role: 1e6 * (after[role] - before[role]) / shape.readings for role in after}
+    return Measured(shape, shape.readings / seconds, bare, used)
+
+
+@dataclass(frozen=True)
+class _Run:
+    data: Path
+    broker: Broker
+    processes: Processes
+
+    def bring(self, messages: list[tuple[str, bytes]], hours: int) -> None:
+        """Send packets and wait until the records of that many hours since the start are everywhere."""
+        produce(self.broker.bootstrap, topics.METER_READINGS, messages)
+        wanted, deadline = GATEWAYS * POINTS * hours, time.monotonic() + PATIENCE
+        while self._arrived() < wanted:
+            self.processes.check()
+            assert time.monotonic() < deadline, f"{self._arrived()} of {wanted} records arrived"
+            time.sleep(0.2)
+
+    def _arrived(self) -> int:
+        """Records that the tables hold and that the balances, which the tables show too, have been posted from."""
+        records = "(SELECT count() FROM records WHERE verdict = 'accepted')"
+        posted = "(SELECT sum(records) FROM balances WHERE account LIKE 'emissions:%')"
+        if running_port(self.data / STORES) is None:  # asked before, the tables would be opened here
+            return 0
+        answer = query(f"SELECT least({records}, {posted}) AS n", self.data / STORES, format_="JSONEachRow")
+        return int(json.loads(answer)["n"])
+
+    def cpu(self) -> dict[str, float]:
+        """CPU seconds of each process so far."""
+        pids = {"broker": self.broker.pid} | {role: child.pid for role, child in self.processes.running.items()}
+        times = {role: psutil.Process(pid).cpu_times() for role, pid in pids.items()}
+        return {role: spent.user + spent.system for role, spent in times.items()}
+
+
+def run() -> list[Measured]:
+    """Every shape, one after the other."""
+    return [measure(shape) for shape in SHAPES]
+
+
+if __name__ == "__main__":
+    for one in run():
+        parts = ", ".join(f"{role} {us:.1f}" for role, us in one.cpu_us.items())
+        total = sum(one.cpu_us.values())
+        print(f"{one.rate:>9,.0f} readings/s (floor {one.floor:,.0f})  {one.shape.readings:,} as {one.shape.name}")
+        print(f"          CPU µs a reading: {total:.1f} = {parts}")
