@@ -147,6 +147,10 @@ class Member:
         for batch in list(self._unjudged.values()):
             if judged >= JUDGED_RECORDS:
                 break
+            if batch.number <= self._ledger.stream_head(batch.submitter, batch.stream):
+                # recorded meanwhile: a member that lags took the certified block, and must not do the work twice
+                self._let_go(batch.digest)
+                continue
             if batch.stream in self._stuck:
                 continue
             try:
@@ -157,6 +161,11 @@ class Member:
             judged += len(batch)
             self._judged(batch, rulings)
         return judged
+
+    def _let_go(self, digest: bytes) -> None:
+        self._ledger.release(digest)
+        self._unjudged.pop(digest, None)
+        self._proposal_offsets.pop(digest, None)
 
     def _judged(self, batch: Batch, rulings: list[Ruling]) -> None:
         del self._unjudged[batch.digest]
@@ -186,9 +195,7 @@ class Member:
         match effect:
             case fx.BatchDone(digests):
                 for digest in digests:
-                    self._ledger.release(digest)
-                    self._unjudged.pop(digest, None)
-                    self._proposal_offsets.pop(digest, None)
+                    self._let_go(digest)
             case fx.BatchRequested(member, digest):
                 held = self._ledger.held(digest) or self._unjudged.get(digest)
                 if held is not None:
