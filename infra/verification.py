@@ -107,8 +107,9 @@ def from_topic(client: dict[str, str], genesis: Genesis) -> Iterator[bytes]:
 def _packages(consumer: "object", genesis: Genesis, ends: dict[str, int]) -> Iterator[bytes]:
     """Blocks joined with their payloads; a block that does not verify raises, it is not passed over."""
     reader = LedgerReader(Follower(genesis), strict=True)
-    read = dict.fromkeys(ends, 0)
+    read, paused = dict.fromkeys(ends, 0), set[str]()
     while any(read[topic] < end for topic, end in ends.items()):
+        _pace(consumer, reader, genesis.partition, {topic for topic, end in ends.items() if read[topic] < end}, paused)
         messages = [m for m in consumer.consume(2_000, 5.0) if m.error() is None]  # type: ignore[attr-defined]
         if not messages:
             raise EnvironmentFault("the broker stopped answering: try again")
@@ -126,6 +127,19 @@ def _packages(consumer: "object", genesis: Genesis, ends: dict[str, int]) -> Ite
             yield codec.encode_bare("block-package", fields)
     if reader.oldest_block is not None:
         raise LedgerError(f"block {reader.follower.height}: payloads are missing")
+
+
+def _pace(consumer: "object", reader: LedgerReader, partition: int, unread: set[str], paused: set[str]) -> None:
+    """Pause the topic that runs so far ahead of the other that what waits would have to be let go."""
+    from confluent_kafka import TopicPartition
+
+    wanted = {topics.LEDGER_BLOCKS: reader.wants_blocks, topics.LEDGER_PAYLOADS: reader.wants_payloads}
+    for topic, wants in wanted.items():
+        # with nothing left to read of the other topic there is nothing to wait for
+        wants = wants or unread == {topic}
+        if wants == (topic in paused):
+            (consumer.resume if wants else consumer.pause)([TopicPartition(topic, partition)])  # type: ignore[attr-defined]
+            paused ^= {topic}
 
 
 def from_file(path: Path) -> Iterator[bytes]:

@@ -187,7 +187,8 @@ def test_a_member_that_stopped_between_keeping_and_publishing_publishes_after_it
     after = Topic(chain)
     after.publisher.resume_at(before.publisher.seen)
     after.publisher.publish(4, 2, rank=0)
-    assert after.heights == [3, 4]
+    after.publisher.publish(4, 2 + LATER, rank=0)
+    assert after.heights == [3, 4, 3, 4], "what its earlier life saw is not sent again"
 
 
 def test_blocks_far_ahead_are_not_noted(topic: Topic, chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
