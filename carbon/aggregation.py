@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple
 
+from carbon import drafting
 from carbon import window as windows
-from carbon.emission import emission_g
+from carbon.drafting import Range
 from carbon.packet import Packet
-from carbon.record import Draft, EvidenceRange, RecordSalts, Replaced
-from carbon.registry import Point, Registry
+from carbon.record import Draft
+from carbon.registry import Registry
 from carbon.validation import Reason
 from carbon.window import ForkError, PacketFacts, Run, Span, Window, WindowKey
 
@@ -90,13 +91,6 @@ class _Late:
 
     version: int = 1
     sequences: list[int] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class _Range:
-    packets: list[PacketFacts]
-    evidence: tuple[EvidenceRange, ...]
-    salts: RecordSalts
 
 
 class GatewayWindows:
@@ -236,34 +230,26 @@ class GatewayWindows:
     def _correct(self, key: WindowKey, facts: PacketFacts, step: Step) -> None:
         entry = self._late.setdefault(key, _Late())
         entry.sequences.append(facts.packet.sequence)
-        range_ = self._range(key)
-        packets = range_.packets + [self._facts[k] for k in entry.sequences]
-        before, after = windows.aggregate(key, packets[:-1]), windows.aggregate(key, packets)
+        point, range_ = self._points[key[0]], self._range(key)
+        late = [self._facts[k] for k in entry.sequences]
+        before, after = drafting.corrected(point, key[1], range_, late)
         self._report(after, [facts], step)
         if after.count > before.count:
             entry.version += 1
-            step.drafts.append(self._correction(key, entry.version, before, after, packets, range_))
-
-    def _correction(
-        self, key: WindowKey, version: int, before: Window, after: Window, packets: list[PacketFacts], range_: _Range
-    ) -> Draft:
-        ratio = self._points[key[0]].ratio
-        late = packets[len(range_.packets) :]
-        evidence = range_.evidence + tuple(self._named(Span(k, k)) for k in (f.packet.sequence for f in late))
-        salts = RecordSalts(self._channel, [facts.packet.salt for facts in packets])
-        replaced = Replaced(version - 1, before.evidence_root, emission_g(before.quantity, ratio))
-        grams = emission_g(after.quantity, ratio)
-        return Draft(*key, after, evidence, salts.salt(*key, version), grams, version, "LATE", replaced)
+            step.drafts.append(drafting.correction(point, key[1], entry.version, self._channel, range_, late))
 
     def _close(self, watermark: int, step: Step) -> None:
         closing = sorted(self._due_windows(watermark), key=_by_start)
-        ranges: dict[tuple[int, int], _Range] = {}
+        ranges: dict[tuple[int, int], Range] = {}
         for key in closing:
             point = self._points[key[0]]
             place = (key[1], point.window_seconds)
             if place not in ranges:
                 ranges[place] = self._range(key)
-            step.drafts.append(self._first_version(point, key, ranges[place], step))
+            draft = drafting.first_version(point, key[1], ranges[place])
+            if draft.window.dropped:
+                self._report(draft.window, ranges[place].packets, step)
+            step.drafts.append(draft)
             self._next[key[0]] = key[1] + 1000 * point.window_seconds
         self._next_closing = self._due()
 
@@ -277,13 +263,6 @@ class GatewayWindows:
         """The watermark at which the next window closes."""
         ends = (start + 1000 * self._points[name].window_seconds for name, start in self._next.items())
         return min(ends, default=1 << 62) + self._rules.lateness_ms
-
-    def _first_version(self, point: Point, key: WindowKey, range_: _Range, step: Step) -> Draft:
-        window = windows.aggregate(key, range_.packets)
-        if window.dropped:
-            self._report(window, range_.packets, step)
-        grams = emission_g(window.quantity, point.ratio)
-        return Draft(*key, window, range_.evidence, range_.salts.salt(*key, 1), grams)
 
     def _report(self, window: Window, packets: Sequence[PacketFacts], step: Step) -> None:
         """Report what a window dropped of these packets."""
@@ -300,15 +279,11 @@ class GatewayWindows:
         end = start + 1000 * self._points[name].window_seconds
         return windows.closing_span(self._run, start, end, self._rules.lateness_ms, self._future_ms)
 
-    def _range(self, key: WindowKey) -> _Range:
+    def _range(self, key: WindowKey) -> Range:
         span = self._span(key)
         assert span is not None
         packets = [self._facts[k] for k in range(span.first, span.last + 1) if k in self.places]
-        salts = RecordSalts(self._channel, [facts.packet.salt for facts in packets])
-        return _Range(packets, (self._named(span),), salts)
-
-    def _named(self, span: Span) -> EvidenceRange:
-        return EvidenceRange(self.gateway, self.number, *span, self.places[span.last].digest)
+        return drafting.range_of(self._channel, span, packets)
 
     # -- the evidence horizon, and memory
 

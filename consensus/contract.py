@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Protocol
 
+from carbon import drafting
 from carbon import record as records
 from carbon import window as windows
-from carbon.emission import emission_g
+from carbon.drafting import Range
 from carbon.packet import ZERO_DIGEST
-from carbon.record import Draft, EvidenceRange, PayloadWriter, RecordSalts, Replaced
+from carbon.record import Draft, EvidenceRange, PayloadWriter, Replaced
 from carbon.registry import Point, Registry
 from carbon.window import PacketFacts, Run, WindowKey
 from consensus.batch import Batch
@@ -54,15 +55,6 @@ class Ruling:
     replaces: Replaced | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Range:
-    """The packets of one window's span, and what all records on them share."""
-
-    packets: list[PacketFacts]
-    evidence: tuple[EvidenceRange, ...]
-    salts: RecordSalts
-
-
 class _Refused(Exception):
     """A record that the evidence half refuses."""
 
@@ -82,7 +74,7 @@ class Contract:
 
     def judge(self, batch: Batch, evidence: Evidence) -> list[Ruling]:
         """A ruling for each record of a batch. Raises Undecidable when evidence is missing for any of them."""
-        ranges: dict[tuple[str, int], _Range | None] = {}
+        ranges: dict[tuple[str, int], Range | None] = {}
         claims = zip(batch.points, batch.windows, batch.payloads, strict=True)
         return [self._record(point, start, payload, evidence, ranges) for point, start, payload in claims]
 
@@ -92,7 +84,7 @@ class Contract:
         start: int,
         payload: bytes,
         evidence: Evidence,
-        ranges: dict[tuple[str, int], _Range | None],
+        ranges: dict[tuple[str, int], Range | None],
     ) -> Ruling:
         point = self._registry.points.get(name)
         if point is None or start < point.start or start % (1000 * point.window_seconds):
@@ -103,12 +95,12 @@ class Contract:
         range_ = ranges[place]
         previous = self._writer.previous_of(name, payload)
         if range_ is not None and previous is not None:
-            draft = self._draft(point, start, range_)
+            draft = drafting.first_version(point, start, range_)
             if self._writer.payload(draft, previous) == payload:
                 return _passed(draft, previous, payload, draft.emission_g)
         return self._explain(point, start, payload, evidence, range_)
 
-    def _range(self, point: Point, start: int, evidence: Evidence) -> _Range | None:
+    def _range(self, point: Point, start: int, evidence: Evidence) -> Range | None:
         """The range of a window by the closing rule; None while its closing packet has not arrived."""
         number = self._registry.gateways[point.gateway].run
         run = evidence.run(point.gateway, number)
@@ -118,18 +110,9 @@ class Contract:
             return None
         held = [evidence.facts(point.gateway, number, k) for k in range(span.first, span.last + 1)]
         packets = [facts for facts in held if facts is not None]
-        named = EvidenceRange(point.gateway, number, span.first, span.last, packets[-1].packet.digest)
-        return _Range(packets, (named,), self._salts(packets))
+        return drafting.range_of(self._channel, span, packets)
 
-    def _salts(self, packets: Sequence[PacketFacts]) -> RecordSalts:
-        return RecordSalts(self._channel, [facts.packet.salt for facts in packets])
-
-    def _draft(self, point: Point, start: int, range_: _Range) -> Draft:
-        window = windows.aggregate((point.id, start), range_.packets)
-        grams = emission_g(window.quantity, point.ratio)
-        return Draft(point.id, start, window, range_.evidence, range_.salts.salt(point.id, start, 1), grams)
-
-    def _explain(self, point: Point, start: int, payload: bytes, evidence: Evidence, range_: _Range | None) -> Ruling:
+    def _explain(self, point: Point, start: int, payload: bytes, evidence: Evidence, range_: Range | None) -> Ruling:
         """The ruling on a record that is not the plain first version of its window."""
         try:
             fields = records.decode(payload)
@@ -147,7 +130,7 @@ class Contract:
         payload: bytes,
         fields: dict[str, Any],
         evidence: Evidence,
-        range_: _Range | None,
+        range_: Range | None,
     ) -> Ruling:
         if (fields["point"], fields["window_start"]) != (point.id, start) or not fields["evidence"]:
             raise _Refused(Refusal.MALFORMED)
@@ -161,7 +144,7 @@ class Contract:
         if named[0] != range_.evidence[0]:
             raise _Refused(Refusal.WRONG_RANGE)
         if fields["version"] == 1:
-            draft = self._draft(point, start, range_)
+            draft = drafting.first_version(point, start, range_)
         else:
             draft = self._correction(point, start, fields["version"], named, evidence, range_)
         _compare(fields, draft)
@@ -176,7 +159,7 @@ class Contract:
         version: int,
         named: list[EvidenceRange],
         evidence: Evidence,
-        range_: _Range,
+        range_: Range,
     ) -> Draft:
         """The whole window again, from the old evidence and every late packet up to the last one that is named."""
         number, key = named[0].run, (point.id, start)
@@ -187,33 +170,15 @@ class Contract:
             evidence.facts(point.gateway, number, k) for k in evidence.late(point.gateway, number, key) if k <= last
         ]
         late = [facts for facts in held if facts is not None]
-        wanted = [
-            EvidenceRange(point.gateway, number, k.sequence, k.sequence, k.digest) for k in (f.packet for f in late)
-        ]
-        if not late or named[1:] != wanted:
+        if not late:
             raise _Refused(Refusal.WRONG_RANGE)
-        return correction(point, start, version, self._channel, range_.packets, late, tuple(named))
-
-
-def correction(
-    point: Point,
-    start: int,
-    version: int,
-    channel: bytes,
-    packets: list[PacketFacts],
-    late: list[PacketFacts],
-    evidence: tuple[EvidenceRange, ...],
-) -> Draft:
-    """The draft of a window's next version after late packets. Raises _Refused when the last one changed nothing."""
-    everything = packets + late
-    key = (point.id, start)
-    before, window = windows.aggregate(key, everything[:-1]), windows.aggregate(key, everything)
-    if window.count <= before.count:
-        raise _Refused(Refusal.WRONG_CORRECTION)
-    salt = RecordSalts(channel, [facts.packet.salt for facts in everything]).salt(point.id, start, version)
-    replaced = Replaced(version - 1, before.evidence_root, emission_g(before.quantity, point.ratio))
-    grams = emission_g(window.quantity, point.ratio)
-    return Draft(point.id, start, window, evidence, salt, grams, version, "LATE", replaced)
+        draft = drafting.correction(point, start, version, self._channel, range_, late)
+        if draft.evidence != tuple(named):
+            raise _Refused(Refusal.WRONG_RANGE)
+        before, after = drafting.corrected(point, start, range_, late)
+        if after.count <= before.count:
+            raise _Refused(Refusal.WRONG_CORRECTION)
+        return draft
 
 
 def _compare(fields: dict[str, Any], draft: Draft) -> None:

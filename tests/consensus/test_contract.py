@@ -2,9 +2,11 @@
 
 import pytest
 
+from carbon import drafting
 from carbon.record import EvidenceRange
+from carbon.window import Span
 from consensus.batch import BatchError
-from consensus.contract import Contract, Undecidable, correction
+from consensus.contract import Contract, Undecidable
 from consensus.log.leaf import Refusal
 from tests.consensus.aggregator import Aggregator, Evidence, early, with_fields
 from tests.small import HOUR, QUARTER, START, World
@@ -125,9 +127,9 @@ def late_scene() -> tuple[Scene, list]:
 
 
 def corrected(scene: Scene, packets: list, version: int = 2):
-    named = [EvidenceRange("gw-0", 0, f.packet.sequence, f.packet.sequence, f.packet.digest) for f in packets]
-    point = scene.world.registry.points[POINT]
-    return correction(point, START, version, scene.world.channel, packets[:1], packets[1:], tuple(named))
+    point, first = scene.world.registry.points[POINT], packets[0].packet.sequence
+    range_ = drafting.range_of(scene.world.channel, Span(first, first), packets[:1])
+    return drafting.correction(point, START, version, scene.world.channel, range_, packets[1:])
 
 
 def test_a_late_reading_makes_a_correction_that_passes():
@@ -139,6 +141,15 @@ def test_a_late_reading_makes_a_correction_that_passes():
     rulings = scene.contract.judge(scene.aggregator.batch([scene.aggregator.record(draft)]), scene.evidence)
     assert [r.refusal for r in rulings] == [Refusal.PASS]
     assert rulings[0].posted_g == draft.emission_g - first.emission_g
+
+
+def test_a_correction_that_changes_nothing_is_refused():
+    scene = Scene()
+    scene.send(2)
+    scene.send(4)
+    scene.send(6, [(POINT, START, 1_000)])
+    packets = [scene.evidence.facts("gw-0", 0, k) for k in (1, 3)]
+    assert scene.judge([scene.aggregator.record(corrected(scene, packets))]) == [Refusal.WRONG_CORRECTION]
 
 
 def test_a_correction_without_its_late_packet_is_refused():

@@ -48,7 +48,7 @@ class Service:
         data.parent.mkdir(parents=True, exist_ok=True)
         self._log = data.with_name(data.name + ".log")
         line = [sys.executable, "-m", "infra.cli", "--data", str(data), *arguments]
-        with self._log.open("ab") as log:
+        with self._log.open("wb") as log:
             self.process = subprocess.Popen(line, cwd=ROOT, stdout=log, stderr=log)
 
     @property

@@ -1,0 +1,60 @@
+"""Drafts of records from packets: the same for the aggregator, which proposes them, and for every member, which checks.
+
+A first version rests on the packets of the window's span; a correction on these and every late packet with readings of
+the window, each named as a range of its own.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from carbon import window as windows
+from carbon.emission import emission_g
+from carbon.record import Draft, EvidenceRange, RecordSalts, Replaced
+from carbon.registry import Point
+from carbon.window import PacketFacts, Span, Window
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The packets of one window's span, and what all records on them share."""
+
+    packets: list[PacketFacts]
+    evidence: tuple[EvidenceRange, ...]
+    salts: RecordSalts
+
+
+def _salts(channel: bytes, packets: Sequence[PacketFacts]) -> RecordSalts:
+    return RecordSalts(channel, [facts.packet.salt for facts in packets])
+
+
+def range_of(channel: bytes, span: Span, packets: list[PacketFacts]) -> Range:
+    """The range of a span, from the packets of it that are not stated lost; `channel` is the genesis digest."""
+    last = packets[-1].packet
+    named = EvidenceRange(last.gateway, last.run, span.first, span.last, last.digest)
+    return Range(packets, (named,), _salts(channel, packets))
+
+
+def first_version(point: Point, start: int, range_: Range) -> Draft:
+    """The first record of a window that starts at `start`, ms UTC."""
+    window = windows.aggregate((point.id, start), range_.packets)
+    grams = emission_g(window.quantity, point.ratio)
+    return Draft(point.id, start, window, range_.evidence, range_.salts.salt(point.id, start, 1), grams)
+
+
+def corrected(point: Point, start: int, range_: Range, late: Sequence[PacketFacts]) -> tuple[Window, Window]:
+    """A window before and after its last late packet. It is corrected only if that packet made it count more."""
+    key, packets = (point.id, start), [*range_.packets, *late]
+    return windows.aggregate(key, packets[:-1]), windows.aggregate(key, packets)
+
+
+def correction(
+    point: Point, start: int, version: int, channel: bytes, range_: Range, late: Sequence[PacketFacts]
+) -> Draft:
+    """The record that restates a window with all its late packets so far."""
+    before, after = corrected(point, start, range_, late)
+    own = (facts.packet for facts in late)
+    named = tuple(EvidenceRange(p.gateway, p.run, p.sequence, p.sequence, p.digest) for p in own)
+    salt = _salts(channel, [*range_.packets, *late]).salt(point.id, start, version)
+    replaced = Replaced(version - 1, before.evidence_root, emission_g(before.quantity, point.ratio))
+    grams = emission_g(after.quantity, point.ratio)
+    return Draft(point.id, start, after, range_.evidence + named, salt, grams, version, "LATE", replaced)
