@@ -187,8 +187,7 @@ class ProposalStream:
     def _refuse(self, batch: Pending, verdicts: Sequence[Verdict], refused: list[Refusal]) -> list[Link]:
         again: list[Link] = []
         for link, verdict in zip(batch.links, verdicts, strict=True):
-            place = self._place(link)
-            if verdict.accepted or place is None:
+            if verdict.accepted or (place := self._place(link)) is None:
                 continue
             again += self._rebuild(link, place, verdict.reason, refused)
         return again
