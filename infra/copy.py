@@ -17,7 +17,7 @@ from carbon.window import PacketFacts
 from consensus.log import leaf as leaves
 from consensus.log import proof
 from consensus.log.follower import Follower, LedgerError, OpenedLeaf, VerifiedBlock, VerifiedLeaf
-from consensus.member.publisher import votes_on
+from consensus.member.publisher import batch_of, votes_on
 from consensus.member.store import read_messages, read_package, read_packages
 from infra.channel import Channel
 from infra.errors import EnvironmentFault
@@ -173,13 +173,9 @@ class LedgerCopy:
         return reading | {"flag": chr(read.flag[index])} | came | {"sent_at": read.sent_at, "packet": read.digest.hex()}
 
     def _votes(self, found: Found) -> str:
-        inside = found.leaf.index - found.block.leaves[0].index
-        for batch in found.block.header["batches"]:
-            if inside < batch["records"]:
-                said = votes_on(batch["digest"], inside, found.block.votes)
-                return ", ".join(f"{self.channel.genesis.members[v['member']].name}: {v['reason']}" for v in said)
-            inside -= batch["records"]
-        return ""
+        batch, inside = batch_of(found.block.header, found.leaf.index - found.block.leaves[0].index)
+        said = votes_on(batch["digest"], inside, found.block.votes)
+        return ", ".join(f"{self.channel.genesis.members[v['member']].name}: {v['reason']}" for v in said)
 
     def evidence(self, fields: dict[str, Any]) -> list[PacketFacts]:
         """The packets that a record names, from the member's archive."""

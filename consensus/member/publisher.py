@@ -137,7 +137,7 @@ def payload_message(height: int, leaf_index: int, schema_id: int, salt: bytes, p
 
 
 def _refusal(reason: int, payload: bytes, place: int, header: dict[str, Any], votes: list[bytes]) -> dict[str, Any]:
-    batch, inside = _batch_of(header, place)
+    batch, inside = batch_of(header, place)
     name = {key: batch[key] for key in ("submitter", "stream", "number")}
     try:
         record = records.decode(payload)
@@ -148,7 +148,8 @@ def _refusal(reason: int, payload: bytes, place: int, header: dict[str, Any], vo
     return name | what | {"reason": leaves.label(reason), "votes": said, "payload": payload}
 
 
-def _batch_of(header: dict[str, Any], place: int) -> tuple[dict[str, Any], int]:
+def batch_of(header: dict[str, Any], place: int) -> tuple[dict[str, Any], int]:
+    """The batch that leaf `place` of a block came in, and its place there."""
     for batch in header["batches"]:
         if place < batch["records"]:
             return batch, place
