@@ -6,6 +6,7 @@ Hashes are 32 bytes. A tree of n leaves splits at the largest power of two below
 
 from collections.abc import Sequence
 from hashlib import sha256
+from itertools import accumulate
 
 EMPTY_ROOT = sha256(b"").digest()
 
@@ -36,6 +37,25 @@ def root(hashes: Sequence[bytes]) -> bytes:
             above.append(level[-1])
         level = above
     return level[0]
+
+
+def roots(hashes: Sequence[bytes], sizes: Sequence[int]) -> list[bytes]:
+    """Roots of many trees that stand one behind the other, each of `sizes[i]` > 0 leaf hashes.
+
+    Trees of one size grow together, a level at a time, for as long as no node is left over.
+    """
+    if not sizes:
+        return []
+    size = sizes[0]
+    if any(other != size for other in sizes):
+        ends = list(accumulate(sizes))
+        return [root(hashes[end - size : end]) for size, end in zip(sizes, ends, strict=True)]
+    level = hashes
+    while size % 2 == 0:
+        pair = iter(level)
+        level = [sha256(b"\x01" + left + right).digest() for left, right in zip(pair, pair, strict=True)]
+        size //= 2
+    return list(level) if size == 1 else [root(level[i : i + size]) for i in range(0, len(level), size)]
 
 
 def inclusion_path(hashes: Sequence[bytes], index: int) -> list[bytes]:
@@ -142,12 +162,21 @@ class GrowingTree:
 
     def append(self, hash_: bytes) -> None:
         """Add one leaf hash."""
-        size, peaks = self.size, self.peaks
-        while size & 1:
-            hash_ = sha256(b"\x01" + peaks.pop() + hash_).digest()
-            size >>= 1
-        peaks.append(hash_)
-        self.size += 1
+        self.extend((hash_,))
+
+    def extend(self, hashes: Sequence[bytes]) -> None:
+        """Add leaf hashes, a level of the tree at a time: the peak of the level first, a node left over is the new."""
+        nodes, levels, fresh = list(hashes), self.size, list[bytes]()
+        self.size += len(nodes)
+        while nodes:
+            if levels & 1:
+                nodes.insert(0, self.peaks.pop())
+            if len(nodes) & 1:
+                fresh.append(nodes.pop())
+            pair = iter(nodes)
+            nodes = [sha256(b"\x01" + left + right).digest() for left, right in zip(pair, pair, strict=True)]
+            levels >>= 1
+        self.peaks += reversed(fresh)
 
     def root(self) -> bytes:
         """Root of all leaves so far."""

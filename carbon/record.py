@@ -8,6 +8,7 @@ holds it against the Avro library byte for byte.
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from hashlib import blake2b, sha256
+from itertools import islice
 from typing import Any, NamedTuple
 
 from carbon import identity
@@ -18,6 +19,8 @@ from schemas import codec
 
 SCHEMA = "record"
 SALT_BYTES = 16
+MOST_POINTS = 100_000
+"""Points whose heads a reader remembers."""
 CAUSES = ("WINDOW", "LATE", "FACTOR")
 _CAUSE_BYTES = {cause: bytes((2 * index,)) for index, cause in enumerate(CAUSES)}
 _SALT_CONTEXT = b"carbonledger/record-salt/v1\n"
@@ -60,6 +63,8 @@ class Draft:
 
 
 _SHORT = [bytes((number,)) for number in range(0x80)]
+_LOW = [bytes((number & 0x7F | 0x80, number >> 7 | 0x80)) for number in range(0x4000)]
+"""Two bytes with more to come, of the lowest 14 bits."""
 
 
 def encode_long(value: int) -> bytes:
@@ -67,12 +72,11 @@ def encode_long(value: int) -> bytes:
     rest = (value << 1) ^ (value >> 63)
     if rest < 0x80:
         return _SHORT[rest]
-    out = []
-    while rest > 0x7F:
-        out.append(rest & 0x7F | 0x80)
-        rest >>= 7
-    out.append(rest)
-    return bytes(out)
+    out = b""
+    while rest > 0x3FFF:
+        out += _LOW[rest & 0x3FFF]
+        rest >>= 14
+    return out + (_SHORT[rest] if rest < 0x80 else bytes((rest & 0x7F | 0x80, rest >> 7)))
 
 
 def _encode_string(text: str) -> bytes:
@@ -82,9 +86,16 @@ def _encode_string(text: str) -> bytes:
 
 def head(point: Point, factors: bytes) -> bytes:
     """The part of a payload that is the same for all records of a point: point to expected."""
-    texts = _encode_string(point.id) + _encode_string(point.subject) + _encode_string(point.unit)
-    rule = encode_long(point.scale) + _encode_string(str(point.emission)) + factors
-    return texts + rule + encode_long(point.window_seconds) + encode_long(point.expected)
+    texts = (point.id, point.subject, point.unit)
+    return _encode_head(*texts, point.scale, str(point.emission), factors, point.window_seconds, point.expected)
+
+
+def _encode_head(
+    point: str, subject: str, unit: str, scale: int, rule: str, factors: bytes, window_seconds: int, expected: int
+) -> bytes:
+    texts = _encode_string(point) + _encode_string(subject) + _encode_string(unit)
+    rest = encode_long(scale) + _encode_string(rule) + factors
+    return texts + rest + encode_long(window_seconds) + encode_long(expected)
 
 
 def encode_evidence(evidence: Iterable[EvidenceRange]) -> bytes:
@@ -148,13 +159,14 @@ class RecordSalts:
     """
 
     def __init__(self, channel: bytes, packet_salts: Iterable[bytes]) -> None:
-        self._channel = _SALT_CONTEXT + channel
-        self._key = blake2b(b"".join(packet_salts), digest_size=32).digest()
+        key = blake2b(b"".join(packet_salts), digest_size=32).digest()
+        self._keyed = blake2b(_SALT_CONTEXT + channel, key=key, digest_size=SALT_BYTES)
 
     def salt(self, point: str, window_start: int, version: int) -> bytes:
         """The 16-byte salt of a record."""
-        name = f"{point}\n{window_start}\n{version}".encode()
-        return blake2b(self._channel + name, key=self._key, digest_size=SALT_BYTES).digest()
+        keyed = self._keyed.copy()
+        keyed.update(f"{point}\n{window_start}\n{version}".encode())
+        return keyed.digest()
 
 
 def commitment(salt: bytes, payload: bytes) -> bytes:
@@ -166,6 +178,80 @@ def decode(payload: bytes) -> dict[str, Any]:
     """The fields of a payload. Raises CodecError."""
     fields: dict[str, Any] = codec.decode_bare(SCHEMA, payload)
     return fields
+
+
+class _Reader:
+    """Remembers what many payloads have in common: how they begin, and the packets that they name."""
+
+    def __init__(self) -> None:
+        self._heads: dict[bytes, tuple[bytes, dict[str, Any]]] = {}
+        self._evidence: tuple[bytes, list[dict[str, Any]]] = (b"", [])
+
+    def read(self, payload: bytes) -> dict[str, Any]:
+        start, fixed = self._heads.get(_name(payload), (b"", {}))
+        named, evidence = self._evidence
+        at = len(start) + 32
+        rest = at + len(named)
+        if not (start and named and payload.startswith(start) and payload.startswith(named, at)):
+            return self._learn(payload)
+        numbers = _longs(payload, rest + 65)
+        if payload[rest : rest + 1] != b"\0" or len(numbers) != 6 or not 0 <= numbers[2] < len(CAUSES):
+            return self._learn(payload)
+        return {
+            **fixed,
+            "previous": payload[at - 32 : at],
+            "evidence": evidence,
+            "replaces": None,
+            "evidence_root": payload[rest + 1 : rest + 33],
+            "boundary": payload[rest + 33 : rest + 65],
+            "window_start": numbers[0],
+            "version": numbers[1],
+            "cause": CAUSES[numbers[2]],
+            "count": numbers[3],
+            "quantity": numbers[4],
+            "emission_g": numbers[5],
+        }
+
+    def _learn(self, payload: bytes) -> dict[str, Any]:
+        fields: dict[str, Any] = codec.read_bare(SCHEMA, payload)
+        fixed = dict(islice(fields.items(), 8))
+        start = _encode_head(**fixed)
+        if payload.startswith(start) and len(self._heads) < MOST_POINTS:
+            self._heads[_name(payload)] = start, fixed
+        named = encode_evidence(EvidenceRange(**item) for item in fields["evidence"])
+        self._evidence = named, fields["evidence"]
+        return fields
+
+
+def _name(payload: bytes) -> bytes:
+    """The bytes of the point's id, if it is shorter than 64."""
+    return payload[: 1 + payload[0] // 2] if payload else b""
+
+
+_reader = _Reader()
+
+
+def read(payload: bytes) -> dict[str, Any]:
+    """The fields of a payload whose bytes are fixed already by a commitment (see `codec.read_bare`). Raises CodecError.
+
+    The Avro library reads the first payload of a point or of a range of packets, and every correction; of the others
+    only what is new is read, in a third of the time.
+    """
+    return _reader.read(payload)
+
+
+def _longs(data: bytes, start: int) -> list[int]:
+    """Avro's integers from a place to the end; what is cut off is left out."""
+    numbers: list[int] = []
+    value = shift = 0
+    for byte in data[start:]:
+        value |= (byte & 0x7F) << shift
+        if byte & 0x80:
+            shift += 7
+        else:
+            numbers.append((value >> 1) ^ -(value & 1))
+            value = shift = 0
+    return numbers
 
 
 def draft_of(fields: dict[str, Any], salt: bytes) -> Draft:

@@ -32,6 +32,8 @@ class Group(NamedTuple):
     quantity: int
     ordered: bool
     """Whether times only rise, so that the packet holds no reading twice and `quantity` is their sum."""
+    root: bytes
+    """RFC 6962 root over the leaves of all of them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,8 +47,6 @@ class PacketFacts:
     reasons: NDArray[np.uint8]
     leaves: list[bytes]
     order: list[int]
-    ordered: list[bytes]
-    """The leaves of `order`."""
     groups: dict[WindowKey, Group]
 
 
@@ -59,12 +59,14 @@ def analyse(packet: Packet, registry: Registry, leaves: list[bytes] | None = Non
     window = packet.at[valid] // span * span if len(valid) else packet.at[valid]
     rank = np.lexsort((window, packet.point[valid]))
     order = valid[rank]
-    groups = _groups(packet, order, window[rank])
     hashes, places = leaf_hashes(packet) if leaves is None else leaves, order.tolist()
-    return PacketFacts(packet, reasons, hashes, places, [hashes[place] for place in places], groups)
+    groups = _groups(packet, order, window[rank], [hashes[place] for place in places])
+    return PacketFacts(packet, reasons, hashes, places, groups)
 
 
-def _groups(packet: Packet, order: NDArray[np.int64], window: NDArray[np.int64]) -> dict[WindowKey, Group]:
+def _groups(
+    packet: Packet, order: NDArray[np.int64], window: NDArray[np.int64], leaves: list[bytes]
+) -> dict[WindowKey, Group]:
     if not len(order):
         return {}
     point, at, value = packet.point[order], packet.at[order], packet.value[order]
@@ -75,7 +77,8 @@ def _groups(packet: Packet, order: NDArray[np.int64], window: NDArray[np.int64])
     rising = np.logical_and.reduceat(fresh | np.r_[True, np.diff(at) > 0], starts).tolist()
     names = [packet.points[i] for i in point[starts].tolist()]
     keys = zip(names, window[starts].tolist(), strict=True)
-    return dict(zip(keys, map(Group, starts.tolist(), stops.tolist(), sums, rising), strict=True))
+    roots = merkle.roots(leaves, (stops - starts).tolist())
+    return dict(zip(keys, map(Group, starts.tolist(), stops.tolist(), sums, rising, roots), strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +110,8 @@ def aggregate(key: WindowKey, packets: Sequence[PacketFacts]) -> Window:
     if not found:
         return Window(0, 0, merkle.EMPTY_ROOT)
     if len(found) == 1 and found[0][1].ordered:
-        facts, group = found[0]
-        hashes = facts.ordered[group.start : group.stop]
-        return Window(len(hashes), group.quantity, merkle.root(hashes))
+        group = found[0][1]
+        return Window(group.stop - group.start, group.quantity, group.root)
     return _merge(found)
 
 

@@ -5,7 +5,7 @@ block from somebody else, checking everything. Deterministic, and without a disk
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Protocol
 
@@ -23,8 +23,8 @@ from consensus.core.effects import OrderedBlock
 from consensus.log import follower, leaf, note
 from consensus.log.follower import Follower, LedgerError, Position, VerifiedBlock, VerifiedLeaf
 from consensus.log.genesis import Genesis
-from consensus.log.leaf import Leaf, Refusal
-from consensus.state import Place, State
+from consensus.log.leaf import Refusal
+from consensus.state import Chain, State
 from schemas import codec
 
 
@@ -55,14 +55,7 @@ class Executed:
     state: bytes
 
 
-@dataclass(frozen=True)
-class _Entry:
-    """One record about to become a leaf."""
-
-    point: str
-    start: int
-    payload: bytes
-    ruling: Ruling
+_Judged = tuple[Batch, list[Ruling]]
 
 
 class Ledger:
@@ -77,7 +70,9 @@ class Ledger:
         """After the last certified block."""
         self._position = self.kept
         self._state = State.load(kept[1]) if kept else State()
-        self._held: dict[bytes, tuple[Batch, list[Ruling]]] = {}
+        self._held: dict[bytes, _Judged] = {}
+        self._chains = {point.id: Chain.of(point) for point in registry.points.values()}
+        self._schema = codec.schema_ids()[records.SCHEMA]
         self._executed: dict[int, Executed] = {}
 
     @property
@@ -118,41 +113,42 @@ class Ledger:
         None where this member can't: it judged a record otherwise than the committee did, or doesn't hold it.
         """
         assert block.height == self.height + 1
-        entries = self._entries(block.batches)
-        if entries is None:
+        held = self._judged(block.batches)
+        if held is None:
             return None
-        leaves = [self._apply(entry) for entry in entries]
+        leaves = self._apply(held)
         for batch in block.batches:
             self._state.streams[batch.submitter, batch.stream] = batch.number
-        done = self._close(block, entries, leaves)
+        done = self._close(block, held, leaves)
         self._executed[block.height] = done
         self._position = done.position
         return done.text.encode()
 
-    def _entries(self, batches: Sequence[ProposedBatch]) -> list[_Entry] | None:
-        entries: list[_Entry] = []
+    def _judged(self, batches: Sequence[ProposedBatch]) -> list[_Judged] | None:
+        judged = []
         for ordered in batches:
             found = self._held.get(ordered.digest)
             codes = np.frombuffer(ordered.codes, ">u2").tolist()
             if found is None or codes != [ruling.refusal for ruling in found[1]]:
                 return None
-            batch, rulings = found
-            entries += map(_Entry, batch.points, batch.windows, batch.payloads, rulings)
-        return entries
+            judged.append(found)
+        return judged
 
-    def _apply(self, entry: _Entry) -> Leaf:
-        refusal = entry.ruling.refusal
-        if refusal is Refusal.PASS:
-            place = Place.of(self.registry.points[entry.point], entry.start)
-            refusal = self._state.apply(place, entry.ruling)
-        return _leaf(refusal, entry.ruling)
+    def _apply(self, judged: list[_Judged]) -> list[bytes]:
+        """Apply the state half to the records of some batches, in their order; their leaves."""
+        leaves, apply, chains = [], self._state.apply, self._chains
+        for batch, rulings in judged:
+            for point, start, ruling in zip(batch.points, batch.windows, rulings, strict=True):
+                refusal = ruling.refusal
+                if refusal is Refusal.PASS:
+                    refusal = apply(chains[point], start, ruling)
+                leaves.append(leaf.window_record(refusal, self._schema, ruling.evidence_root, ruling.commitment))
+        return leaves
 
-    def _close(self, block: OrderedBlock, entries: list[_Entry], leaves: list[Leaf]) -> Executed:
+    def _close(self, block: OrderedBlock, judged: list[_Judged], leaves: list[bytes]) -> Executed:
         before, tree = self._position, self._position.tree.copy()
-        envelopes = [leaf.encode(item) for item in leaves]
-        for envelope in envelopes:
-            tree.append(merkle.leaf_hash(envelope))
-        accepted = sum(item.accepted for item in leaves)
+        tree.extend([merkle.leaf_hash(envelope) for envelope in leaves])
+        accepted = sum(map(leaf.is_accepted, leaves))
         counts = (before.accepted + accepted, before.rejected + len(leaves) - accepted)
         text = self._state.text()
         header = {
@@ -174,9 +170,9 @@ class Ledger:
         return Executed(
             header=data,
             text=follower.checkpoint_of(self.genesis, header, position.digest),
-            leaves=b"".join(envelopes),
-            salts=b"".join(entry.ruling.salt for entry in entries),
-            payloads=[entry.payload for entry in entries],
+            leaves=b"".join(leaves),
+            salts=b"".join([ruling.salt for _, rulings in judged for ruling in rulings]),
+            payloads=[payload for batch, _ in judged for payload in batch.payloads],
             votes=block.endorsements,
             position=position,
             state=text,
@@ -202,7 +198,9 @@ class Ledger:
             block = reader.accept(fields["block"])
             if block is None:
                 return False
-            state = self._replay(block, fields["salts"], fields["payloads"])
+            kept = self._store.resume()
+            state = State.load(kept[1]) if kept else State()
+            replay(state, block, fields["salts"], fields["payloads"])
         except (codec.CodecError, LedgerError):
             return False
         self._store.keep(package, reader.position, state.text())
@@ -211,12 +209,6 @@ class Ledger:
         if done is None:
             self._position, self._state = reader.position, state
         return done is None or done.position.digest == block.digest
-
-    def _replay(self, block: VerifiedBlock, salts: bytes, payloads: list[bytes]) -> State:
-        kept = self._store.resume()
-        state = State.load(kept[1]) if kept else State()
-        replay(state, block, salts, payloads)
-        return state
 
     def certified(self, height: int) -> bytes | None:
         """The package of a height, for a member that lags."""
@@ -240,12 +232,6 @@ class Ledger:
         return checkpoint.height if checkpoint.origin == self.genesis.origin else None
 
 
-def _leaf(refusal: Refusal, ruling: Ruling) -> Leaf:
-    verdict = leaf.ACCEPTED if refusal is Refusal.PASS else leaf.REJECTED
-    schema = codec.schema_ids()[records.SCHEMA]
-    return Leaf(leaf.WINDOW_RECORD, verdict, refusal, 0, schema, ruling.evidence_root, ruling.commitment)
-
-
 def _ordered(batch: ProposedBatch) -> dict[str, Any]:
     name = {"submitter": batch.submitter, "stream": batch.stream, "number": batch.number}
     return name | {"digest": batch.digest, "records": batch.records}
@@ -257,10 +243,11 @@ def replay(state: State, block: VerifiedBlock, salts: bytes, payloads: list[byte
     The state half is computed again for every record that passed the evidence half, and its verdict, like the digest of
     the state afterwards, must be the one that the committee certified.
     """
-    if len(payloads) != len(block.leaves) or len(salts) != records.SALT_BYTES * len(payloads):
+    size = records.SALT_BYTES
+    if len(payloads) != len(block.leaves) or len(salts) != size * len(payloads):
         raise LedgerError(f"block {block.height}: payloads are missing")
     for place, (item, payload) in enumerate(zip(block.leaves, payloads, strict=True)):
-        salt = salts[records.SALT_BYTES * place : records.SALT_BYTES * (place + 1)]
+        salt = salts[size * place : size * place + size]
         if records.commitment(salt, payload) != item.leaf.commitment:
             raise LedgerError(f"leaf {item.index}: not the payload that the leaf commits to")
         if item.leaf.accepted or item.leaf.reason >= Refusal.WRONG_PREDECESSOR:
@@ -273,16 +260,15 @@ def replay(state: State, block: VerifiedBlock, salts: bytes, payloads: list[byte
 
 def _replay_record(state: State, item: VerifiedLeaf, salt: bytes, payload: bytes) -> None:
     try:
-        fields = codec.read_bare(records.SCHEMA, payload)  # its leaf commits to it, and its verdict is checked
+        fields = records.read(payload)  # its leaf commits to it, and its verdict is checked
     except codec.CodecError as error:
         raise LedgerError(f"leaf {item.index}: {error}") from error
-    if fields["evidence_root"] != item.leaf.evidence_root:
+    root, commitment, start = item.leaf.evidence_root, item.leaf.commitment, fields["window_start"]
+    if fields["evidence_root"] != root:
         raise LedgerError(f"leaf {item.index}: another evidence root than its payload's")
-    start = fields["window_start"]
     # a point's first window is the registry's word; a reader with the genesis alone takes it from the first record
-    place = Place(fields["point"], fields["subject"], start, start + 1000 * fields["window_seconds"], start)
-    replaced = fields["replaces"] and Replaced(**fields["replaces"])
-    ruling = Ruling(Refusal.PASS, salt, item.leaf.commitment, item.leaf.evidence_root, fields["previous"])
-    ruling = replace(ruling, version=fields["version"], posted_g=records.posted_g(fields), replaces=replaced)
-    if state.apply(place, ruling) != item.leaf.reason:
+    chain = Chain(fields["point"], fields["subject"], 1000 * fields["window_seconds"], start)
+    replaced, posted = fields["replaces"] and Replaced(**fields["replaces"]), records.posted_g(fields)
+    link = (fields["previous"], fields["version"], posted, replaced)
+    if state.apply(chain, start, Ruling(Refusal.PASS, salt, commitment, root, *link)) != item.leaf.reason:
         raise LedgerError(f"leaf {item.index}: its verdict does not follow from the ledger")

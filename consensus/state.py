@@ -21,19 +21,18 @@ class Head(NamedTuple):
     commitment: bytes
 
 
-class Place(NamedTuple):
-    """Where a record belongs: its point and subject, its window [start, end), and the point's first window; ms UTC."""
+class Chain(NamedTuple):
+    """What the state half knows of a point: its subject, the length of its windows, the start of the first (ms UTC)."""
 
     point: str
     subject: str
-    start: int
-    end: int
+    window_ms: int
     first: int
 
     @classmethod
-    def of(cls, point: Point, start: int) -> "Place":
-        """The place of a point's window."""
-        return cls(point.id, point.subject, start, start + 1000 * point.window_seconds, point.start)
+    def of(cls, point: Point) -> "Chain":
+        """The chain of a registered point."""
+        return cls(point.id, point.subject, 1000 * point.window_seconds, point.start)
 
 
 @dataclass
@@ -46,28 +45,25 @@ class State:
     streams: dict[tuple[str, str], int] = field(default_factory=dict)
     balances: dict[str, int] = field(default_factory=dict)
 
-    def apply(self, place: Place, ruling: Ruling) -> Refusal:
-        """Judge a record that passed the evidence half, and take it in when it passes here too."""
-        head = self.heads.get(place.point) or Head(place.first, ZERO_DIGEST)
-        refusal = self._judge(head, (place.point, place.start), ruling)
-        if refusal is not Refusal.PASS:
-            return refusal
-        self.heads[place.point] = Head(max(head.window_end, place.end), ruling.commitment)
-        self.balances[place.subject] = self.balances.get(place.subject, 0) + ruling.posted_g
-        if ruling.replaces is not None:
-            self.corrected[place.point, place.start] = (ruling.version, ruling.evidence_root)
-        return refusal
-
-    def _judge(self, head: Head, key: tuple[str, int], ruling: Ruling) -> Refusal:
-        if ruling.previous != head.commitment:
+    def apply(self, chain: Chain, start: int, ruling: Ruling) -> Refusal:
+        """Judge the record of a window that passed the evidence half, and take it in when it passes here too."""
+        point = chain.point
+        window_end, commitment = self.heads.get(point) or (chain.first, ZERO_DIGEST)
+        if ruling.previous != commitment:
             return Refusal.WRONG_PREDECESSOR
-        first = ruling.replaces is None
-        if first != (key[1] == head.window_end) or (not first and key[1] > head.window_end):
+        if ruling.replaces is None:
+            if start != window_end:
+                return Refusal.WINDOW_NOT_NEXT
+            window_end = start + chain.window_ms
+        elif start >= window_end:
             return Refusal.WINDOW_NOT_NEXT
-        if ruling.replaces is not None:
-            version, root = self.corrected.get(key, (1, ruling.replaces.evidence_root))
+        else:
+            version, root = self.corrected.get((point, start), (1, ruling.replaces.evidence_root))
             if (ruling.replaces.version, ruling.replaces.evidence_root) != (version, root):
                 return Refusal.WRONG_VERSION
+            self.corrected[point, start] = (ruling.version, ruling.evidence_root)
+        self.heads[point] = Head(window_end, ruling.commitment)
+        self.balances[chain.subject] = self.balances.get(chain.subject, 0) + ruling.posted_g
         return Refusal.PASS
 
     def text(self) -> bytes:

@@ -68,7 +68,7 @@ class Verification:
 
     def _count(self, payloads: Iterable[bytes]) -> None:
         for payload in payloads:
-            fields = codec.read_bare(records.SCHEMA, payload)  # its leaf commits to it, `replay` has seen to that
+            fields = records.read(payload)  # its leaf commits to it, `replay` has seen to that
             self._counts[fields["point"], fields["window_start"]] = fields["count"]
             self.report.incomplete += fields["version"] == 1 and fields["count"] < fields["expected"]
 

@@ -80,7 +80,7 @@ def post_block(
         if not leaf.leaf.leaf.accepted:
             continue
         # byte for byte what the members put together themselves
-        record = codec.read_bare(records.SCHEMA, leaf.payload)
+        record = records.read(leaf.payload)
         for account in books.post(record, opened.block.height):
             changed[account.account] = account
         if record["count"] < record["expected"]:

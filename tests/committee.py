@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
+import psutil
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from carbon import factors, registry
@@ -38,6 +39,12 @@ def write_channel(data: Path, points: int, gateways: int, members: int = 7, step
     return small.World(registry.parse(registry_file, factors.load()), geneses.parse(genesis_file))
 
 
+def cpu_of(pid: int) -> float:
+    """CPU seconds of a process so far."""
+    spent = psutil.Process(pid).cpu_times()
+    return spent.user + spent.system
+
+
 class Processes:
     """Roles of a channel, each a process of its own as the supervisor would start it; all end with the block."""
 
@@ -57,6 +64,10 @@ class Processes:
         """kill -9."""
         self.running[role].kill()
         self.running.pop(role).wait()
+
+    def cpu(self) -> dict[str, float]:
+        """CPU seconds of each process so far."""
+        return {role: cpu_of(child.pid) for role, child in self.running.items()}
 
     def check(self) -> None:
         """Raises AssertionError with the end of the log when a process has ended by itself."""

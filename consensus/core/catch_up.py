@@ -14,6 +14,8 @@ from consensus.core.state import Peer, State
 
 ANSWERS = 64
 """Answers to one member between two own statuses."""
+PATIENCE = 4
+"""Statuses without a move after which a member asks for blocks although it is busy judging what they hold."""
 ANSWER_BYTES = 256 << 10
 """Blocks in one answer: at least one, and more up to this size."""
 
@@ -30,7 +32,9 @@ def tick(s: State) -> None:
         s.send(s.view_changes[s.config.index])
     resend(s)
     _fetch_batches(s)
-    _fetch_blocks(s, lead=0 if mark == s.mark else 2 * s.config.window)
+    s.still = s.still + 1 if mark == s.mark else 0
+    is_busy = s.now.ms - s.flushed_ms < s.config.status_ms
+    _fetch_blocks(s, lead=0 if s.still >= (PATIENCE if is_busy else 1) else 2 * s.config.window)
     s.mark = mark
     in_flight = {batch.digest for slot in s.slots.values() for batch in _batches(s, slot.height)}
     s.expire([digest for digest in s.pool.stale(s.now.ms - s.config.undecided_ms) if digest not in in_flight])

@@ -148,6 +148,8 @@ class State:
     """Signatures that were shown as evidence."""
     round: int = 0
     mark: tuple[int, ...] = ()
+    still: int = 0
+    """Statuses since the protocol last moved here."""
 
     @property
     def stable_height(self) -> int:

@@ -4,7 +4,7 @@ Pure: bytes in, verified blocks out. Whoever keeps results keeps `height` in the
 restores the follower from the header and the tree that it had there.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -17,6 +17,9 @@ from consensus.log.genesis import Genesis
 from consensus.log.genesis import parse as parse_genesis
 from consensus.log.leaf import Leaf
 from schemas import codec
+
+Verify = Callable[[bytes, str, bytes, bytes, bytes], bool]
+"""Like `signing.verify`; a member remembers what it has verified."""
 
 
 class LedgerError(ValueError):
@@ -131,8 +134,7 @@ class Follower:
             raise LedgerError(f"block {header['height']}: {error}") from error
         now, tree = self.position, self.position.tree.copy()
         hashes = [merkle.leaf_hash(envelope) for envelope in envelopes]
-        for hash_ in hashes:
-            tree.append(hash_)
+        tree.extend(hashes)
         accepted = sum(leaf.accepted for leaf in leaves)
         counts = (now.accepted + accepted, now.rejected + len(leaves) - accepted)
         stated = (header["tree_size"], header["root"], header["accepted"], header["rejected"])
@@ -158,7 +160,7 @@ def certificate_signers(
     return tuple(signers)
 
 
-def check_vote(genesis: Genesis, height: int, message: bytes) -> None:
+def check_vote(genesis: Genesis, height: int, message: bytes, verify: Verify = signing.verify) -> None:
     """An endorsement in a block must be what a member signed, to the last byte. Raises LedgerError.
 
     The certificate does not cover the votes: which members' endorsements a publisher holds may differ.
@@ -168,7 +170,7 @@ def check_vote(genesis: Genesis, height: int, message: bytes) -> None:
     if vote["kind"] != "endorsement" or vote["attachment"] or not 0 <= member < len(genesis.members):
         raise LedgerError(f"block {height}: a vote that is no endorsement of a member")
     key = genesis.members[member].vote_key
-    if not signing.verify(key, "consensus/endorsement", genesis.digest, vote["body"], vote["signature"]):
+    if not verify(key, "consensus/endorsement", genesis.digest, vote["body"], vote["signature"]):
         raise LedgerError(f"block {height}: an endorsement that member {member} did not sign")
 
 

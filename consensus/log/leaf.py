@@ -6,10 +6,12 @@ commitment (32), big-endian; the commitment is SHA-256(salt ‖ payload).
 
 import struct
 from enum import IntEnum
+from functools import cache
 from typing import NamedTuple
 
 _ENVELOPE = struct.Struct(">BBBBHQI32s32s")
 SIZE = _ENVELOPE.size
+_VERDICT = 3
 VERSION = 1
 SUITE = 1
 WINDOW_RECORD = 1
@@ -69,6 +71,23 @@ class Leaf(NamedTuple):
 def encode(leaf: Leaf) -> bytes:
     """The 82 bytes of a leaf."""
     return _ENVELOPE.pack(VERSION, SUITE, *leaf)
+
+
+@cache
+def _window_record(reason: int, schema_id: int) -> bytes:
+    """All of a window record's leaf that stands before its evidence root."""
+    verdict = REJECTED if reason else ACCEPTED
+    return encode(Leaf(WINDOW_RECORD, verdict, reason, 0, schema_id, bytes(32), bytes(32)))[:-64]
+
+
+def window_record(reason: int, schema_id: int, evidence_root: bytes, commitment: bytes) -> bytes:
+    """The 82 bytes of a window record's leaf under the genesis registry (height 0)."""
+    return _window_record(reason, schema_id) + evidence_root + commitment
+
+
+def is_accepted(data: bytes) -> bool:
+    """Whether the record of an encoded leaf counts."""
+    return data[_VERDICT] == ACCEPTED
 
 
 def decode(data: bytes) -> Leaf:

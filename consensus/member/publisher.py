@@ -10,6 +10,7 @@ from typing import Any
 
 from carbon import merkle
 from carbon import record as records
+from consensus.core.messages import signatures
 from consensus.log import follower
 from consensus.log import leaf as leaves
 from consensus.log.follower import LedgerError
@@ -53,7 +54,7 @@ class Publisher:
             digest = sha256(block["header"]).digest()
             follower.certificate_signers(self._genesis, header, digest, block["checkpoint"])
             for vote in block["votes"]:
-                follower.check_vote(self._genesis, header["height"], vote)
+                follower.check_vote(self._genesis, header["height"], vote, signatures.check)
         except (codec.CodecError, LedgerError):
             return
         self._noted.setdefault(header["height"], set()).add(_content(block))
@@ -63,7 +64,7 @@ class Publisher:
         while self.seen < kept and (noted := self._noted.get(self.seen + 1)) is not None:
             package = self._package_of(self.seen + 1)
             assert package is not None
-            if _content(codec.decode("block", codec.decode_bare("block-package", package)["block"])) not in noted:
+            if _content(codec.read("block", codec.read_bare("block-package", package)["block"])) not in noted:
                 return
             self.seen += 1
             self._waiting_since = None
@@ -109,9 +110,9 @@ def messages_of(package: bytes) -> Iterator[tuple[str, bytes, bytes]]:
 
     `package` is of this member's own store, so it is not checked again.
     """
-    fields = codec.decode_bare("block-package", package)
-    block = codec.decode("block", fields["block"])
-    header = codec.decode_bare("block-header", block["header"])
+    fields = codec.read_bare("block-package", package)
+    block = codec.read("block", fields["block"])
+    header = codec.read_bare("block-header", block["header"])
     envelopes = leaves.split(block["leaves"])
     first = header["tree_size"] - len(envelopes)
     for place, (envelope, payload) in enumerate(zip(envelopes, fields["payloads"], strict=True)):

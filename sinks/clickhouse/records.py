@@ -44,7 +44,7 @@ def record_row(height: int, verified: VerifiedLeaf, payload: bytes) -> RecordRow
     """The row of a leaf and what it commits to. A rejected leaf's payload may be no record: its columns stay empty."""
     if verified.leaf.accepted:
         # byte for byte what the members put together themselves
-        return RecordRow(height, verified, codec.read_bare(record.SCHEMA, payload))
+        return RecordRow(height, verified, record.read(payload))
     try:
         return RecordRow(height, verified, record.decode(payload))
     except codec.CodecError:

@@ -21,7 +21,6 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
-import psutil
 
 from carbon import merkle, packet
 from infra.broker import Broker
@@ -30,7 +29,7 @@ from infra.topics import ensure_topics
 from schemas import topics
 from schemas.topics import Bounds
 from sinks.clickhouse.query import query, running_port
-from tests.committee import Processes, produce, write_channel
+from tests.committee import Processes, cpu_of, produce, write_channel
 from tests.small import HOUR, START, World, seed
 
 GATEWAYS, POINTS = 4, 12
@@ -165,9 +164,7 @@ class _Run:
 
     def cpu(self) -> dict[str, float]:
         """CPU seconds of each process so far."""
-        pids = {"broker": self.broker.pid} | {role: child.pid for role, child in self.processes.running.items()}
-        times = {role: psutil.Process(pid).cpu_times() for role, pid in pids.items()}
-        return {role: spent.user + spent.system for role, spent in times.items()}
+        return {"broker": cpu_of(self.broker.pid)} | self.processes.cpu()
 
 
 def run() -> list[Measured]:

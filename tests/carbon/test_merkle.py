@@ -48,6 +48,25 @@ def test_published_roots(size, root):
     assert merkle.root(hashes(LEAVES[:size])).hex() == root
 
 
+@given(st.lists(st.lists(st.binary(max_size=8), min_size=1, max_size=9), max_size=9), st.booleans())
+def test_roots_of_many_trees_are_each_ones_root(trees, alike):
+    trees = [hashes((tree * 9)[: len(trees[0])] if alike else tree) for tree in trees]
+    flat = [hash_ for tree in trees for hash_ in tree]
+    assert merkle.roots(flat, [len(tree) for tree in trees]) == [merkle.root(tree) for tree in trees]
+
+
+@given(st.lists(st.integers(0, 20), max_size=6))
+def test_a_tree_grows_the_same_in_any_portions(portions):
+    whole, grown = merkle.GrowingTree(), merkle.GrowingTree()
+    leaves = hashes([bytes((i,)) for i in range(sum(portions))])
+    whole.extend(leaves)
+    done = 0
+    for portion in portions:
+        grown.extend(leaves[done : done + portion])
+        done += portion
+    assert (grown.size, grown.peaks) == (whole.size, whole.peaks)
+
+
 @given(st.lists(st.binary(max_size=8), max_size=70))
 def test_root_and_growing_tree_are_the_rfcs(leaves):
     tree = merkle.GrowingTree()

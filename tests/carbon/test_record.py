@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -42,6 +43,7 @@ def test_payload_is_the_avro_librarys(previous, evidence, root, start, count, qu
     payload = WRITER.payload(draft, previous)
     fields = record.decode(payload)
     assert codec.encode_bare("record", fields) == payload
+    assert record.read(payload) == fields == record.read(payload), "the second time from what was remembered"
     assert (fields["previous"], fields["evidence_root"], fields["window_start"]) == (previous, root, start)
     assert (fields["count"], fields["expected"], fields["quantity"], fields["emission_g"]) == (
         count,
@@ -53,6 +55,21 @@ def test_payload_is_the_avro_librarys(previous, evidence, root, start, count, qu
     assert WRITER.previous_of("plant-0-1", payload) == previous
     assert WRITER.previous_of("plant-0-0", payload) is None
     assert record.draft_of(fields, bytes(16)) == draft
+
+
+@given(st.integers(0, 400), st.binary(max_size=4))
+def test_a_payload_is_never_read_otherwise_than_by_the_avro_library(place, inserted):
+    draft = Draft("plant-0-1", START, Window(4, 10, bytes(32)), (EvidenceRange("g", 0, 1, 2, bytes(32)),), bytes(16), 9)
+    payload = WRITER.payload(draft, bytes(32))
+    record.read(payload)
+    changed = payload[:place] + inserted + payload[place + len(inserted) :]
+    try:
+        expected = codec.read_bare("record", changed)
+    except codec.CodecError:
+        with pytest.raises(codec.CodecError):
+            record.read(changed)
+    else:
+        assert record.read(changed) == expected
 
 
 def test_the_salt_depends_on_packets_point_window_and_version():

@@ -17,7 +17,7 @@ from consensus.contract import Contract, Ruling
 from consensus.log import leaf, note
 from consensus.log.follower import checkpoint_of
 from consensus.log.leaf import Leaf, Refusal
-from consensus.state import Place, State
+from consensus.state import Chain, State
 from schemas import codec
 from tests.streams.world import World, note_key, seed
 
@@ -129,7 +129,7 @@ class Committee:
     def _leaf(self, point: str, start: int, ruling: Ruling) -> Leaf:
         refusal = ruling.refusal
         if refusal is Refusal.PASS:
-            refusal = self.state.apply(Place.of(self.world.registry.points[point], start), ruling)
+            refusal = self.state.apply(Chain.of(self.world.registry.points[point]), start, ruling)
         self.records.append((point, start, ruling, refusal))
         verdict = leaf.ACCEPTED if refusal is Refusal.PASS else leaf.REJECTED
         schema = codec.schema_ids()["record"]
