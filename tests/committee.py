@@ -54,10 +54,10 @@ class Processes:
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         self._logs: list[IO[bytes]] = []
 
-    def start(self, role: str) -> None:
+    def start(self, role: str, program: str = "infra.cli") -> None:
         log = (self.data / f"{role}.log").open("ab")
         self._logs.append(log)
-        argv = [sys.executable, "-m", "infra.cli", "run", role]
+        argv = [sys.executable, "-m", program, "run", role]
         self.running[role] = subprocess.Popen(argv, cwd=ROOT, env=self._env, stdout=log, stderr=log)
 
     def kill(self, role: str) -> None:

@@ -14,7 +14,7 @@ from consensus.core.state import Peer, State
 
 ANSWERS = 64
 """Answers to one member between two own statuses."""
-PATIENCE = 4
+PATIENCE = 2
 """Statuses without a move after which a member asks for blocks although it is busy judging what they hold."""
 ANSWER_BYTES = 256 << 10
 """Blocks in one answer: at least one, and more up to this size."""

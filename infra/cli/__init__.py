@@ -1,6 +1,7 @@
 """The command `carbonledger`: one module a command group, each importing what it needs when it runs."""
 
 import os
+import gc
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -68,8 +69,14 @@ app.add_typer(topics.app, name="topics")
 app.command("run", hidden=True)(run.run)
 
 
+COLLECT = (50_000, 20, 100)
+"""Python's collector looks for cycles, of which there are few here. At its own pace it takes a third of the time of
+whatever makes objects a record (`docs/benchmarks.md`)."""
+
+
 def main() -> None:
     """Run the command line. Exit codes: 0 done, 1 a check failed, 2 usage, 3 the environment is in the way."""
+    gc.set_threshold(*COLLECT)
     try:
         app()
     except EnvironmentFault as fault:

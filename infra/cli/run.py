@@ -1,13 +1,8 @@
 """`carbonledger run ROLE`: one process of the product in the foreground, as the supervisor starts it."""
 
-import gc
 from typing import Annotated
 
 import typer
-
-COLLECT = (50_000, 20, 100)
-"""Python's collector looks for cycles, of which there are few here; at its own pace it takes a third of the time of
-what makes an object a record (`docs/benchmarks.md`)."""
 
 
 def run(role: Annotated[str, typer.Argument(help="A role's name, as 'carbonledger status' lists them.")]) -> None:
@@ -27,6 +22,4 @@ def run(role: Annotated[str, typer.Argument(help="A role's name, as 'carbonledge
         raise typer.BadParameter(f"there is no role {role!r}, only {', '.join(roles)}")
     chosen = roles[role]
     logging.configure(own.log, own.log_level)
-    function = chosen.function()
-    gc.set_threshold(*COLLECT)
-    function(own, *chosen.args)
+    chosen.function()(own, *chosen.args)

@@ -2,8 +2,11 @@
 
 Batches of real records are put before it twice: as many as it takes, for the rate; then at half that rate, for the
 latency, which runs from the append of a proposal to the append of the block that holds it, both by the broker's clock.
-The floor beside it is what one process needs for the evidence half alone of the same batches, in CPU time, times seven
-members over the cores of the machine. `python -m tests.benchmarks.committee` prints the figures.
+
+Two modes. With evidence, every member recomputes every record from the signed packets; the floor beside it is what one
+process needs for that alone, in CPU time, times seven members over the cores of the machine. Alone, the evidence half
+is off (`alone.py`); the floor is the same batches through the same broker to seven bare readers, in the same run.
+`python -m tests.benchmarks.committee` prints the figures.
 """
 
 import os
@@ -21,10 +24,12 @@ from infra.broker import Broker
 from infra.topics import ensure_topics
 from schemas import codec, topics
 from schemas.topics import Bounds
+from tests.benchmarks.alone import AloneAggregator
 from tests.committee import LedgerTail, Processes, produce, write_channel
 from tests.consensus.aggregator import Aggregator, Evidence
 from tests.small import HOUR, START, World
 
+MEMBERS = 7
 Messages = list[tuple[str, bytes]]
 
 
@@ -53,12 +58,12 @@ class Work:
     judged: float
 
 
-def work(world: World, gateways: int, days: int) -> Work:
+def work(world: World, gateways: int, days: int, maker: type[Aggregator]) -> Work:
     """What a committee is to decide, and what its evidence half alone takes here."""
     packets, batches, seconds, records, size = [], [], 0.0, 0, 0
     sides = [replace(world, gateway=f"gw-{g}", sequence=0, previous=bytes(32)) for g in range(gateways)]
     evidence = [Evidence(side) for side in sides]
-    aggregators = [Aggregator(side, held) for side, held in zip(sides, evidence, strict=True)]
+    aggregators = [maker(side, held) for side, held in zip(sides, evidence, strict=True)]
     contract = Contract(world.genesis, world.registry)
     for day in range(days):
         for side, held, aggregator in zip(sides, evidence, aggregators, strict=True):
@@ -77,22 +82,41 @@ def work(world: World, gateways: int, days: int) -> Work:
     return Work(packets, batches, records, size, seconds / records)
 
 
-def measure(gateways: int = 4, points: int = 12, days: int = 60) -> Measured:
+def measure(gateways: int = 4, points: int = 12, days: int = 60, *, judged: bool = True) -> Measured:
     """One measurement with everything in a folder of its own."""
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder)
         world = write_channel(data, points, gateways)
-        todo = work(world, gateways, days)
+        todo = work(world, gateways, days, Aggregator if judged else AloneAggregator)
         with Broker(data / "broker", message_bytes=Bounds().message_bytes) as broker:
             ensure_topics({"bootstrap.servers": broker.bootstrap}, topics.catalogue(), Bounds())
             with Processes(data, broker.bootstrap) as processes:
-                for member in range(7):
-                    processes.start(f"member-{member}")
-                return _measure(broker.bootstrap, processes, LedgerTail(broker.bootstrap, world), todo)
+                for member in range(MEMBERS):
+                    processes.start(f"member-{member}", "infra.cli" if judged else "tests.benchmarks.alone")
+                if judged:
+                    produce(broker.bootstrap, topics.METER_READINGS, todo.packets)
+                found = _measure(broker.bootstrap, processes, LedgerTail(broker.bootstrap, world), todo)
+            return found if judged else replace(found, floor=_wire(broker.bootstrap, todo))
+
+
+def _wire(bootstrap: str, todo: Work) -> float:
+    """Records a second when the same batches go through the broker to seven readers that do nothing with them."""
+    readers = [Consumer({"bootstrap.servers": bootstrap, "group.id": f"bare-{m}"}) for m in range(MEMBERS)]
+    place = TopicPartition(topics.RECORDS_PROPOSED, 0)
+    place.offset = readers[0].get_watermark_offsets(place, timeout=30)[1]
+    for reader in readers:
+        reader.assign([place])
+    started, left = time.monotonic(), [len(todo.batches)] * MEMBERS
+    produce(bootstrap, topics.RECORDS_PROPOSED, todo.batches, 0)
+    while any(left):
+        for m, reader in enumerate(readers):
+            left[m] -= sum(message.error() is None for message in reader.consume(500, 0.01)) if left[m] else 0
+    for reader in readers:
+        reader.close()
+    return todo.records / (time.monotonic() - started)
 
 
 def _measure(bootstrap: str, processes: Processes, tail: LedgerTail, todo: Work) -> Measured:
-    produce(bootstrap, topics.METER_READINGS, todo.packets)
     # one batch to wait until all seven are there, then the clock starts
     produce(bootstrap, topics.RECORDS_PROPOSED, todo.batches[:1], 0)
     tail.until(1, 60, processes)
@@ -112,7 +136,7 @@ def _measure(bootstrap: str, processes: Processes, tail: LedgerTail, todo: Work)
     waits = _latencies(tail, calm, _appended(bootstrap))
     tail.close()
     p50, p99 = np.percentile(waits, [50, 99])
-    floor = (os.cpu_count() or 1) / (7 * todo.judged)
+    floor = (os.cpu_count() or 1) / (MEMBERS * todo.judged)
     size = todo.payload_bytes / todo.records
     return Measured(rate, floor, float(p50), float(p99), size, float(np.mean(sizes)), cpu_us)
 
@@ -160,7 +184,12 @@ def _latencies(tail: LedgerTail, first: int, appended: dict[tuple[str, int], int
 
 
 if __name__ == "__main__":
-    found = measure()
-    print(f"{found.rate:,.0f} records/s of {found.record_bytes:.0f} bytes, {found.records_per_block:.0f} a block")
-    print(f"floor {found.floor:,.0f}; CPU a record {found.cpu_us:.0f} µs in each member")
-    print(f"at half the rate p50 {found.p50_ms:.0f} ms, p99 {found.p99_ms:.0f} ms")
+    for judged in (True, False):
+        found = measure(judged=judged)
+        print("with evidence" if judged else "records alone", end=": ")
+        print(
+            f"{found.rate:,.0f} records/s of {found.record_bytes:.0f} bytes, {found.records_per_block:.0f} a block;",
+            end=" ",
+        )
+        print(f"floor {found.floor:,.0f}; CPU a record {found.cpu_us:.0f} µs in each member;", end=" ")
+        print(f"at half the rate p50 {found.p50_ms:.0f} ms, p99 {found.p99_ms:.0f} ms")
