@@ -1,7 +1,7 @@
 """The command `carbonledger`: one module a command group, each importing what it needs when it runs."""
 
-import os
 import gc
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
