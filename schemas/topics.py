@@ -55,6 +55,7 @@ CONSENSUS_MESSAGES = "consensus.messages"
 LEDGER_BLOCKS = "ledger.blocks"
 LEDGER_PAYLOADS = "ledger.payloads"
 LEDGER_REJECTED = "ledger.rejected"
+LEDGER_REQUESTS = "ledger.requests"
 LEDGER_SNAPSHOTS = "ledger.snapshots"
 AGGREGATE_STATE = "carbon.aggregate-gateways-changelog"
 ACCOUNTS_BALANCES = "accounts.balances"
@@ -118,6 +119,7 @@ _ALL = (
         "Records that the committee refused",
         settings=FOR_EVER,
     ),
+    Topic(LEDGER_REQUESTS, "height, 8 bytes big-endian", "payload-request", "Readers that lack payloads of a block"),
     Topic(
         LEDGER_SNAPSHOTS,
         "height, 8 bytes big-endian",

@@ -18,7 +18,7 @@ from carbon.ledger.books import Account, Books
 from carbon.registry import Registry
 from consensus.log.follower import Follower, Position
 from consensus.log.genesis import Genesis
-from consensus.log.reader import LedgerReader, OpenedBlock
+from consensus.log.reader import Asker, LedgerReader, OpenedBlock
 from schemas import codec, topics
 
 GROUP = "carbon.accounts"
@@ -109,6 +109,7 @@ class Accounts:
         self._consumer = Consumer(
             config.kafka | {"group.id": GROUP, "enable.auto.commit": "false", "auto.offset.reset": "earliest"}
         )
+        self._asker = Asker()
         self._offsets = dict.fromkeys(_SOURCES, 0) | self._posted.offsets
         self._consumer.assign([self._place(topic) for topic in _SOURCES])
         self._paused: set[str] = set()
@@ -128,7 +129,16 @@ class Accounts:
             self._post(block)
         if opened:
             self._keep()
+        self._ask()
         return bool(messages)
+
+    def _ask(self) -> None:
+        """Ask the committee for payloads that don't come."""
+        lacking = self._reader.lacking
+        request = self._asker.due(lacking, time.monotonic_ns() // 1_000_000)
+        if request is not None and lacking is not None:
+            place, key = self._config.genesis.partition, lacking.to_bytes(8, "big")
+            self._producer.produce(topics.LEDGER_REQUESTS, request, key, place)
 
     def _pace(self) -> None:
         """Let neither topic run so far ahead of the other that what waits would have to be let go."""

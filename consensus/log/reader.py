@@ -20,6 +20,8 @@ WAITING_PAYLOADS = 50_000
 """Payloads that may wait before blocks are awaited; beyond twice as many the oldest is let go."""
 WAITING_BLOCKS = 64
 """Blocks that may wait to be looked at; also how far ahead of its predecessor a block may come."""
+ASK_AFTER_MS = 3_000
+"""How long a block may wait for payloads before its reader asks for them, and between two requests."""
 COPIES = 4
 """Certified messages of one height that may wait: only one of them can be whole, whichever came first."""
 
@@ -62,6 +64,28 @@ class _Payload(NamedTuple):
     offset: int
 
 
+class Asker:
+    """When a reader asks for the payloads that its next block lacks, and with what message.
+
+    Members read back only that a block is there, not its payloads; so a primary that withholds them, or dies between
+    the two, is made good for here: each further request is another member's turn.
+    """
+
+    def __init__(self) -> None:
+        self._height: int | None = None
+        self._attempt = 0
+        self._at_ms = 0
+
+    def due(self, height: int | None, now_ms: int) -> bytes | None:
+        """The message for `ledger.requests` if `height` has waited too long; None if nothing waits, or not yet."""
+        if height != self._height:
+            self._height, self._attempt, self._at_ms = height, 0, now_ms
+        if height is None or now_ms - self._at_ms < ASK_AFTER_MS:
+            return None
+        self._attempt, self._at_ms = self._attempt + 1, now_ms
+        return codec.encode("payload-request", {"height": height, "attempt": self._attempt})
+
+
 class LedgerReader:
     """Brings the blocks and payloads of a channel together behind a follower.
 
@@ -90,6 +114,11 @@ class LedgerReader:
         waiting = [block.offset for copies in self._early.values() for block in copies]
         waiting += [block.offset for block in self._blocks]
         return min(waiting + ([self._current.offset] if self._current else []), default=None)
+
+    @property
+    def lacking(self) -> int | None:
+        """Height of the block that waits for payloads; None when none does."""
+        return None if self._current is None else self._current.block.height
 
     @property
     def wants_payloads(self) -> bool:
@@ -166,7 +195,7 @@ class LedgerReader:
 
     def _hold(self, message: _Message) -> None:
         """Keep a certified block whose predecessor is missing; what else did not verify is passed over."""
-        height = _certified_height(message.value, self.follower)
+        height = certified_height(message.value, self.follower)
         ahead = height - self.follower.height
         copies = self._early.get(height, [])
         if not 1 < ahead <= WAITING_BLOCKS or len(copies) == COPIES:
@@ -175,7 +204,7 @@ class LedgerReader:
             self._early[height] = [*copies, message]
 
 
-def _certified_height(message: bytes, follower: Follower) -> int:
+def certified_height(message: bytes, follower: Follower) -> int:
     """The height of a block whose certificate holds, its place and its leaves unchecked; 0 for any other message."""
     try:
         block = codec.decode("block", message)

@@ -74,7 +74,7 @@ class Member:
     def start(self) -> None:
         """Take up where the last life ended."""
         partition = self._config.genesis.partition
-        for topic in (topics.METER_READINGS, topics.RECORDS_PROPOSED, topics.LEDGER_BLOCKS):
+        for topic in self._handlers:
             known = self._archive.positions(topic)
             every = self._wire.partitions(topic) if topic == topics.METER_READINGS else [partition]
             self._places |= {(topic, p): known.get(p, 0) for p in every}
@@ -135,10 +135,14 @@ class Member:
     def _on_block(self, message: Message) -> None:
         self._publisher.saw(message.value() or b"")
 
+    def _on_request(self, message: Message) -> None:
+        self._publisher.asked(message.value() or b"", self._config.index, self._ledger.kept.height, _now().ms)
+
     _handlers: dict[str, Callable[["Member", Message], None]] = {  # noqa: RUF012
         topics.METER_READINGS: _on_packet,
         topics.RECORDS_PROPOSED: _on_proposal,
         topics.LEDGER_BLOCKS: _on_block,
+        topics.LEDGER_REQUESTS: _on_request,
     }
 
     def _judge(self) -> int:

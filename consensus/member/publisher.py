@@ -21,6 +21,9 @@ NOTED_HEIGHTS = 256
 PATIENCE_MS = 1_500
 """How long a block may be missing before the next member publishes it; each further member waits as much longer."""
 
+ANSWER_EVERY_MS = 500
+"""Time between two answers to readers that lack payloads."""
+
 _PAYLOAD_HEADER = codec.header("payload")
 
 Produce = Callable[[str, bytes, bytes], None]
@@ -40,6 +43,7 @@ class Publisher:
         self._sent = 0
         self._noted: dict[int, set[bytes]] = {}
         self._waiting_since: int | None = None
+        self._answers_from = 0
 
     def saw(self, message: bytes) -> None:
         """A message of the ledger topic: noted when certificate and votes hold, compared once the block is here too.
@@ -87,12 +91,29 @@ class Publisher:
             self._sent, self._waiting_since = self.seen, now_ms
         if rank == 0 or overdue:
             for height in range(max(self._sent, self.seen) + 1, kept + 1):
-                package = self._package_of(height)
-                assert package is not None
-                for topic, key, value in messages_of(package):
-                    self._produce(topic, key, value)
+                self._publish(height)
                 self._publish_snapshot(height)
                 self._sent = height
+
+    def _publish(self, height: int) -> None:
+        package = self._package_of(height)
+        assert package is not None
+        for topic, key, value in messages_of(package):
+            self._produce(topic, key, value)
+
+    def asked(self, message: bytes, index: int, kept: int, now_ms: int) -> None:
+        """A message of `ledger.requests`: if it is this member's turn, publish the block again, payloads and all.
+
+        Anybody may ask, so a member answers one request in `ANSWER_EVERY_MS` at most.
+        """
+        try:
+            request = codec.decode("payload-request", message)
+        except codec.CodecError:
+            return
+        is_turn = (request["height"] + request["attempt"]) % len(self._genesis.members) == index
+        if is_turn and 0 < request["height"] <= kept and now_ms >= self._answers_from:
+            self._answers_from = now_ms + ANSWER_EVERY_MS
+            self._publish(request["height"])
 
     def _publish_snapshot(self, height: int) -> None:
         state = self._snapshot_of(height)

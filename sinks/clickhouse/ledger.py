@@ -7,6 +7,7 @@ twice. The verification starts at the genesis whenever the sink starts, so nothi
 
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ import pyarrow as pa
 
 from consensus.log.follower import Follower, LedgerError, VerifiedBlock
 from consensus.log.genesis import Genesis
+from consensus.log.reader import COPIES, certified_height
 from schemas import codec, topics
 from sinks.clickhouse import engine
 from sinks.clickhouse.feed import Message, Place, PoisonedError, RowBatch
@@ -57,16 +59,6 @@ def block_row(block: VerifiedBlock, genesis: Genesis) -> dict[str, Any]:
     return {**head, **plain, **hexed, "signers": signers}
 
 
-def _claimed_height(message: bytes) -> int:
-    """The height that a block message states, before anything is verified. Raises PoisonedError."""
-    try:
-        header = codec.decode_bare("block-header", codec.decode("block", message)["header"])
-    except codec.CodecError as error:
-        raise PoisonedError(str(error)) from error
-    height: int = header["height"]
-    return height
-
-
 @dataclass
 class _Pending:
     """A verified block, and the commitments of its leaves that have not been seen in the pool, the first one last."""
@@ -85,7 +77,7 @@ class LedgerFeed:
         self._follower = follower
         self._reference = reference
         self._pool = PayloadPool(pool)
-        self._early: dict[int, Message] = {}
+        self._early: dict[int, list[Message]] = {}
         self._pending: deque[_Pending] = deque()
         self._blocks = RowBatch("blocks", BLOCKS)
         self._records: list[RecordRow] = []
@@ -134,13 +126,21 @@ class LedgerFeed:
         self._pool.offer(fields["salt"], fields["payload"], message.offset, settled=settled)
 
     def _take_block(self, message: Message) -> None:
-        height = _claimed_height(message.value)
-        if height > self._follower.height + 1 and len(self._early) < EARLY:
-            self._early.setdefault(height, message)
+        height = certified_height(message.value, self._follower)
+        ahead = height - self._follower.height
+        copies = self._early.get(height, [])
+        if 1 < ahead <= EARLY and len(copies) < COPIES:
+            self._early[height] = [*copies, message]
             return
         self._verify(message)
-        while (early := self._early.pop(self._follower.height + 1, None)) is not None:
-            self._verify(early)
+        while early := self._early.pop(self._follower.height + 1, None):
+            for copy in early:
+                self._verify_early(copy)
+
+    def _verify_early(self, message: Message) -> None:
+        """A copy that is not whole is passed over: its certificate held, so it is no poison of its own."""
+        with suppress(PoisonedError):
+            self._verify(message)
 
     def _verify(self, message: Message) -> None:
         try:

@@ -136,6 +136,18 @@ def test_a_block_that_comes_early_waits(client: Any) -> None:
     assert column(client, HEIGHTS) == [1, 2, 3]
 
 
+def test_a_damaged_copy_that_comes_early_takes_nobodys_place(client: Any) -> None:
+    """Its certificate holds, for that is over the header alone; its leaves are another block's."""
+    world = World(3)
+    feed = world.feed(client)
+    fields = codec.decode("block", world.raw[2][0])
+    damaged = codec.encode("block", fields | {"leaves": fields["leaves"][::-1]})
+    take(client, feed, [world.blocks.put(damaged), world.block(3), world.block(2)])
+    take(client, feed, [m for height in (1, 2, 3) for m in world.payload(height)])
+    take(client, feed, [world.block(1)])
+    assert column(client, HEIGHTS) == [1, 2, 3]
+
+
 def test_a_forged_block_is_poison_and_stops_nothing(client: Any) -> None:
     world = World(2)
     feed = world.feed(client)

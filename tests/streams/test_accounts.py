@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from carbon.ledger.books import Books
+from consensus.log import reader
 from consensus.log.follower import Follower
 from consensus.log.reader import LedgerReader, OpenedBlock
 from consensus.member.publisher import messages_of
@@ -192,6 +193,29 @@ def test_a_crash_between_sending_and_keeping_sends_the_same_bytes_again(
         balances.poll()
         assert [(m.key(), m.value()) for m in balances.messages][len(sent) :][: len(sent)] == sent
         assert again._posted.books.accounts["emissions:plant"].debit_g == chain.ledger.balances["plant"]
+
+
+@pytest.mark.broker
+def test_payloads_that_a_primary_withholds_are_asked_for(
+    chain: Chain, bootstrap: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "ASK_AFTER_MS", 0)
+    whole = messages(chain)
+    publish(bootstrap, [one for one in whole if one[0] == topics.LEDGER_BLOCKS])
+    with (
+        tap(bootstrap, topics.LEDGER_REQUESTS) as requests,
+        closing(processor(chain, bootstrap, tmp_path / "b")) as own,
+    ):
+
+        def asked() -> bool:
+            own.step(0.05)
+            return bool(requests.poll())
+
+        wait_until(asked, "a request")
+        assert codec.decode("payload-request", requests.messages[0].value()) == {"height": 1, "attempt": 1}
+        publish(bootstrap, whole)
+        run_to(own, 4)
+        assert own._posted.books.accounts["emissions:plant"].debit_g == chain.ledger.balances["plant"]
 
 
 @pytest.mark.broker

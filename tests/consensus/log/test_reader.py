@@ -195,3 +195,16 @@ def test_a_record_refused_twice_is_the_same_leaf_twice() -> None:
         late.offer_payload(*payload, offset)
     reasons = [Refusal(item.leaf.leaf.reason) for opened in late.ready() for item in opened.leaves]
     assert reasons == [Refusal.WRONG_SUM] * 3
+
+
+def test_what_a_reader_lacks_is_asked_for_again_and_again_each_time_of_another_member(chain: Chain) -> None:
+    found, asker, wait = LedgerReader(Follower(chain.world.genesis)), reader.Asker(), reader.ASK_AFTER_MS
+    assert found.lacking is None
+    found.offer_block(chain.blocks()[0], 0)
+    assert list(found.ready()) == []
+    assert found.lacking == 1
+    asked = [asker.due(found.lacking, now) for now in (0, wait - 1, wait, wait + 1, 2 * wait)]
+    attempts = [request and codec.decode("payload-request", request) for request in asked]
+    assert attempts == [None, None, {"height": 1, "attempt": 1}, None, {"height": 1, "attempt": 2}]
+    assert asker.due(None, 9 * wait) is None
+    assert asker.due(2, 9 * wait) is None, "another block has waited no time yet"

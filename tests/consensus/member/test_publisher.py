@@ -210,3 +210,26 @@ def test_a_refused_record_is_published_with_its_reason_and_its_votes() -> None:
     votes = codec.decode("block", chain.blocks()[0])["votes"]
     assert votes_on(batch.digest, 0, votes) == [{"member": m, "reason": "pass"} for m in SIGNERS]
     assert votes_on(bytes(32), 0, votes) == []
+
+
+def request(height: int, attempt: int) -> bytes:
+    return codec.encode("payload-request", {"height": height, "attempt": attempt})
+
+
+def test_the_member_whose_turn_it_is_publishes_again_what_a_reader_lacks(topic: Topic, chain: Chain) -> None:
+    publisher = topic.publisher
+    publisher.asked(request(2, 1), index=2, kept=4, now_ms=10)
+    assert topic.sent == [], "another member's turn"
+    publisher.asked(request(2, 1), index=3, kept=4, now_ms=10)
+    assert topic.sent == list(messages_of(chain.store.kept[1]))
+    publisher.asked(request(3, 0), index=3, kept=4, now_ms=10 + publication.ANSWER_EVERY_MS - 1)
+    assert topic.heights == [2], "whoever asks without end gets no more than that"
+    publisher.asked(request(3, 0), index=3, kept=4, now_ms=10 + publication.ANSWER_EVERY_MS)
+    assert topic.heights == [2, 3]
+
+
+def test_requests_that_nobody_can_answer_are_passed_over(topic: Topic) -> None:
+    for message in (b"noise", request(5, 5), request(0, 3), request(-4, 7), request(2**62, 1)):
+        for index in range(7):
+            topic.publisher.asked(message, index, kept=4, now_ms=10)
+    assert topic.sent == []
