@@ -29,7 +29,7 @@ from consensus.member.votelog import VoteLog
 from consensus.member.wire import Wire
 from schemas import codec, topics
 
-TURN_SECONDS = 0.02
+TURN_SECONDS = 0.01
 """How long a turn waits for votes when there is nothing else to do."""
 SOURCE_MESSAGES = 32
 """Packets, batches and blocks taken in one turn."""

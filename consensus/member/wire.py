@@ -12,7 +12,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from schemas import topics
 
 TO_ALL = b""
-_BOUNDED = {"queued.max.messages.kbytes": "16384"}
+_BOUNDED = {"queued.max.messages.kbytes": "16384", "fetch.queue.backoff.ms": "10"}
+"""By default a full queue is not filled again for a second."""
 
 
 def _consumer(kafka: dict[str, str], group: str) -> Consumer:
@@ -67,8 +68,9 @@ class Wire:
         self._sources.assign([TopicPartition(*place, offset) for place, offset in sources.items()])
 
     def votes(self, timeout: float) -> list[Message]:
-        """Messages of the committee."""
-        return list(good(self._votes.consume(500, timeout)))
+        """Messages of the committee: waits for the first for `timeout` seconds, and for no other."""
+        first = self._votes.poll(timeout)
+        return [] if first is None else list(good([first, *self._votes.consume(500, 0)]))
 
     def sources(self, count: int) -> list[Message]:
         """Packets, batches and blocks, as many as are here."""
