@@ -16,8 +16,8 @@ from carbon.registry import Point
 from carbon.window import PacketFacts
 from consensus.log import leaf as leaves
 from consensus.log import proof
-from consensus.log.follower import Follower, LedgerError, OpenedLeaf, VerifiedBlock, VerifiedLeaf
-from consensus.member.publisher import batch_of, votes_on
+from consensus.log.follower import Follower, LedgerError, OpenedLeaf, VerifiedBlock, VerifiedLeaf, batch_of
+from consensus.member.publisher import votes_on
 from consensus.member.store import read_messages, read_package, read_packages
 from infra.channel import Channel
 from infra.errors import EnvironmentFault

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from infra.cli import demo, ledger, query, run, schemas, simulate, status, topics, up
+from infra.cli import demo, evidence, ledger, query, run, schemas, simulate, status, topics, up
 from infra.errors import EnvironmentFault
 
 ENVIRONMENT_EXIT = 3
@@ -61,6 +61,8 @@ app.command("checkpoint")(ledger.checkpoint)
 app.command("prove")(ledger.prove)
 app.command("verify-proof")(ledger.verify_proof)
 app.command("resolve")(ledger.resolve)
+app.add_typer(evidence.app, name="evidence")
+app.command("verify-evidence")(evidence.verify_evidence)
 app.add_typer(ledger.committee, name="committee")
 app.command("simulate")(simulate.simulate)
 app.add_typer(schemas.app, name="schemas")
