@@ -1,8 +1,6 @@
 """The commands about evidence: listed once a deed, exported, checked offline with the exit codes that they promise."""
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,13 +8,13 @@ import pytest
 from consensus.core.messages import Kind
 from consensus.log import evidence
 from consensus.member.evidence import FOLDER, EvidenceFolder
-from infra.cli import main, status
+from infra.cli import status
 from infra.runfile import Member, Run
 from tests.committee import write_channel
 from tests.consensus.log.test_evidence import GENESIS, A, B, vote
+from tests.infra.copies import Invoke, invoker
 
 ID = "evidence/two_commits/3/0.2.17"
-Invoke = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -31,15 +29,7 @@ def data(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def invoke(data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Invoke:
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setenv("CARBONLEDGER_DATA", "")  # so that what --data sets is undone
-        monkeypatch.setattr(sys, "argv", ["carbonledger", "--data", str(data), *arguments])
-        with pytest.raises(SystemExit) as end:
-            main()
-        assert isinstance(end.value.code, int)
-        return end.value.code, *capsys.readouterr()
-
-    return run
+    return invoker(data, monkeypatch, capsys)
 
 
 def test_a_deed_is_listed_once_with_all_who_keep_it(invoke: Invoke) -> None:
