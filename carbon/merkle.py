@@ -75,6 +75,36 @@ def inclusion_path(hashes: Sequence[bytes], index: int) -> list[bytes]:
     return path
 
 
+def appended_path(before: "GrowingTree", hashes: Sequence[bytes], index: int) -> list[bytes]:
+    """Audit path of leaf `before.size + index` in the tree after `hashes` were appended, from the peaks before alone.
+
+    What `inclusion_path` gives over all leaves. Raises IndexError.
+    """
+    if not 0 <= index < len(hashes):
+        raise IndexError(f"leaf {index} of {len(hashes)} appended")
+    low, high, path = 0, before.size + len(hashes), list[bytes]()
+    while high - low > 1:
+        split = low + (1 << (high - low - 1).bit_length() - 1)
+        if before.size + index < split:
+            path.append(_appended_root(before, hashes, split, high))
+            high = split
+        else:
+            path.append(_appended_root(before, hashes, low, split))
+            low = split
+    return path[::-1]
+
+
+def _appended_root(before: "GrowingTree", hashes: Sequence[bytes], low: int, high: int) -> bytes:
+    """Root over the leaves from `low` to `high`, a node of the tree after `hashes` were appended."""
+    if low >= before.size:
+        return root(hashes[low - before.size : high - before.size])
+    if high <= before.size:
+        # all that a path needs below the old size is a full subtree that stands to its left: a peak
+        return before.peaks[(before.size >> (high - low).bit_length()).bit_count()]
+    split = low + (1 << (high - low - 1).bit_length() - 1)
+    return node_hash(_appended_root(before, hashes, low, split), _appended_root(before, hashes, split, high))
+
+
 def root_from_inclusion(hash_: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes:
     """The root that `path` leads to from a leaf hash (RFC 9162, 2.1.3.2).
 

@@ -55,19 +55,38 @@ class Channel:
 
     def seed_file(self, name: str) -> Path:
         """The key file of a gateway, a submitter or a member's vote or note key."""
-        return self.folder / "keys" / f"{name}.seed"
+        return _seed_file(self.folder, name)
 
     def seed(self, name: str) -> bytes:
         """A 32-byte key seed. Raises EnvironmentFault when its file is missing or others can read it."""
-        path = self.seed_file(name)
-        try:
-            readable = path.stat().st_mode & 0o077
-            seed = bytes.fromhex(path.read_text())
-        except (OSError, ValueError) as error:
-            raise EnvironmentFault(f"the key {path} can't be read: {error}") from error
-        if readable:
-            raise EnvironmentFault(f"others can read the key {path}: chmod 600 it, and replace it if they may have")
-        return seed
+        return read_seed(self.seed_file(name))
+
+
+def _seed_file(folder: Path, name: str) -> Path:
+    return folder / "keys" / f"{name}.seed"
+
+
+def read_seed(path: Path) -> bytes:
+    """A 32-byte key seed. Raises EnvironmentFault when its file is missing or others can read it."""
+    try:
+        readable = path.stat().st_mode & 0o077
+        seed = bytes.fromhex(path.read_text())
+    except (OSError, ValueError) as error:
+        raise EnvironmentFault(f"the key {path} can't be read: {error}") from error
+    if readable:
+        raise EnvironmentFault(f"others can read the key {path}: chmod 600 it, and replace it if they may have")
+    return seed
+
+
+def new_seed(path: Path) -> bytes:
+    """Make a key file that only its owner can read; the public key."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    seed = secrets.token_bytes(signing.SEED_BYTES)
+    path.unlink(missing_ok=True)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w") as file:
+        file.write(seed.hex() + "\n")
+    return signing.public_key(seed)
 
 
 def folder_of(data: Path) -> Path:
@@ -104,8 +123,8 @@ def create(data: Path, parameters: "Parameters", days: int | None) -> Channel:
     if (folder / "genesis.json").exists():
         return load(data)
     gateways = [*parameters.gateways, parameters.registry.intake]
-    keys = {gateway: _new_key(folder, gateway) for gateway in gateways}
-    registry = scenario.registry_bytes(parameters, keys, {AGGREGATOR: _new_key(folder, AGGREGATOR)})
+    keys = {gateway: new_seed(_seed_file(folder, gateway)) for gateway in gateways}
+    registry = scenario.registry_bytes(parameters, keys, {AGGREGATOR: new_seed(_seed_file(folder, AGGREGATOR))})
     (folder / "registry.json").write_bytes(registry)
     (folder / "scenario.json").write_text(json.dumps({"days": days}) + "\n")
     genesis = geneses.build(
@@ -132,19 +151,6 @@ def create(data: Path, parameters: "Parameters", days: int | None) -> Channel:
 
 def _member(folder: Path, index: int) -> dict[str, str]:
     name, role = MEMBERS[index]
-    vote, note = (_new_key(folder, f"member-{index}.{use}") for use in ("vote", "note"))
+    vote, note = (new_seed(_seed_file(folder, f"member-{index}.{use}")) for use in ("vote", "note"))
     note_key = NoteKey(f"carbonledger/demo/{name}", note)
     return {"name": name, "role": role, "vote_key": vote.hex(), "note_key": str(note_key)}
-
-
-def _new_key(folder: Path, name: str) -> bytes:
-    """Make a key file that only its owner can read; the public key."""
-    keys = folder / "keys"
-    keys.mkdir(parents=True, exist_ok=True, mode=0o700)
-    seed = secrets.token_bytes(signing.SEED_BYTES)
-    path = keys / f"{name}.seed"
-    path.unlink(missing_ok=True)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w") as file:
-        file.write(seed.hex() + "\n")
-    return signing.public_key(seed)

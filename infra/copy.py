@@ -14,10 +14,10 @@ from carbon import identity, packet, window
 from carbon import record as records
 from carbon.registry import Point
 from carbon.window import PacketFacts
+from consensus.log import growth, proof
 from consensus.log import leaf as leaves
-from consensus.log import proof
-from consensus.log.follower import Follower, LedgerError, OpenedLeaf, VerifiedBlock, VerifiedLeaf
-from consensus.member.publisher import batch_of, votes_on
+from consensus.log.follower import Follower, LedgerError, OpenedLeaf, VerifiedBlock, VerifiedLeaf, batch_of
+from consensus.member.publisher import votes_on
 from consensus.member.store import read_messages, read_package, read_packages
 from infra.channel import Channel
 from infra.errors import EnvironmentFault
@@ -122,6 +122,23 @@ class LedgerCopy:
         place = hashes.index(leaf_hash)
         facts, index = counted[place]
         return proof.inclusion(packet.evidence_leaves(facts.packet)[index].tobytes(), hashes, place)
+
+    def growth(self, old: int, new: int | None, *, sizes: bool = False) -> dict[str, Any]:
+        """The proof that the ledger grew from height `old` to `new` (None: the newest), or between those tree sizes.
+
+        Raises NotFound, LedgerError.
+        """
+        stands: dict[int, VerifiedBlock] = {}
+        for block, _ in self.blocks():
+            stands.setdefault(block.header["tree_size"] if sizes else block.height, block)
+        what = "tree size" if sizes else "height"
+        first, last = stands.get(old), self.newest() if new is None else stands.get(new)
+        if first is None or last is None:
+            raise NotFound(f"no block of this copy has {what} {old if first is None else new}")
+        if first.height > last.height:
+            raise NotFound(f"{what} {new} is no later than {old}")
+        hashes = self._hashes[: last.header["tree_size"]]
+        return growth.build(first.checkpoint, last.checkpoint, hashes, first.header["tree_size"])
 
     def find(self, code: identity.CarbonCode) -> tuple[Found, tuple[list[PacketFacts], bytes] | None]:
         """The record of a code; for a reading's code the record that counts it, its packets and its leaf hash.

@@ -12,7 +12,8 @@ STORES = "stores"
 """Folder of what the processes keep, below the data folder."""
 
 
-def _until_sigterm() -> Callable[[], bool]:
+def until_sigterm() -> Callable[[], bool]:
+    """Whether SIGTERM or SIGINT came since this was called."""
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
@@ -35,7 +36,7 @@ def member(settings: Settings, index: str) -> None:
     folder = settings.data / "members" / index
     kafka = services.client(settings)
     config = MemberConfig(kafka, channel.genesis, channel.registry, int(index), *seeds, folder)
-    run(config, _until_sigterm())
+    run(config, until_sigterm())
 
 
 def accounts(settings: Settings) -> None:
@@ -45,7 +46,7 @@ def accounts(settings: Settings) -> None:
     channel = channels.load(settings.data)
     store = settings.data / STORES / "accounts.sqlite"
     processor = Accounts(AccountsConfig(services.client(settings), channel.genesis, channel.registry, store))
-    stopped = _until_sigterm()
+    stopped = until_sigterm()
     while not stopped():
         processor.step()
     processor.close()

@@ -6,7 +6,8 @@ Every block is a checkpoint (Castro and Liskov 1999, section 4.3, with K = 1); i
 from carbon import signing
 from consensus.core.bodies import Checkpoint, Proposal
 from consensus.core.certificates import Certificate, MemberSignature, is_certified
-from consensus.core.effects import Certified, OrderedBlock
+from consensus.core.effects import Certified, Dissent, OrderedBlock
+from consensus.core.endorsements import Tally
 from consensus.core.messages import Kind, Message, is_noted
 from consensus.core.pool import Stream, fitting
 from consensus.core.state import Execution, State
@@ -31,10 +32,21 @@ def execute_committed(s: State) -> bool:
     if note is None:
         return False
     assert s.executed == height and s.application.note_height(note) == height
-    s.executions[height] = Execution(block, note)
+    s.executions[height] = Execution(block, note, _dissents(s, block))
     _restart_timers(s, proposal)
     _sign(s, height, note)
     return True
+
+
+def _dissents(s: State, block: OrderedBlock) -> tuple[Dissent, ...]:
+    """Taken now, because what was said of a batch is let go once it is applied; shown once the block is certified."""
+    tallied = [(batch, s.tallies.get(batch.digest, Tally()).verdicts) for batch in block.batches]
+    return tuple(
+        Dissent(block.height, batch.digest, member, wire)
+        for batch, verdicts in tallied
+        for member, (codes, wire) in verdicts.items()
+        if codes != batch.codes and len(codes) == len(batch.codes)
+    )
 
 
 def _restart_timers(s: State, proposal: Proposal) -> None:
@@ -99,9 +111,10 @@ def certify(s: State) -> bool:
 def _certified(s: State, certificate: Certificate) -> None:
     height = certificate.height
     assert height == s.certified + 1
-    block = s.executions.pop(height).block
+    execution = s.executions.pop(height)
     signatures = tuple((member, signature) for member, signature in certificate.signatures)
-    s.effects.append(Certified(height, block, certificate.note, signatures))
+    s.effects.append(Certified(height, execution.block, certificate.note, signatures))
+    s.effects += execution.dissents
     s.certified = height
     s.level = max(0, s.level - 1)
     adopt_stable(s, certificate)

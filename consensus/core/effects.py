@@ -104,6 +104,16 @@ class Evidence:
 
 
 @dataclass(frozen=True)
+class Dissent:
+    """An endorsement (wire bytes) that says of a batch what 2f + 1 members decided otherwise, certified at `height`."""
+
+    height: int
+    batch: bytes
+    member: int
+    message: bytes
+
+
+@dataclass(frozen=True)
 class Divergence:
     """Members that can't all be faulty hold another state at `height`, or agreed on another block: this one stops."""
 
@@ -122,5 +132,6 @@ Effect = (
     | BatchDone
     | Certified
     | Evidence
+    | Dissent
     | Divergence
 )

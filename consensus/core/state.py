@@ -12,7 +12,17 @@ from consensus.core.application import Application
 from consensus.core.bodies import VOTES, Justified, Proposal, Status, Vote
 from consensus.core.certificates import Certificate, Prepared
 from consensus.core.config import Config, Instant
-from consensus.core.effects import BatchDone, Divergence, Effect, Evidence, NeedBatch, OrderedBlock, Persist, Send
+from consensus.core.effects import (
+    BatchDone,
+    Dissent,
+    Divergence,
+    Effect,
+    Evidence,
+    NeedBatch,
+    OrderedBlock,
+    Persist,
+    Send,
+)
 from consensus.core.endorsements import Tally
 from consensus.core.messages import Kind, Message, sign
 from consensus.core.new_view import Change
@@ -70,6 +80,7 @@ class Execution:
 
     block: OrderedBlock
     note: bytes
+    dissents: tuple[Dissent, ...]
 
 
 @dataclass(frozen=True)

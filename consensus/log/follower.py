@@ -180,6 +180,15 @@ def checkpoint_of(genesis: Genesis, header: Mapping[str, Any], block_digest: byt
     return note.checkpoint_text(genesis.origin, size, root, header["height"], block_digest, header["epoch"])
 
 
+def batch_of(header: Mapping[str, Any], place: int) -> tuple[dict[str, Any], int]:
+    """The batch that leaf `place` of a block came in, and its place there."""
+    for batch in header["batches"]:
+        if place < batch["records"]:
+            return batch, place
+        place -= batch["records"]
+    raise AssertionError("a leaf beyond the batches of its block")
+
+
 def _decode(name: str, data: bytes) -> dict[str, Any]:
     try:
         fields: dict[str, Any] = codec.decode(name, data)

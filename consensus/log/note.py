@@ -10,6 +10,8 @@ from hashlib import sha256
 from carbon import signing
 
 ED25519 = b"\x01"
+COSIGNATURE = b"\x04"
+"""Type of a witness's key (C2SP tlog-cosignature, Ed25519 with a time)."""
 
 
 class NoteError(ValueError):
@@ -18,18 +20,19 @@ class NoteError(ValueError):
 
 @dataclass(frozen=True)
 class NoteKey:
-    """A verifier key: `name+hash+base64(type ‖ key)`."""
+    """A verifier key: `name+hash+base64(type ‖ key)`. A member's is of type 1, a witness's of type 4."""
 
     name: str
     key: bytes
+    type: bytes = ED25519
 
     @cached_property
     def id(self) -> bytes:
         """The 4-byte key hash: SHA-256(name ‖ newline ‖ type ‖ key)[:4]."""
-        return sha256(self.name.encode() + b"\n" + ED25519 + self.key).digest()[:4]
+        return sha256(self.name.encode() + b"\n" + self.type + self.key).digest()[:4]
 
     def __str__(self) -> str:
-        return f"{self.name}+{self.id.hex()}+{base64.b64encode(ED25519 + self.key).decode()}"
+        return f"{self.name}+{self.id.hex()}+{base64.b64encode(self.type + self.key).decode()}"
 
     @classmethod
     def parse(cls, text: str) -> "NoteKey":

@@ -40,8 +40,12 @@ class Shown:
 
 def inclusion(leaf: bytes, hashes: Sequence[bytes], index: int) -> dict[str, Any]:
     """One inclusion proof of the file, of leaf `index` among leaf `hashes`."""
-    path = [_b64(hash_) for hash_ in merkle.inclusion_path(hashes, index)]
-    return {"leaf_index": index, "tree_size": len(hashes), "leaf": _b64(leaf), "audit_path": path}
+    return located(leaf, index, len(hashes), merkle.inclusion_path(hashes, index))
+
+
+def located(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> dict[str, Any]:
+    """One inclusion proof of the file, from its audit path."""
+    return {"leaf_index": index, "tree_size": size, "leaf": b64(leaf), "audit_path": [b64(hash_) for hash_ in path]}
 
 
 def build(
@@ -50,9 +54,9 @@ def build(
     """The proof file: `log` and `evidence` as `inclusion` makes them, and (salt, payload) when the holder shows it."""
     proof: dict[str, Any] = {"log": {**log, "checkpoint": checkpoint}, "epochs": []}
     if evidence is not None:
-        proof["evidence"] = {**evidence, "root": _b64(leaves.decode(_bytes(log["leaf"])).evidence_root)}
+        proof["evidence"] = {**evidence, "root": b64(leaves.decode(unb64(log["leaf"])).evidence_root)}
     if shown is not None:
-        proof["record"] = {"salt": _b64(shown[0]), "payload": _b64(shown[1])}
+        proof["record"] = {"salt": b64(shown[0]), "payload": b64(shown[1])}
     return proof
 
 
@@ -71,8 +75,8 @@ def _verify(proof: Mapping[str, Any], genesis: Genesis) -> Shown:
         raise ProofRefused("this version knows epoch 0 only")
     log = proof["log"]
     checkpoint = certified(log["checkpoint"], genesis)
-    envelope = _bytes(log["leaf"])
-    if log["tree_size"] != checkpoint.size or _root(log) != checkpoint.root:
+    envelope = unb64(log["leaf"])
+    if log["tree_size"] != checkpoint.size or root_of(log) != checkpoint.root:
         raise ProofRefused("the leaf is not in the certified tree")
     leaf = leaves.decode(envelope)
     reading = _reading(proof["evidence"], leaf) if "evidence" in proof else None
@@ -94,24 +98,25 @@ def certified(signed_note: str, genesis: Genesis) -> note.Checkpoint:
     return checkpoint
 
 
-def _root(part: Mapping[str, Any]) -> bytes:
-    path = [_bytes(item) for item in part["audit_path"]]
+def root_of(part: Mapping[str, Any]) -> bytes:
+    """The root that an inclusion proof of the file leads to. Raises ProofRefused."""
+    path = [unb64(item) for item in part["audit_path"]]
     try:
-        hash_ = merkle.leaf_hash(_bytes(part["leaf"]))
+        hash_ = merkle.leaf_hash(unb64(part["leaf"]))
         return merkle.root_from_inclusion(hash_, _index(part["leaf_index"]), _index(part["tree_size"]), path)
     except merkle.ProofError as error:
         raise ProofRefused(str(error)) from error
 
 
 def _reading(part: Mapping[str, Any], leaf: Leaf) -> bytes:
-    if not _root(part) == _bytes(part["root"]) == leaf.evidence_root:
+    if not root_of(part) == unb64(part["root"]) == leaf.evidence_root:
         raise ProofRefused("the reading is not in the record's evidence")
-    return _bytes(part["leaf"])
+    return unb64(part["leaf"])
 
 
 def _payload(part: Mapping[str, Any], leaf: Leaf) -> bytes:
-    payload = _bytes(part["payload"])
-    if sha256(_bytes(part["salt"]) + payload).digest() != leaf.commitment:
+    payload = unb64(part["payload"])
+    if sha256(unb64(part["salt"]) + payload).digest() != leaf.commitment:
         raise ProofRefused("the payload is not what the leaf commits to")
     return payload
 
@@ -122,16 +127,18 @@ def _index(value: Any) -> int:
     return value
 
 
-def _b64(data: bytes) -> str:
+def b64(data: bytes) -> str:
+    """Standard base64."""
     return base64.b64encode(data).decode()
 
 
-def _bytes(text: str) -> bytes:
+def unb64(text: str) -> bytes:
+    """The bytes of canonical standard base64. Raises ProofRefused."""
     try:
         data = base64.b64decode(text, validate=True)
     except (binascii.Error, TypeError) as error:
         raise ProofRefused(f"not base64: {text!r}") from error
-    if _b64(data) != text:
+    if b64(data) != text:
         raise ProofRefused(f"not canonical base64: {text!r}")
     return data
 

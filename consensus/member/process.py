@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from confluent_kafka import Message
@@ -22,7 +23,9 @@ from consensus.core import effects as fx
 from consensus.core.config import Instant
 from consensus.core.replica import Replica
 from consensus.ledger import Ledger
+from consensus.log import evidence
 from consensus.member.config import MemberConfig
+from consensus.member.evidence import FOLDER, EvidenceFolder, Kept, dissent
 from consensus.member.publisher import Publisher
 from consensus.member.store import Archive, LedgerFile
 from consensus.member.votelog import VoteLog
@@ -57,6 +60,7 @@ class Member:
         self._votes = VoteLog(folder / "votes.log")
         self._ledger = Ledger(genesis, config.registry, self._ledger_file)
         self._contract = Contract(genesis, config.registry)
+        self._evidence = EvidenceFolder(folder / FOLDER, genesis)
         self._wire = Wire(config.kafka, config.index, genesis.partition)
         self._publisher = Publisher(genesis, self._ledger_file.package, self._ledger_file.snapshot, self._wire.produce)
         self._replica = Replica.restore(config.core(), self._ledger, self._votes.entries, _now())
@@ -67,6 +71,8 @@ class Member:
         """Gateways whose next packets a waiting batch needs; looked at again when one arrives."""
         self._places: dict[tuple[str, int], int] = {}
         self.dropped: Counter[str] = Counter()
+        self._settled = (self._ledger.kept.tree, b"")
+        """The last block certified here: the tree before it, and its package."""
         self._persist: list[bytes] = []
         self._sends: list[fx.Send] = []
         self._reported_ms = 0
@@ -80,6 +86,8 @@ class Member:
             self._places |= {(topic, p): known.get(p, 0) for p in every}
         self._publisher.resume_at(self._archive.positions(_SEEN).get(partition, 0))
         self._wire.start(self._places)
+        for kept in self._evidence.kept():
+            self._alert(kept)
         self._carry_out(self._replica.start(_now()))
         self._finish()
 
@@ -191,7 +199,7 @@ class Member:
                 case fx.CancelTimer(name):
                     self._timers.pop(name, None)
                 case fx.Certified(height, _, _, signatures):
-                    self._ledger.settle(height, signatures)
+                    self._settled = (self._ledger.kept.tree, self._ledger.settle(height, signatures))
                 case _:
                     self._carry_out_rare(effect)
 
@@ -206,8 +214,12 @@ class Member:
                     self._carry_out(self._replica.send_batch(member, digest, held.body, _now()))
             case fx.BatchReceived(digest, body):
                 self._take_body(digest, body)
-            case fx.Evidence(kind, member, message_a, message_b):
-                self._keep_evidence(kind, member, message_a, message_b)
+            case fx.Evidence(_, member, message_a, message_b):
+                if self._evidence.has_room(member, convicts=True):
+                    self._keep_evidence(evidence.conflict(self._config.genesis, (message_a, message_b)))
+            case fx.Dissent(_, batch, member, message):
+                if self._evidence.has_room(member, convicts=False):
+                    self._keep_evidence(dissent(self._config.genesis, *self._settled, batch, message))
             case fx.Divergence(height, reason):
                 raise SystemExit(f"member {self._config.index} stops at height {height}: {reason}")
             case _:
@@ -223,11 +235,14 @@ class Member:
         if batch.digest == digest:
             self._take_batch(batch, None)
 
-    def _keep_evidence(self, kind: str, member: int, message_a: bytes, message_b: bytes) -> None:
-        folder = self._config.folder / "evidence"
-        folder.mkdir(exist_ok=True)
-        found = {"kind": kind, "member": member, "messages": [message_a.hex(), message_b.hex()]}
-        (folder / f"{kind}-{member}-{time.time_ns()}.json").write_text(json.dumps(found))
+    def _keep_evidence(self, file: dict[str, Any]) -> None:
+        kept = self._evidence.keep(file)
+        if kept is not None:
+            self._alert(kept)
+
+    def _alert(self, kept: Kept) -> None:
+        alert = evidence.alert(kept.proven, kept.at_ms)
+        self._wire.produce(topics.ALERTS, alert["id"].encode(), codec.encode("alert", alert))
 
     def _fire_timers(self) -> None:
         now = _now()
@@ -269,7 +284,7 @@ class Member:
             "waiting": len(self._unjudged),
             "published": self._publisher.seen,
             "dropped": dict(self._replica.dropped + self.dropped),
-            "evidence": len(list((self._config.folder / "evidence").glob("*.json"))),
+            "evidence": len(self._evidence),
         }
         _replace(self._config.folder / "status.json", json.dumps(report))
 

@@ -13,7 +13,7 @@ from carbon import record as records
 from consensus.core.messages import signatures
 from consensus.log import follower
 from consensus.log import leaf as leaves
-from consensus.log.follower import LedgerError
+from consensus.log.follower import LedgerError, batch_of
 from consensus.log.genesis import Genesis
 from schemas import codec, topics
 
@@ -168,15 +168,6 @@ def _refusal(reason: int, payload: bytes, place: int, header: dict[str, Any], vo
         what = {"point": "", "window_start": 0}
     said = votes_on(batch["digest"], inside, votes)
     return name | what | {"reason": leaves.label(reason), "votes": said, "payload": payload}
-
-
-def batch_of(header: dict[str, Any], place: int) -> tuple[dict[str, Any], int]:
-    """The batch that leaf `place` of a block came in, and its place there."""
-    for batch in header["batches"]:
-        if place < batch["records"]:
-            return batch, place
-        place -= batch["records"]
-    raise AssertionError("a leaf beyond the batches of its block")
 
 
 def votes_on(digest: bytes, place: int, votes: list[bytes]) -> list[dict[str, Any]]:

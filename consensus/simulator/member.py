@@ -161,6 +161,13 @@ class Member:
             raise Violation(f"member {self.config.index} stopped at {effect.height}: {effect.reason}")
         elif isinstance(effect, fx.Evidence) and effect.member not in self.world.liars:
             raise Violation(f"evidence against the honest member {effect.member}: {effect.kind}")
+        elif isinstance(effect, fx.Dissent):
+            self._check_dissent(effect)
+
+    def _check_dissent(self, dissent: fx.Dissent) -> None:
+        """Honest members differ on contested batches only; a dissent is no guilt."""
+        if dissent.member not in self.world.liars | set(self.world.contested.get(dissent.batch, ())):
+            raise Violation(f"the honest member {dissent.member} is shown as dissenting at {dissent.height}")
 
     def sync(self) -> None:
         """One sync for all that waits, then transmit what waited for it."""

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from infra.cli import demo, ledger, query, run, schemas, simulate, status, topics, up
+from infra.cli import demo, evidence, growth, ledger, query, run, schemas, simulate, status, topics, up, witness
 from infra.errors import EnvironmentFault
 
 ENVIRONMENT_EXIT = 3
@@ -61,7 +61,12 @@ app.command("export")(ledger.export)
 app.command("checkpoint")(ledger.checkpoint)
 app.command("prove")(ledger.prove)
 app.command("verify-proof")(ledger.verify_proof)
+app.command("prove-growth")(growth.prove_growth)
+app.command("verify-growth")(growth.verify_growth)
+app.command("witness")(witness.witness)
 app.command("resolve")(ledger.resolve)
+app.add_typer(evidence.app, name="evidence")
+app.command("verify-evidence")(evidence.verify_evidence)
 app.add_typer(ledger.committee, name="committee")
 app.command("simulate")(simulate.simulate)
 app.add_typer(schemas.app, name="schemas")

@@ -106,3 +106,15 @@ def test_indexes_outside_the_tree():
         merkle.inclusion_path(hashes(LEAVES), 8)
     with pytest.raises(merkle.ProofError):
         merkle.root_from_inclusion(merkle.leaf_hash(b""), 1, 1, [])
+
+
+@given(st.integers(0, 70), st.integers(1, 40), st.data())
+def test_a_path_from_the_peaks_before_is_the_path_over_all_leaves(before, added, data):
+    index = data.draw(st.integers(0, added - 1))
+    leaves = hashes([b"%d" % i for i in range(before + added)])
+    tree = merkle.GrowingTree()
+    for hash_ in leaves[:before]:
+        tree.append(hash_)
+    assert merkle.appended_path(tree, leaves[before:], index) == merkle.inclusion_path(leaves, before + index)
+    with pytest.raises(IndexError):
+        merkle.appended_path(tree, leaves[before:], added)

@@ -16,14 +16,19 @@ import pytest
 from confluent_kafka import Producer
 
 from carbon import record as records
+from carbon import signing
 from carbon.record import EvidenceRange
+from consensus import batch as batches
+from consensus.core.bodies import Endorsement
+from consensus.core.endorsements import verdict_of
+from consensus.core.messages import Kind, Message
 from consensus.log.follower import Follower, LedgerError
 from infra import verification
 from schemas import codec, topics
 from tests.committee import LedgerTail, Processes, produce, write_channel
 from tests.consensus.aggregator import Aggregator, Evidence, early, with_fields
-from tests.e2e.running import command
-from tests.small import HOUR, START, World
+from tests.e2e.running import command, rows
+from tests.small import HOUR, START, World, seed
 from tests.streams.pipeline import Tap, reset, tap, wait_until
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(600)]
@@ -222,6 +227,41 @@ def test_a_refused_record_can_be_proved_and_its_proof_says_so(scene: Scene, tmp_
     (what,) = json.loads(resolved.stdout)
     assert (what["verdict"], what["reason"]) == ("rejected", "wrong_sum")
     assert what["votes"].count("wrong_sum") >= scene.world.genesis.quorum
+
+
+# -- a member that lies
+
+
+def test_a_member_that_says_two_things_is_shown_with_both_signatures(scene: Scene, tmp_path: Path) -> None:
+    """Member 6's key refuses a batch before its own process passes it: two verdicts, and one against the decision.
+
+    All members see it: each keeps both deeds once, their alerts have one id a deed, and anybody checks what they keep.
+    """
+    hour = scene.accepted // 3
+    message = scene.liar.message(scene.liar.hours(hour, 1))
+    batch = batches.verify(message, scene.world.registry, scene.world.channel, 2_000)
+    refusal = Endorsement(0, (verdict_of(batch.digest, b"\0\5" * len(batch)),)).encode()
+    context = ("consensus/endorsement", scene.world.channel, refusal)
+    lie = Message(Kind.ENDORSEMENT, 6, refusal, signing.sign(seed("vote-6"), *context)).encode()
+    produce(scene.bootstrap, topics.CONSENSUS_MESSAGES, [("", lie), ("", lie)], 0)
+    scene.propose(message)
+    scene.certified(3, 3)
+    deeds = {f"evidence/{kind}/6/{batch.digest.hex()}" for kind in ("two_verdicts", "wrong_verdict")}
+    with tap(scene.bootstrap, topics.ALERTS) as alerts:
+        wait_until(lambda: not alerts.poll() and deeds <= {m.key().decode() for m in alerts.messages}, "both alerts")
+        told = [codec.decode("alert", m.value()) for m in alerts.messages]
+    assert {(alert["id"], alert["kind"], alert["severity"]) for alert in told} == {
+        (deed, deed.split("/")[1], "critical" if "two_" in deed else "warning") for deed in deeds
+    }
+    listed = rows(scene.data, "evidence", "list")
+    assert {(row["id"], row["convicts"], *row["members"]) for row in listed} == {
+        (deed, "two_" in deed, 6) for deed in deeds
+    }
+    for deed in sorted(deeds):
+        (tmp_path / "evidence.json").write_text(command(scene.data, "evidence", "export", deed).stdout)
+        genesis = str(scene.data / "channel" / "genesis.json")
+        checked = command(scene.data, "verify-evidence", str(tmp_path / "evidence.json"), "--genesis", genesis)
+        assert (checked.returncode, checked.stderr) == (0, "")
 
 
 # -- bad bytes

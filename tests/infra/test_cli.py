@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,11 @@ import psutil
 import pytest
 
 from infra import channel, runfile
-from infra.cli import main
 from infra.cli.output import Form, show
 from infra.demo import parameters
 from infra.ports import free_port
 from schemas.topics import catalogue
+from tests.infra.copies import Invoke, invoker
 
 ROOT = Path(__file__).parents[2]
 
@@ -125,22 +125,10 @@ def test_down_stops_everything_and_keeps_the_data(up: Up) -> None:
     assert (after.returncode, after.stdout) == (3, "")
 
 
-Invoke = Callable[..., tuple[int, str, str]]
-
-
 @pytest.fixture
 def invoke(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Invoke:
-    """The command in this process, on a folder of its own: exit code, standard output and error."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setenv("CARBONLEDGER_DATA", "")  # so that what --data sets is undone
-        monkeypatch.setattr(sys, "argv", ["carbonledger", "--data", str(tmp_path), *arguments])
-        with pytest.raises(SystemExit) as end:
-            main()
-        assert isinstance(end.value.code, int)
-        return end.value.code, *capsys.readouterr()
-
-    return run
+    """The command in this process, on a folder of its own."""
+    return invoker(tmp_path, monkeypatch, capsys)
 
 
 @pytest.mark.parametrize("name", ["status", "down", "topics list", "topics create"])

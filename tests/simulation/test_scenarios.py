@@ -1,11 +1,17 @@
 """The claims of the committee's design, as named scenarios of seven members."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from consensus.core import effects as fx
+from consensus.log import evidence
+from consensus.log.genesis import Genesis
 from consensus.simulator import Scenario, play
 from consensus.simulator.byzantine import DoubleJudge, Equivocator, SelectiveSender, StateLiar
 from consensus.simulator.world import World
+from tests import small
 
 SEVEN = Scenario(seed=1, members=7, batches=5, faults_until=2_000)
 
@@ -61,3 +67,34 @@ def test_a_contested_batch_is_decided_in_one_way_at_most() -> None:
         world = _played(Scenario(**(vars(SEVEN) | {"seed": seed, "liars": liars, "contested": 1})))
         for digest in world.contested:
             assert b"\0\x09" not in world.checkers.codes.get(digest, b"")
+
+
+def _genesis(world: World) -> Genesis:
+    """What an outsider knows of a simulated committee."""
+    config = world.members[0].config
+    known = small.World.make(members=config.n).genesis
+    members = tuple(
+        replace(member, vote_key=keys.vote) for member, keys in zip(known.members, config.members, strict=True)
+    )
+    return replace(known, digest=config.channel, epoch=config.epoch, members=members)
+
+
+def test_whatever_members_show_convicts_liars_offline() -> None:
+    """The core's evidence as the member process files it, checked as a stranger checks it."""
+    proven: set[tuple[str, bool]] = set()
+    for seed in range(6):
+        world = World(Scenario(**(vars(SEVEN) | {"seed": seed, "liars": (Equivocator, DoubleJudge), "crashes": 1})))
+        genesis, shown, trace = _genesis(world), list[fx.Evidence](), world.trace
+
+        def keep(member: int, effect: fx.Effect, shown: Any = shown, trace: Any = trace) -> None:
+            trace(member, effect)
+            if isinstance(effect, fx.Evidence):
+                shown.append(effect)
+
+        world.trace = keep  # type: ignore[method-assign]
+        world.play()
+        for one in shown:
+            found = evidence.check(evidence.conflict(genesis, (one.message_a, one.message_b)), genesis)
+            assert found.members == (one.member,) and one.member in world.liars
+            proven.add((found.kind, found.convicts))
+    assert proven >= {("two_pre_prepares", True), ("two_verdicts", True)}

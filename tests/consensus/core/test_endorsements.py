@@ -1,5 +1,7 @@
 """The evidence half: bitmaps that say one thing, decisions that nobody can choose, evidence against double verdicts."""
 
+from hashlib import sha256
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,7 +10,7 @@ from consensus.core import effects as fx
 from consensus.core.bodies import Endorsement, Verdict
 from consensus.core.endorsements import codes_of, decide, verdict_of
 from consensus.core.messages import Kind, Malformed, Message, sign
-from tests.consensus.core.committee import Committee, body_of, config_of
+from tests.consensus.core.committee import Committee, body_of, config_of, unless
 
 PASS, FAIL = b"\0\0", b"\0\7"
 
@@ -103,6 +105,40 @@ def test_two_verdicts_of_one_member_are_evidence_once() -> None:
         committee.give(0, message)
     (evidence,) = committee.found(0, fx.Evidence)
     assert (evidence.member, evidence.message_a, evidence.message_b) == (3, first.encode(), second.encode())
+
+
+def test_a_verdict_against_the_decision_is_shown_once_its_block_is_certified() -> None:
+    """Also with a window of heights in flight: what was said of a batch is let go before its height is certified."""
+    committee = Committee(7, batch_records=1)
+    for number in range(1, 4):
+        body = body_of(f"batch {number}", 1)
+        for i in range(7):
+            digest = committee.offer(i, body, number)
+            committee.judge(i, digest, FAIL if i == 6 else PASS)
+    committee.settle(unless(Kind.CHECKPOINT))
+    assert not committee.found(0, fx.Dissent)
+    committee.pass_time(3_000)
+    assert committee.heights() == [3] * 7
+    shown = [(d.height, d.batch, d.member) for d in committee.found(0, fx.Dissent)]
+    assert [(height, member) for height, _, member in shown] == [(1, 6), (2, 6), (3, 6)]
+    certified = {c.height: c.block.batches[0].digest for c in committee.found(0, fx.Certified)}
+    assert {height: batch for height, batch, _ in shown} == certified
+    kinds = [type(e) for e in committee.done[0] if isinstance(e, fx.Certified | fx.Dissent)]
+    assert kinds == [fx.Certified, fx.Dissent] * 3
+
+
+def test_a_verdict_on_another_number_of_records_is_no_dissent() -> None:
+    """It says nothing of any leaf; nothing can be shown of it."""
+    committee = Committee(7)
+    digest = sha256(body_of("one", 1)).digest()
+    for i in range(6):
+        committee.give(
+            i, sign(config_of(6, 7), Kind.ENDORSEMENT, Endorsement(0, (verdict_of(digest, FAIL * 2),)).encode())
+        )
+        committee.judge(i, committee.offer(i, body_of("one", 1)), PASS)
+    committee.settle()
+    assert committee.heights() == [1] * 6 + [0]
+    assert not committee.found(0, fx.Dissent)
 
 
 def test_the_first_verdict_of_a_double_judge_counts() -> None:
