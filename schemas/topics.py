@@ -83,6 +83,7 @@ _ALL = (
         "Verified packets with a verdict and a hash for each reading",
         METER_PARTITIONS,
         large=True,
+        settings=FOR_EVER,
     ),
     Topic(
         READINGS_REJECTED,

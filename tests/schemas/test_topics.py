@@ -27,10 +27,17 @@ def test_event_time_never_decides_what_is_kept() -> None:
 
 
 def test_the_ledger_and_its_evidence_are_kept_for_ever() -> None:
-    for name in (LEDGER_BLOCKS, METER_READINGS, "ledger.payloads", "ledger.rejected", "ledger.snapshots"):
+    for name in (
+        LEDGER_BLOCKS,
+        METER_READINGS,
+        "readings.coded",
+        "ledger.payloads",
+        "ledger.rejected",
+        "ledger.snapshots",
+    ):
         config = topic(name).config(Bounds())
         assert (config["retention.ms"], config["retention.bytes"]) == ("-1", "-1")
-    assert topic("readings.coded").config(Bounds())["retention.ms"] == str(30 * 24 * 3600 * 1000)
+    assert topic("records.proposed").config(Bounds())["retention.ms"] == str(30 * 24 * 3600 * 1000)
 
 
 def test_a_ledger_topic_takes_the_largest_block_that_the_bounds_allow() -> None:
