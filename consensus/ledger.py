@@ -69,7 +69,7 @@ class Ledger:
         self.kept = kept[0] if kept else follower.beginning(genesis)
         """After the last certified block."""
         self._position = self.kept
-        self._state = State.load(kept[1]) if kept else State()
+        self._state = _state(genesis, kept)
         self._held: dict[bytes, _Judged] = {}
         self._chains = {point.id: Chain.of(point) for point in registry.points.values()}
         self._schema = codec.schema_ids()[records.SCHEMA]
@@ -198,8 +198,7 @@ class Ledger:
             block = reader.accept(fields["block"])
             if block is None:
                 return False
-            kept = self._store.resume()
-            state = State.load(kept[1]) if kept else State()
+            state = _state(self.genesis, self._store.resume())
             replay(state, block, fields["salts"], fields["payloads"])
         except (codec.CodecError, LedgerError):
             return False
@@ -230,6 +229,11 @@ class Ledger:
         except ValueError:
             return None
         return checkpoint.height if checkpoint.origin == self.genesis.origin else None
+
+
+def _state(genesis: Genesis, kept: tuple[Position, bytes] | None) -> State:
+    horizon_ms = 1000 * genesis.evidence_horizon_seconds
+    return State.load(kept[1], horizon_ms) if kept else State(horizon_ms)
 
 
 def _ordered(batch: ProposedBatch) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from carbon.packet import ZERO_DIGEST
+from carbon.record import Replaced
 from carbon.registry import Point
 from consensus.contract import Ruling
 from consensus.log.leaf import Refusal
@@ -37,11 +38,16 @@ class Chain(NamedTuple):
 
 @dataclass
 class State:
-    """The replicated state after some block. Grams are integers of CO2e."""
+    """The replicated state after some block. Grams are integers of CO2e.
 
+    It grows with points, submitters and subjects, never with records: a window can be corrected until the head of its
+    chain is `horizon_ms`, the genesis' evidence horizon, past the window's end, and its versions are known as long.
+    """
+
+    horizon_ms: int
     heads: dict[str, Head] = field(default_factory=dict)
-    corrected: dict[tuple[str, int], tuple[int, bytes]] = field(default_factory=dict)
-    """(point, window start) to (version, evidence root), of windows that have more than one version."""
+    corrected: dict[str, dict[int, tuple[int, bytes]]] = field(default_factory=dict)
+    """Point to window start to (version, evidence root), of windows that have more than one version."""
     streams: dict[tuple[str, str], int] = field(default_factory=dict)
     balances: dict[str, int] = field(default_factory=dict)
 
@@ -51,39 +57,62 @@ class State:
         window_end, commitment = self.heads.get(point) or (chain.first, ZERO_DIGEST)
         if ruling.previous != commitment:
             return Refusal.WRONG_PREDECESSOR
-        if ruling.replaces is None:
-            if start != window_end:
-                return Refusal.WINDOW_NOT_NEXT
-            window_end = start + chain.window_ms
-        elif start >= window_end:
+        if ruling.replaces is not None:
+            refusal = self._correct(chain, start, window_end, ruling, ruling.replaces)
+            if refusal is not Refusal.PASS:
+                return refusal
+        elif start != window_end:
             return Refusal.WINDOW_NOT_NEXT
         else:
-            version, root = self.corrected.get((point, start), (1, ruling.replaces.evidence_root))
-            if (ruling.replaces.version, ruling.replaces.evidence_root) != (version, root):
-                return Refusal.WRONG_VERSION
-            self.corrected[point, start] = (ruling.version, ruling.evidence_root)
+            window_end = start + chain.window_ms
+            if point in self.corrected:
+                self._forget(chain, window_end)
         self.heads[point] = Head(window_end, ruling.commitment)
         self.balances[chain.subject] = self.balances.get(chain.subject, 0) + ruling.posted_g
         return Refusal.PASS
 
+    def _correct(self, chain: Chain, start: int, head: int, ruling: Ruling, replaced: Replaced) -> Refusal:
+        if start >= head:
+            return Refusal.WINDOW_NOT_NEXT
+        if self._is_past(chain, start, head):
+            return Refusal.TOO_LATE
+        known = self.corrected.get(chain.point, {}).get(start, (1, replaced.evidence_root))
+        if (replaced.version, replaced.evidence_root) != known:
+            return Refusal.WRONG_VERSION
+        self.corrected.setdefault(chain.point, {})[start] = (ruling.version, ruling.evidence_root)
+        return Refusal.PASS
+
+    def _is_past(self, chain: Chain, start: int, head: int) -> bool:
+        return start + chain.window_ms + self.horizon_ms < head
+
+    def _forget(self, chain: Chain, head: int) -> None:
+        versions = self.corrected.pop(chain.point).items()
+        kept = {start: version for start, version in versions if not self._is_past(chain, start, head)}
+        if kept:
+            self.corrected[chain.point] = kept
+
     def text(self) -> bytes:
         """The canonical text of the state: one line an entry, sorted."""
         lines = [f"point {p} {h.window_end} {h.commitment.hex()}" for p, h in self.heads.items()]
-        lines += [f"corrected {p} {w} {v} {root.hex()}" for (p, w), (v, root) in self.corrected.items()]
+        lines += [
+            f"corrected {point} {start} {version} {root.hex()}"
+            for point, versions in self.corrected.items()
+            for start, (version, root) in versions.items()
+        ]
         lines += [f"stream {submitter} {stream} {n}" for (submitter, stream), n in self.streams.items()]
         lines += [f"emissions {subject} {grams}" for subject, grams in self.balances.items()]
         return "".join(line + "\n" for line in sorted(lines)).encode()
 
     @classmethod
-    def load(cls, text: bytes) -> "State":
+    def load(cls, text: bytes, horizon_ms: int) -> "State":
         """The state of its canonical text. Raises ValueError."""
-        state = cls()
+        state = cls(horizon_ms)
         for line in text.decode().splitlines():
             match line.split(" "):
                 case ["point", point, end, commitment]:
                     state.heads[point] = Head(int(end), bytes.fromhex(commitment))
                 case ["corrected", point, start, version, root]:
-                    state.corrected[point, int(start)] = (int(version), bytes.fromhex(root))
+                    state.corrected.setdefault(point, {})[int(start)] = (int(version), bytes.fromhex(root))
                 case ["stream", submitter, stream, number]:
                     state.streams[submitter, stream] = int(number)
                 case ["emissions", subject, grams]:

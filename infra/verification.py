@@ -43,7 +43,7 @@ class Verification:
     def __init__(self, genesis: Genesis, progress: Callable[[int], None] = lambda _: None) -> None:
         self.follower = Follower(genesis)
         self.report = Report()
-        self._state = State()
+        self._state = State(1000 * genesis.evidence_horizon_seconds)
         self._counts: dict[tuple[str, int], int] = {}
         self._progress = progress
 

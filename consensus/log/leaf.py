@@ -34,6 +34,7 @@ class Refusal(IntEnum):
     WRONG_PREDECESSOR = 40
     WINDOW_NOT_NEXT = 41
     WRONG_VERSION = 42
+    TOO_LATE = 43
 
     @property
     def label(self) -> str:

@@ -25,6 +25,7 @@ from tests.consensus.test_contract import POINT, Scene
 from tests.small import COEFFICIENT, START, seed
 
 SIGNERS = (0, 1, 2, 4, 6)
+HORIZON_MS = 366 * 86_400_000
 
 
 class MemoryStore:
@@ -110,7 +111,7 @@ def read_all(chain: Chain, blocks: list[bytes]) -> Follower:
 
 
 def test_a_stranger_with_the_genesis_reads_everything(chain):
-    reader, state = Follower(chain.world.genesis), State()
+    reader, state = Follower(chain.world.genesis), State(HORIZON_MS)
     for package in chain.store.kept:
         fields = codec.decode_bare("block-package", package)
         block = reader.accept(fields["block"])

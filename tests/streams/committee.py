@@ -19,6 +19,7 @@ from consensus.log.follower import checkpoint_of
 from consensus.log.leaf import Leaf, Refusal
 from consensus.state import Chain, State
 from schemas import codec
+from tests.consensus.test_ledger import HORIZON_MS
 from tests.streams.world import World, note_key, seed
 
 
@@ -60,7 +61,7 @@ class Committee:
 
     world: World
     packets: Packets = field(init=False)
-    state: State = field(default_factory=State)
+    state: State = field(default_factory=lambda: State(HORIZON_MS))
     ledger: list[bytes] = field(default_factory=list)
     records: list[tuple[str, int, Ruling, Refusal]] = field(default_factory=list)
     """Point, window start, ruling and verdict of every record, in the ledger's order."""
