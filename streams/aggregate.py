@@ -13,6 +13,7 @@ import logging
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ from schemas import codec, topics
 from streams import confirmations, faust_app
 from streams.dead_letter import Original, letters
 from streams.faust_app import Health, Kafka, Output
-from streams.reread import PacketReader
+from streams.guard import guarded
+from streams.reread import TopicReader
 
 APP_ID = "carbon.aggregate"
 TABLE = "gateways"
@@ -80,7 +82,8 @@ class Aggregate:
         self._alerts = app.topic(topics.ALERTS)
         self._proposed = app.topic(topics.RECORDS_PROPOSED)
         self._health = Health(config.data_dir / "aggregate.health.json")
-        self._reader = PacketReader(config.kafka)
+        self._reader = TopicReader(config.kafka, topics.READINGS_CODED, APP_ID)
+        self._guard = guarded(app, topics.READINGS_CODED, self._reader, self._health)
         self._gateways: dict[str, Aggregator] = {}
         self._sent: dict[tuple[str, int], float] = {}
         self._lock = asyncio.Lock()
@@ -91,11 +94,11 @@ class Aggregate:
 
     async def run(self, stream: Any) -> None:
         """Take every message of the stream, one after the other."""
-        async for event in stream.noack().events():
+        async for handed in self._guard.messages(stream):
             await self._room.wait()
             async with self._lock:
-                await self._take(event.message)
-            event.ack()
+                await self._take(handed.message)
+            handed.ack()
             self._health.progress()
 
     async def _take(self, message: Any) -> None:
@@ -154,12 +157,8 @@ class Aggregate:
     async def _read_again(self, aggregator: Aggregator, wanted: list[int]) -> None:
         windows = aggregator.windows
         offsets = {windows.places[k].offset: k for k in wanted}
-        found: dict[int, bytes] = {}
-
-        async def attempt() -> None:
-            found.update(await self._reader.read(aggregator.partition, offsets))
-
-        await faust_app.persist(attempt, self._health, "read packets again")
+        attempt = partial(self._reader.read, aggregator.partition, offsets)
+        found = await faust_app.persist(attempt, self._health, "read packets again")
         for offset, sequence in offsets.items():
             if offset in found:
                 packet, leaves = coding.decode(found[offset])
