@@ -135,6 +135,7 @@ class Aggregate:
         steps = await self._advance(aggregator)
         for step in steps:
             outputs += self._on_step(step, aggregator, original)
+        outputs += self._on_missing(aggregator)
         batches = aggregator.stream.propose(draft for step in steps for draft in step.drafts)
         sequences = [packet.sequence] if offer is Offer.TAKEN else []
         sequences += [k for step in steps for k in step.forgotten]
@@ -200,6 +201,14 @@ class Aggregate:
         place = aggregator.windows.places[step.sequence]
         identity = ("equivocation", aggregator.gateway, aggregator.windows.number, step.sequence, place.digest.hex())
         return self._alert(identity, "equivocation", "critical", place.sent_at, step.fork or "")
+
+    def _on_missing(self, aggregator: Aggregator) -> list[Output]:
+        missing, gateway, run = aggregator.windows.missing(), aggregator.gateway, aggregator.windows.number
+        if missing is None:
+            return []
+        identity = ("packets_missing", gateway, run, missing.sequence)
+        text = f"{gateway} run {run}: packet {missing.sequence} is missing, {missing.waiting} wait for it"
+        return [self._alert(identity, "packets_missing", "warning", missing.at, text)]
 
     def _equivocation(self, packet: Packet, sentence: str) -> Output:
         identity = ("equivocation", packet.gateway, packet.run, packet.sequence, packet.digest.hex())
