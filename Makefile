@@ -36,7 +36,7 @@ format: $(VENV)/.installed ## apply the formatter and the safe fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-soak: $(VENV)/.installed ## the long kill rounds
+soak: $(VENV)/.installed ## twenty demonstrations, each with a kill -9 of every kind of process
 	$(BIN)/python -m tests.soak
 
 simulate: $(VENV)/.installed ## many seeds of the committee's simulator

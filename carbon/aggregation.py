@@ -63,6 +63,14 @@ class Place(NamedTuple):
     lost: int
 
 
+class Missing(NamedTuple):
+    """A packet that has not arrived, how many wait for it, and the latest event time among them, ms UTC."""
+
+    sequence: int
+    waiting: int
+    at: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Refused:
     """A valid reading that was not counted, or counted too late."""
@@ -110,6 +118,7 @@ class GatewayWindows:
         """First sequence that a packet claims, its losses included, to its own sequence."""
         self._next_closing = self._due()
         self._unreadable: set[int] = set()
+        self._told_missing = 0
 
     @property
     def last(self) -> int:
@@ -120,6 +129,17 @@ class GatewayWindows:
     def waiting(self) -> int:
         """How many packets wait for their turn."""
         return len(self._waiting)
+
+    def missing(self) -> Missing | None:
+        """The packet that keeps a window open although a later one would close it; told once, and after a restart."""
+        sequence = self.last + 1
+        if self.stopped or not self._waiting or sequence == self._told_missing:
+            return None
+        latest = self.places[self._waiting[max(self._waiting)]].sent_at
+        if latest < self._next_closing:
+            return None
+        self._told_missing = sequence
+        return Missing(sequence, self.waiting, latest)
 
     # -- arrival
 

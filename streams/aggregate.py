@@ -13,6 +13,7 @@ import logging
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ from schemas import codec, topics
 from streams import confirmations, faust_app
 from streams.dead_letter import Original, letters
 from streams.faust_app import Health, Kafka, Output
-from streams.reread import PacketReader
+from streams.guard import guarded
+from streams.reread import TopicReader
 
 APP_ID = "carbon.aggregate"
 TABLE = "gateways"
@@ -80,7 +82,8 @@ class Aggregate:
         self._alerts = app.topic(topics.ALERTS)
         self._proposed = app.topic(topics.RECORDS_PROPOSED)
         self._health = Health(config.data_dir / "aggregate.health.json")
-        self._reader = PacketReader(config.kafka)
+        self._reader = TopicReader(config.kafka, topics.READINGS_CODED, APP_ID)
+        self._guard = guarded(app, topics.READINGS_CODED, self._reader, self._health)
         self._gateways: dict[str, Aggregator] = {}
         self._sent: dict[tuple[str, int], float] = {}
         self._lock = asyncio.Lock()
@@ -91,11 +94,11 @@ class Aggregate:
 
     async def run(self, stream: Any) -> None:
         """Take every message of the stream, one after the other."""
-        async for event in stream.noack().events():
+        async for handed in self._guard.messages(stream):
             await self._room.wait()
             async with self._lock:
-                await self._take(event.message)
-            event.ack()
+                await self._take(handed.message)
+            handed.ack()
             self._health.progress()
 
     async def _take(self, message: Any) -> None:
@@ -132,6 +135,7 @@ class Aggregate:
         steps = await self._advance(aggregator)
         for step in steps:
             outputs += self._on_step(step, aggregator, original)
+        outputs += self._on_missing(aggregator)
         batches = aggregator.stream.propose(draft for step in steps for draft in step.drafts)
         sequences = [packet.sequence] if offer is Offer.TAKEN else []
         sequences += [k for step in steps for k in step.forgotten]
@@ -154,12 +158,8 @@ class Aggregate:
     async def _read_again(self, aggregator: Aggregator, wanted: list[int]) -> None:
         windows = aggregator.windows
         offsets = {windows.places[k].offset: k for k in wanted}
-        found: dict[int, bytes] = {}
-
-        async def attempt() -> None:
-            found.update(await self._reader.read(aggregator.partition, offsets))
-
-        await faust_app.persist(attempt, self._health, "read packets again")
+        attempt = partial(self._reader.read, aggregator.partition, offsets)
+        found = await faust_app.persist(attempt, self._health, "read packets again")
         for offset, sequence in offsets.items():
             if offset in found:
                 packet, leaves = coding.decode(found[offset])
@@ -201,6 +201,14 @@ class Aggregate:
         place = aggregator.windows.places[step.sequence]
         identity = ("equivocation", aggregator.gateway, aggregator.windows.number, step.sequence, place.digest.hex())
         return self._alert(identity, "equivocation", "critical", place.sent_at, step.fork or "")
+
+    def _on_missing(self, aggregator: Aggregator) -> list[Output]:
+        missing, gateway, run = aggregator.windows.missing(), aggregator.gateway, aggregator.windows.number
+        if missing is None:
+            return []
+        identity = ("packets_missing", gateway, run, missing.sequence)
+        text = f"{gateway} run {run}: packet {missing.sequence} is missing, {missing.waiting} wait for it"
+        return [self._alert(identity, "packets_missing", "warning", missing.at, text)]
 
     def _equivocation(self, packet: Packet, sentence: str) -> Output:
         identity = ("equivocation", packet.gateway, packet.run, packet.sequence, packet.digest.hex())

@@ -1,4 +1,4 @@
-"""What our Faust workers share: the connection, the settings that close Faust's traps, health, awaited sends.
+"""What our Faust workers share: the connection, what closes Faust's traps, health, awaited sends.
 
 The traps are named where they are closed. In every agent: output before state before offset, one message at a time in
 the order of its partition, and no exception ever leaves the agent.
@@ -11,10 +11,12 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import faust
 from aiokafka.helpers import create_ssl_context
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
 from faust.types.auth import SASLMechanism
 
 from schemas.topics import Bounds
@@ -22,6 +24,7 @@ from streams.dead_letter import Letter
 
 LOG = logging.getLogger(__name__)
 LONGEST_PAUSE = 5.0
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -62,10 +65,32 @@ class Kafka:
         return create_ssl_context(**{ours: self.security.get(theirs) for ours, theirs in files.items()})
 
 
+class Consumer(driver.Consumer):  # type: ignore[misc]
+    """Faust's consumer, which commits only what `handled` was told of.
+
+    Faust's own account commits over what it left out: holes that it filled itself, messages that it skipped at a
+    rebalance, and whatever is first where nothing was committed before.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._handled: dict[TP, int] = {}
+
+    def handled(self, place: TP, offset: int) -> None:
+        """A message and all that came before it in its partition are done with."""
+        self._handled[place] = max(offset + 1, self._handled.get(place, 0))
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> list[TP]:
+        return list(self._handled)
+
+    def _new_offset(self, place: TP) -> int | None:
+        return self._handled.pop(place, None)
+
+
 def new_app(app_id: str, kafka: Kafka, data_dir: Path) -> Any:
     """A Faust app of ours: consumer group `app_id`, raw bytes, at least once."""
     size = Bounds().message_bytes
-    return faust.App(
+    app = faust.App(
         app_id,
         broker=[f"kafka://{server}" for server in kafka.bootstrap.split(",")],
         broker_credentials=kafka.credentials(),
@@ -96,6 +121,8 @@ def new_app(app_id: str, kafka: Kafka, data_dir: Path) -> Any:
         broker_commit_interval=0.5,
         stream_wait_empty=False,
     )
+    app.transport.Consumer = Consumer
+    return app
 
 
 def run(app: Any, log_level: str = "WARNING") -> None:
@@ -159,7 +186,7 @@ def rejected(topic: Any, letter: Letter) -> Output:
     return Output(topic, letter.key, letter.value, letter.headers)
 
 
-async def persist(attempt: Callable[[], Awaitable[None]], health: Health, what: str) -> None:
+async def persist(attempt: Callable[[], Awaitable[T]], health: Health, what: str) -> T:
     """Do something that only the infrastructure can keep from succeeding: again, in place, until it is done."""
     pause = 0.1
     while True:

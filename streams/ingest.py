@@ -19,6 +19,8 @@ from schemas import topics
 from streams import faust_app
 from streams.dead_letter import Original, letters
 from streams.faust_app import Health, Kafka, Output
+from streams.guard import Guard, Handed, guarded
+from streams.reread import TopicReader
 
 APP_ID = "carbon.ingest"
 IN_FLIGHT = 32
@@ -40,27 +42,26 @@ class IngestConfig:
 class Ingest:
     """The agent: one message in, its outputs out, in order."""
 
-    def __init__(self, app: Any, config: IngestConfig) -> None:
-        self._config = config
+    def __init__(self, app: Any, config: IngestConfig, guard: Guard, health: Health) -> None:
+        self._config, self._guard, self._health = config, guard, health
         self._coded = app.topic(topics.READINGS_CODED)
         self._rejected = app.topic(topics.READINGS_REJECTED)
-        self._health = Health(config.data_dir / "ingest.health.json")
 
     async def run(self, stream: Any) -> None:
         """Take every message of the stream."""
         under_way: asyncio.Queue[_UnderWay] = asyncio.Queue(IN_FLIGHT)
         settling = asyncio.create_task(self._settle(under_way))
         try:
-            await self._take(stream.noack().events(), under_way, settling)
+            await self._take(self._guard.messages(stream), under_way, settling)
         finally:
             settling.cancel()
 
     async def _take(
-        self, events: AsyncIterable[Any], under_way: "asyncio.Queue[_UnderWay]", settling: "asyncio.Task[None]"
+        self, messages: AsyncIterable[Handed], under_way: "asyncio.Queue[_UnderWay]", settling: "asyncio.Task[None]"
     ) -> None:
-        async for event in events:
-            outputs = self.outputs(event.message)
-            await under_way.put(_UnderWay(event, outputs, await _send(outputs)))
+        async for handed in messages:
+            outputs = self.outputs(handed.message)
+            await under_way.put(_UnderWay(handed, outputs, await _send(outputs)))
             assert not settling.done()
 
     async def _settle(self, under_way: "asyncio.Queue[_UnderWay]") -> None:
@@ -68,7 +69,7 @@ class Ingest:
             one = await under_way.get()
             if not await _delivered(one.sent):
                 await faust_app.deliver(one.outputs, self._health)
-            one.event.ack()
+            one.handed.ack()
             self._health.progress()
 
     def outputs(self, message: Any) -> list[Output]:
@@ -93,7 +94,7 @@ class Ingest:
 
 @dataclass(frozen=True, slots=True)
 class _UnderWay:
-    event: Any
+    handed: Handed
     outputs: list[Output]
     sent: list[Awaitable[Any]] | None
 
@@ -118,7 +119,10 @@ async def _delivered(sent: list[Awaitable[Any]] | None) -> bool:
 def create_app(config: IngestConfig) -> Any:
     """The Faust app of the worker."""
     app = faust_app.new_app(APP_ID, config.kafka, config.data_dir)
-    ingest = Ingest(app, config)
+    health = Health(config.data_dir / "ingest.health.json")
+    reader = TopicReader(config.kafka, topics.METER_READINGS, APP_ID)
+    ingest = Ingest(app, config, guarded(app, topics.METER_READINGS, reader, health), health)
+    app.on_before_shutdown.connect(lambda *_, **__: reader.close(), weak=False)
     app.agent(app.topic(topics.METER_READINGS), name=APP_ID, concurrency=1)(ingest.run)
     return app
 

@@ -7,7 +7,7 @@ from hashlib import sha256
 import pytest
 
 from carbon import coding, record
-from carbon.aggregation import GatewayWindows, Offer, Place, Step
+from carbon.aggregation import GatewayWindows, Missing, Offer, Place, Step
 from carbon.aggregator import restored
 from carbon.packet import Packet, PacketError
 from carbon.proposing import Verdict
@@ -295,6 +295,30 @@ def test_packets_wait_for_the_missing_one(world: World) -> None:
     made = bench.feed(missing)
     assert bench.windows.waiting == 0
     assert made == Bench(world).all(chain.packets)
+
+
+def test_a_missing_packet_is_told_once_when_a_window_can_not_close_for_it(world: World) -> None:
+    chain, bench = world.chain(GATEWAY), Bench(world)
+    chain.minutes(POINTS, 120)
+    first, second, third, *rest = chain.packets
+
+    def told(packets: Iterable[Packet]) -> list[Missing]:
+        found = []
+        for packet in packets:
+            bench.feed(packet)
+            found.append(bench.windows.missing())
+        return [missing for missing in found if missing is not None]
+
+    assert told([first, third, *rest[:3]]) == [], "they may just have come out of order"
+    closing = rest[3]
+    assert closing.sent_at >= START + HOUR + 5 * MINUTE
+    assert told(rest[3:-2]) == [Missing(2, 5, closing.sent_at)]
+    bench.restart()
+    assert told(rest[-1:]) == [Missing(2, 9, rest[-1].sent_at)], "with the same name"
+    assert told([second]) == [], "the second hour is not complete"
+    chain.pack([], START + 2 * HOUR + 5 * MINUTE)
+    assert told(chain.packets[-1:]) == [Missing(11, 2, START + 2 * HOUR + 5 * MINUTE)], "another stretch"
+    assert told(rest[-2:-1]) == []
 
 
 def test_more_than_the_bound_does_not_wait(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,18 @@ from infra.demo.scenario import Expected
 from tests.e2e import expected
 from tests.e2e.running import DAYS, Service, rows, status_of
 
-KINDS = ("broker", "ingest", "aggregate", "primary", "backup", "accounts", "sink", "gateway")
+KINDS = (
+    "broker",
+    "schemas",
+    "ingest",
+    "aggregate",
+    "primary",
+    "backup",
+    "accounts",
+    "sink",
+    "intake",
+    "gateway",
+)
 MEMBERS = 7
 LONGEST_WAIT = 0.8
 SENT_BY = 0.3

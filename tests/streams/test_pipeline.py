@@ -10,8 +10,9 @@ import pytest
 
 from consensus.log.leaf import Refusal
 from schemas import codec, topics
+from streams import aggregate, ingest
 from tests.streams.committee import Committee
-from tests.streams.pipeline import Tap, Worker, reset, send, tap, wait_until
+from tests.streams.pipeline import Tap, Worker, committed, reset, send, tap, wait_until
 from tests.streams.world import HOUR, MINUTE, START, Chain, World
 
 pytestmark = pytest.mark.broker
@@ -96,6 +97,23 @@ def test_readings_become_certified_records(bootstrap: str, world: World, tmp_pat
     wait_until(lambda: line.finished(0) and len(line.committee.records) == 9 * HOURS + 3, "the corrections")
     check_ledger(line.committee, chains)
     assert aggregate.stop() == 0
+
+
+def test_what_faust_leaves_out_is_recorded_all_the_same(
+    bootstrap: str, world: World, tmp_path: Path, stack: ExitStack
+) -> None:
+    chains = chains_of(world, 2)
+    line = Line(bootstrap, world, chains, stack.enter_context(tap(bootstrap, topics.RECORDS_PROPOSED)))
+    stack.enter_context(Worker("ingest", tmp_path / "ingest", bootstrap, world))
+    send(bootstrap, topics.METER_READINGS, messages(chains))
+    coded = [len(chain.messages) for chain in chains]
+    wait_until(lambda: committed(bootstrap, ingest.APP_ID, topics.METER_READINGS) == sum(coded), "the coded packets")
+    lost = [0, 3, 4, *(count - 1 for count in coded)]
+    stack.enter_context(Worker("aggregate", tmp_path / "aggregate", bootstrap, world, lose=lost))
+    wait_until(lambda: line.finished(0) and len(line.committee.records) >= 9 * 2 + 3, "the ledger of all windows")
+    check_ledger(line.committee, chains, 2)
+    place = aggregate.APP_ID, topics.READINGS_CODED
+    wait_until(lambda: committed(bootstrap, *place) == sum(coded), "all offsets")
 
 
 @pytest.mark.slow
@@ -183,3 +201,24 @@ def test_a_gateway_that_equivocates_is_stopped_and_the_others_go_on(
     rejected.poll()
     kept = [codec.decode("rejection", m.value())["original"] for m in rejected.messages]
     assert any(twin.packets[0].body in original for original in kept)
+
+
+def test_a_packet_that_keeps_windows_open_is_told_once_and_its_windows_close_when_it_comes(
+    bootstrap: str, world: World, tmp_path: Path, stack: ExitStack
+) -> None:
+    chains = chains_of(world, 2)
+    line = Line(bootstrap, world, chains, stack.enter_context(tap(bootstrap, topics.RECORDS_PROPOSED)))
+    alerts = stack.enter_context(tap(bootstrap, topics.ALERTS))
+    stack.enter_context(Worker("ingest", tmp_path / "ingest", bootstrap, world))
+    stack.enter_context(Worker("aggregate", tmp_path / "aggregate", bootstrap, world))
+    held = ("gw-1", chains[1].messages[4])
+    send(bootstrap, topics.METER_READINGS, [message for message in messages(chains) if message != held])
+    wait_until(lambda: line.finished(6 * 2), "the records of the other gateways")
+    wait_until(lambda: bool(alerts.messages or alerts.poll()), "the alert")
+    send(bootstrap, topics.METER_READINGS, [held])
+    wait_until(lambda: line.finished(0) and len(line.committee.records) == 9 * 2 + 3, "the ledger of all windows")
+    check_ledger(line.committee, chains, 2)
+    alerts.poll()
+    (alert,) = (codec.decode("alert", message.value()) for message in alerts.messages)
+    assert (alert["kind"], alert["severity"]) == ("packets_missing", "warning")
+    assert alert["text"].startswith("gw-1 run 1: packet 5 is missing, ")

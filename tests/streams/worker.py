@@ -1,12 +1,19 @@
-"""A worker as a process of its own: `python -m tests.streams.worker <name> <config.json>`."""
+"""A worker as a process of its own: `python -m tests.streams.worker <name> <config.json>`.
+
+`lose` in the configuration makes Faust leave out the messages at these offsets of each partition, as it does at a
+rebalance: it skips them, as if they were of another generation of the group, and hands on what comes after them.
+"""
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from carbon import factors, registry
 from consensus.log import genesis
-from streams import aggregate, ingest, intake
+from schemas import topics
+from streams import aggregate, faust_app, ingest, intake
 from streams.faust_app import Kafka
 from tests.streams.world import AGGREGATOR, seed
 
@@ -15,17 +22,34 @@ def main(name: str, path: Path) -> None:
     raw, folder = json.loads(path.read_text()), path.parent
     known = registry.parse((folder / "registry.json").read_bytes(), factors.load())
     first = genesis.parse((folder / "genesis.json").read_bytes())
-    bootstrap = raw.pop("bootstrap")
+    bootstrap, lost = raw.pop("bootstrap"), raw.pop("lose", ())
     kafka = Kafka(bootstrap)
     match name:
         case "ingest":
-            ingest.main(ingest.IngestConfig(kafka, first.digest, known, folder))
+            app = ingest.create_app(ingest.IngestConfig(kafka, first.digest, known, folder))
+            faust_app.run(losing(app, topics.METER_READINGS, lost))
         case "aggregate":
             key = seed(AGGREGATOR)
-            aggregate.main(aggregate.AggregateConfig(kafka, first, known, AGGREGATOR, key, folder, **raw))
+            app = aggregate.create_app(aggregate.AggregateConfig(kafka, first, known, AGGREGATOR, key, folder, **raw))
+            faust_app.run(losing(app, topics.READINGS_CODED, lost))
         case "intake":
             client, gateway = {"bootstrap.servers": bootstrap}, "intake"
             intake.main(intake.IntakeConfig(client, first.digest, known, gateway, seed(gateway), folder, **raw))
+
+
+def losing(app: Any, topic: str, offsets: Sequence[int]) -> Any:
+    """The app, whose stream skips each of these messages once."""
+    on_message, seen = app.topics.on_message, set[tuple[int, int]]()
+
+    async def lossy(message: Any) -> None:
+        place = message.partition, message.offset
+        if message.topic == topic and message.offset in offsets and place not in seen:
+            seen.add(place)
+            message.generation_id = -1
+        await on_message(message)
+
+    app.topics.on_message = lossy
+    return app
 
 
 if __name__ == "__main__":
