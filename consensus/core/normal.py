@@ -6,7 +6,7 @@ from consensus.core.certificates import MemberSignature, Prepared
 from consensus.core.endorsement_votes import are_justified, learn
 from consensus.core.messages import Kind, Malformed, Message
 from consensus.core.pool import fitting
-from consensus.core.quorum import Ballot
+from consensus.core.quorum import Ballot, Ballots
 from consensus.core.state import Accepted, Slot, State, Waiting
 
 
@@ -25,7 +25,15 @@ def vote_refusal(s: State, message: Message, vote: Vote) -> str:
     if slot is None:
         return ""
     ballots = slot.prepares if message.kind is Kind.PREPARE else slot.commits
-    return "repeated vote" if ballots.has(message.member, vote.view) else ""
+    known = ballots.latest(message.member)
+    if known is None or known.view < vote.view:
+        return ""
+    return "" if _contradicts(s, known, vote) else "repeated vote"
+
+
+def _contradicts(s: State, known: Ballot, vote: Vote) -> bool:
+    """Whether a vote beside a known one of its member and kind is evidence, and news."""
+    return known.view == vote.view and known.digest != vote.digest and known.signature not in s.shown
 
 
 # Enters: a genuine pre-prepare by the primary of this open view, between the watermarks (or one window above).
@@ -132,12 +140,26 @@ def accept(s: State, vote: Vote, proposal: Proposal, signature: bytes, endorseme
 
 def on_prepare(s: State, message: Message, vote: Vote) -> None:
     """A genuine prepare of a backup, near the watermarks, of this view or a later one."""
-    s.slot(vote.height).prepares.add(message.member, Ballot(vote.view, vote.digest, message.signature))
+    _count(s, s.slot(vote.height).prepares, message, vote)
 
 
 def on_commit(s: State, message: Message, vote: Vote) -> None:
     """A genuine commit, near the watermarks, of this view or a later one."""
-    s.slot(vote.height).commits.add(message.member, Ballot(vote.view, vote.digest, message.signature))
+    _count(s, s.slot(vote.height).commits, message, vote)
+
+
+def _count(s: State, ballots: Ballots, message: Message, vote: Vote) -> None:
+    """The first vote of a member in a view counts; another digest there is evidence, once."""
+    if ballots.add(message.member, Ballot(vote.view, vote.digest, message.signature)):
+        return None
+    known = ballots.latest(message.member)
+    if known is None or not _contradicts(s, known, vote):
+        return s.drop("repeated vote")
+    s.drop("second vote")
+    s.shown.add(known.signature)
+    first = vote_body(s.config.epoch, known.view, vote.height, known.digest)
+    bare = Message(message.kind, message.member, first, known.signature)
+    return s.evidence(f"two {message.kind.value}s", message.member, bare, message.bare())
 
 
 def prepare_and_commit(s: State) -> bool:

@@ -34,6 +34,10 @@ class Ballots:
         self._latest[member] = ballot
         return True
 
+    def latest(self, member: int) -> Ballot | None:
+        """A member's latest vote."""
+        return self._latest.get(member)
+
     def has(self, member: int, view: int) -> bool:
         """Whether a member has voted in this view or a later one."""
         known = self._latest.get(member)

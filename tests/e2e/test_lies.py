@@ -22,6 +22,7 @@ from consensus import batch as batches
 from consensus.core.bodies import Endorsement
 from consensus.core.endorsements import verdict_of
 from consensus.core.messages import Kind, Message
+from consensus.log import note
 from consensus.log.follower import Follower, LedgerError
 from infra import verification
 from schemas import codec, topics
@@ -262,6 +263,23 @@ def test_a_member_that_says_two_things_is_shown_with_both_signatures(scene: Scen
         genesis = str(scene.data / "channel" / "genesis.json")
         checked = command(scene.data, "verify-evidence", str(tmp_path / "evidence.json"), "--genesis", genesis)
         assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_a_witness_and_a_growth_proof_agree_with_the_ledger(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CARBONLEDGER_BOOTSTRAP", scene.bootstrap)
+    genesis, witness = str(scene.data / "channel" / "genesis.json"), str(tmp_path / "witness")
+    seen = command(scene.data, "witness", witness, "--genesis", genesis, "--once")
+    assert seen.returncode == 0, seen.stderr
+    newest = scene.tail.follower.position
+    cosigned = note.parse_checkpoint(note.split(seen.stdout)[0])
+    assert (cosigned.height, cosigned.root) == (newest.height, newest.tree.root())
+    # the copy is of a member that may be behind the topic by a turn
+    wait_until(lambda: command(scene.data, "prove-growth", "1", str(newest.height)).returncode == 0, "the copy")
+    (tmp_path / "growth.json").write_text(command(scene.data, "prove-growth", "1", str(newest.height)).stdout)
+    old, new = rows(scene.data, "verify-growth", str(tmp_path / "growth.json"), "--genesis", genesis)
+    assert (old["height"], new["height"], new["root"]) == (1, newest.height, newest.tree.root().hex())
 
 
 # -- bad bytes

@@ -97,4 +97,4 @@ def test_whatever_members_show_convicts_liars_offline() -> None:
             found = evidence.check(evidence.conflict(genesis, (one.message_a, one.message_b)), genesis)
             assert found.members == (one.member,) and one.member in world.liars
             proven.add((found.kind, found.convicts))
-    assert proven >= {("two_pre_prepares", True), ("two_verdicts", True)}
+    assert proven >= {("two_commits", True), ("two_verdicts", True)}

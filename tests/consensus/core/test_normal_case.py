@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from consensus.core import effects as fx
-from consensus.core.bodies import Justified, Proposal, Vote
+from consensus.core.bodies import Justified, Proposal, Vote, vote_body
 from consensus.core.messages import Kind, Message, sign
 from tests.consensus.core.committee import CHANNEL, Committee, body_of, config_of, unless
 
@@ -208,6 +208,42 @@ def test_two_pre_prepares_of_one_height_are_evidence_without_their_attachments()
     assert evidence.member == 0
     assert {evidence.message_a, evidence.message_b} == {message.bare().encode(), second.bare().encode()}
     assert len(committee.sent(1, Kind.PREPARE)) == 1
+
+
+def _vote(kind: Kind, digest: bytes, member: int = 2, view: int = 0) -> Message:
+    return sign(config_of(member), kind, vote_body(0, view, 1, digest))
+
+
+@pytest.mark.parametrize("kind", [Kind.PREPARE, Kind.COMMIT])
+def test_two_votes_of_a_member_in_one_view_are_evidence_once(kind: Kind) -> None:
+    committee = Committee()
+    first, second, third = (_vote(kind, digest * 32) for digest in (b"a", b"b", b"c"))
+    forged = replace(second, signature=third.signature)
+    for message in (first, forged, first, second, second, third, _vote(kind, b"b" * 32, view=1), second):
+        committee.give(1, message)
+    (evidence,) = committee.found(1, fx.Evidence)
+    assert (evidence.member, evidence.message_a, evidence.message_b) == (2, first.encode(), second.encode())
+    assert committee.replicas[1].dropped == {"forged": 1, "repeated vote": 4, "second vote": 1}
+
+
+@pytest.mark.parametrize("kind", [Kind.PREPARE, Kind.COMMIT])
+def test_the_first_vote_of_a_double_voter_counts(kind: Kind) -> None:
+    committee = Committee()
+    ballots = committee.replicas[1]._s.slot(1)
+    for digest in (b"a", b"b"):
+        committee.give(1, _vote(kind, digest * 32))
+    counted = ballots.prepares if kind is Kind.PREPARE else ballots.commits
+    assert [member for member, _ in counted.agreeing(0, b"a" * 32)] == [2]
+    assert not counted.agreeing(0, b"b" * 32)
+
+
+@pytest.mark.parametrize("views", [(0, 1, 3), (3, 1, 0)])
+def test_votes_of_other_views_and_kinds_are_no_evidence(views: tuple[int, ...]) -> None:
+    committee = Committee()
+    for view, digest in zip(views, (b"a", b"b", b"c"), strict=True):
+        for kind in (Kind.PREPARE, Kind.COMMIT):
+            committee.give(3, _vote(kind, bytes([digest[0] + (kind is Kind.COMMIT)]) * 32, view=view))
+    assert not committee.found(3, fx.Evidence)
 
 
 def test_votes_are_durable_before_they_are_sent() -> None:
