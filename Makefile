@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SEEDS ?= 0..2000
 
-.PHONY: demo test test-extra check format soak simulate bench lock clean help
+.PHONY: demo test test-extra check format soak simulate search fuzz bench lock clean help
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,6 +41,14 @@ soak: $(VENV)/.installed ## twenty demonstrations, each with a kill -9 of every 
 
 simulate: $(VENV)/.installed ## many seeds of the committee's simulator
 	$(BIN)/carbonledger simulate --seeds $(SEEDS)
+
+search: $(VENV)/.installed ## every interleaving of a small committee, within bounds
+	$(BIN)/python -m consensus.exhaustive --views 3 --checkpoints
+	$(BIN)/python -m consensus.exhaustive --views 2 --heights 2 --votes-only
+	$(BIN)/python -m consensus.exhaustive --views 2 --heights 2
+
+fuzz: $(VENV)/.installed ## damaged bytes for every decoder and a replica, for as long as it takes (hours)
+	FUZZ=1 $(BIN)/python -m pytest --timeout=0 tests/fuzz
 
 bench: $(VENV)/.installed ## one table of rates and ratios
 	$(BIN)/python -m tests.benchmarks

@@ -17,6 +17,8 @@ from carbon.factors import FactorSet
 
 POINT_KEY_BYTES = 16
 I64_MAX = 2**63 - 1
+MAX_SCALE = 18
+"""Decimal places of a point's values: what 64 bits hold."""
 
 
 class RegistryError(ValueError):
@@ -126,11 +128,14 @@ def parse(data: bytes, factors: FactorSet) -> Registry:
     try:
         raw = json.loads(data)
         registry = _build(raw, sha256(data).digest(), factors)
-    except (KeyError, TypeError, ValueError) as error:
+        _check(registry)
+        is_canonical = canonical_json(raw) == data
+    except RegistryError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
         raise RegistryError(f"registry: {error!r}") from error
-    if canonical_json(raw) != data:
+    if not is_canonical:
         raise RegistryError("the registry file is not in its canonical form")
-    _check(registry)
     return registry
 
 
@@ -151,6 +156,8 @@ def _point(raw: dict[str, Any], factors: FactorSet) -> Point:
     emission = rule_from(raw["emission"])
     if raw["unit"] != "Wh":
         raise RegistryError(f"{raw['id']}: the emission rules take Wh, not {raw['unit']}")
+    if raw["scale"] not in range(MAX_SCALE + 1):
+        raise RegistryError(f"{raw['id']}: a scale of {raw['scale']} decimal places")
     coefficient = emission.coefficient(factors) / 10 ** raw["scale"]
     return Point(**{**raw, "emission": emission}, coefficient=coefficient)
 

@@ -48,11 +48,10 @@ class Registry:
 
     def answer(self, method: str, target: str, body: bytes = b"") -> tuple[int, Any]:
         """HTTP status and JSON value for a request to `target`, a path with its query."""
-        url = urlsplit(target)
-        path = [unquote(part) for part in url.path.strip("/").split("/")]
         try:
+            path, query = _parts(target)
             if method in ("GET", "HEAD"):
-                return 200, self._get(path, parse_qs(url.query))
+                return 200, self._get(path, query)
             if method == "POST" and path[0] == "subjects" and len(path) == 2:
                 return 200, self._find(path[1], body)
             raise Refused(405, 42205, "This registry is read-only: its schemas change with the repository")
@@ -119,6 +118,16 @@ class Registry:
             if version.schema == wanted:
                 return _registered(subject, version)
         raise Refused(404, 40403, "Schema not found")
+
+
+def _parts(target: str) -> tuple[list[str], dict[str, list[str]]]:
+    """Path and query of a request's target. Raises Refused."""
+    try:
+        url = urlsplit(target)
+    except ValueError:
+        # an authority with half of an IPv6 address, for one
+        raise Refused(404, 404, "HTTP 404 Not Found") from None
+    return [unquote(part) for part in url.path.strip("/").split("/")], parse_qs(url.query)
 
 
 def _is_number(text: str) -> bool:

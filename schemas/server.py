@@ -5,6 +5,7 @@ nothing to change. Strangers elsewhere use a registry of their own, filled by `s
 """
 
 import json
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from schemas.registry import Registry, own
 
 CONTENT_TYPE = "application/vnd.schemaregistry.v1+json"
 _BODY_BYTES = 1_048_576
+_LENGTH = re.compile("[0-9]{1,9}")
 _IDLE_SECONDS = 60
 _BAD = (400, {"error_code": 400, "message": "A body needs a Content-Length of at most 1 MiB"})
 
@@ -40,7 +42,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _body(self) -> bytes | None:
         """The request's body; None, and the connection closes, when its length is not given or too large."""
         length = self.headers.get("Content-Length", "0")
-        if "Transfer-Encoding" in self.headers or not length.isdecimal() or int(length) > _BODY_BYTES:
+        if "Transfer-Encoding" in self.headers or not _LENGTH.fullmatch(length) or int(length) > _BODY_BYTES:
             self.close_connection = True
             return None
         return self.rfile.read(int(length))

@@ -9,7 +9,7 @@ from consensus.core.checkpoints import install
 from consensus.core.effects import BatchReceived, BatchRequested, SetTimer
 from consensus.core.endorsement_votes import resend
 from consensus.core.liveness import is_overdue
-from consensus.core.messages import Kind, Message, sign
+from consensus.core.messages import Kind, Malformed, Message, sign
 from consensus.core.state import Peer, State
 
 ANSWERS = 64
@@ -96,7 +96,9 @@ def _may_help(s: State, member: int) -> bool:
 
 # Enters: a genuine status. An older one than the last is not taken, so that a repeated message changes nothing.
 def on_status(s: State, message: Message, status: Status) -> None:
-    """Note where a member stands, and help it if nothing moves there."""
+    """Note where a member stands, and help it if nothing moves there. Raises Malformed."""
+    if len(status.progress) > s.config.window:
+        raise Malformed("a status of more heights than the window has")
     known = s.peers.get(message.member)
     if known is not None and known.status.round > status.round and known.at_ms + 8 * s.config.status_ms > s.now.ms:
         return s.drop("older status")

@@ -191,6 +191,9 @@ def _receive(s: State, data: bytes) -> None:
         return s.drop("unknown member")
     if message.member == s.config.index:
         return s.drop("own message")
+    if message.attachment and message.kind is not Kind.PRE_PREPARE:
+        # nobody signs it: kept, it would swell what this message is shown in, proposals and new-views
+        return s.drop("attachment")
     rule = RULES[message.kind]
     body = rule.body.decode(message.body)
     if body.epoch != s.config.epoch:

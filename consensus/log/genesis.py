@@ -86,11 +86,12 @@ def parse(data: bytes) -> Genesis:
         if (raw.pop("format"), raw.pop("suite")) != (FORMAT, SUITE):
             raise GenesisError("another format or suite than this version knows")
         genesis = _build(raw, sha256(data).digest())
+        is_canonical = canonical_json({"format": FORMAT, "suite": SUITE, **raw}) == data
     except GenesisError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise GenesisError(f"not a genesis: {error!r}") from error
-    if canonical_json({"format": FORMAT, "suite": SUITE, **raw}) != data:
+    if not is_canonical:
         raise GenesisError("the genesis file is not in its canonical form")
     return genesis
 

@@ -41,10 +41,12 @@ class NoteKey:
         hash_, _, encoded = rest.partition("+")
         try:
             typed = base64.b64decode(encoded, validate=True)
-        except binascii.Error as error:
+            key = cls(name, typed[1:])
+            id_ = key.id
+        except ValueError as error:
+            # what is no base64, no ASCII, or no UTF-8
             raise NoteError(f"verifier key {text!r}: {error}") from error
-        key = cls(name, typed[1:])
-        if typed[:1] != ED25519 or len(key.key) != 32 or key.id.hex() != hash_ or not _is_name(name):
+        if typed[:1] != ED25519 or len(key.key) != 32 or id_.hex() != hash_ or not _is_name(name):
             raise NoteError(f"not an Ed25519 verifier key of type 1: {text!r}")
         return key
 
@@ -97,6 +99,10 @@ def assemble(text: str, signatures: Iterable[tuple[NoteKey, bytes]]) -> str:
 
 def split(note: str) -> tuple[str, list[str]]:
     """Text and signature lines of a note. Raises NoteError."""
+    try:
+        note.encode()
+    except UnicodeEncodeError as error:
+        raise NoteError(f"a note is UTF-8: {error}") from error
     text, mark, lines = note.partition("\n\n")
     if not mark or not lines.endswith("\n") or not text:
         raise NoteError("a note is a text, an empty line and signature lines")
