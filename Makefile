@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SEEDS ?= 0..2000
+SEEDS ?= 0..99999
 
 .PHONY: demo test test-extra check format soak simulate bench lock clean help
 

@@ -7,11 +7,15 @@ signature, never by how it came.
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from hashlib import sha256
 
 from carbon import signing
 from consensus.core.config import Config
 from schemas import codec
+
+SMALL = 4096
+"""Bytes up to which what was read once is remembered, and not read again."""
 
 
 class Malformed(ValueError):
@@ -48,20 +52,34 @@ class Message:
 
     def encode(self) -> bytes:
         """The message in wire format (schema `consensus-message`)."""
-        return codec.encode("consensus-message", vars(self))
+        is_small = len(self.body) + len(self.attachment) <= SMALL
+        return _remembered_bytes(self) if is_small else _bytes(self)
 
     @classmethod
     def decode(cls, data: bytes) -> "Message":
         """Read wire bytes. Raises Malformed."""
-        try:
-            fields = codec.decode("consensus-message", data)
-        except codec.CodecError as error:
-            raise Malformed(str(error)) from error
-        return cls(**(fields | {"kind": Kind(fields["kind"])}))
+        return _remembered(data) if len(data) <= SMALL else _read(data)
 
     def bare(self) -> "Message":
         """The message without its attachment: all that its signature covers."""
         return Message(self.kind, self.member, self.body, self.signature)
+
+
+def _read(data: bytes) -> Message:
+    try:
+        fields = codec.decode("consensus-message", data)
+    except codec.CodecError as error:
+        raise Malformed(str(error)) from error
+    return Message(**(fields | {"kind": Kind(fields["kind"])}))
+
+
+def _bytes(message: Message) -> bytes:
+    return codec.encode("consensus-message", vars(message))
+
+
+# an endorsement is read when it comes, with the proposal that shows it, and when it is learnt from there
+_remembered = lru_cache(maxsize=2048)(_read)
+_remembered_bytes = lru_cache(maxsize=2048)(_bytes)
 
 
 class VerifiedSignatures:

@@ -27,6 +27,10 @@ def _always(s: State, message: Message, body: Any) -> str:
     return ""
 
 
+class Dropped(Exception):
+    """A message of no use here, with the reason."""
+
+
 class Rule(NamedTuple):
     """How a kind of message is read, refused without its signature, and handled."""
 
@@ -142,7 +146,17 @@ class Replica:
 
     def receive(self, data: bytes, now: Instant) -> list[Effect]:
         """A message from the wire."""
-        return self._event(now, lambda s: _receive(s, data))
+        s = self._s
+        s.now = now
+        if s.halted:
+            return []
+        try:
+            handle = _useful(s, data)
+        except (Dropped, Malformed) as error:
+            # it changed nothing, so there is nothing that could advance
+            s.drop(str(error) if isinstance(error, Dropped) else "malformed")
+            return []
+        return self._event(now, handle)
 
     def timer(self, name: str, now: Instant) -> list[Effect]:
         """A timer that was set has run out."""
@@ -176,31 +190,41 @@ class Replica:
             handle(s)
         except Malformed:
             s.drop("malformed")
-        while not s.halted and any(step(s) for step in STEPS):
-            pass
+        _advance(s)
         watch(s)
         effects, s.effects = s.effects, []
         return effects
 
 
-def _receive(s: State, data: bytes) -> None:
+def _advance(s: State) -> None:
+    """Let every step advance until nothing moves; after one that did, all are asked again from the first."""
+    moved = True
+    while moved and not s.halted:
+        for step in STEPS:
+            moved = step(s)
+            if moved:
+                break
+
+
+def _useful(s: State, data: bytes) -> Callable[[State], None]:
+    """What a message makes its handler do. Raises Dropped, or Malformed."""
     if len(data) > MESSAGE_LIMIT:
-        return s.drop("oversize")
+        raise Dropped("oversize")
     message = Message.decode(data)
     if not 0 <= message.member < s.config.n:
-        return s.drop("unknown member")
+        raise Dropped("unknown member")
     if message.member == s.config.index:
-        return s.drop("own message")
+        raise Dropped("own message")
     rule = RULES[message.kind]
     body = rule.body.decode(message.body)
     if body.epoch != s.config.epoch:
-        return s.drop("wrong epoch")
+        raise Dropped("wrong epoch")
     reason = rule.refusal(s, message, body)
     if reason:
-        return s.drop(reason)
+        raise Dropped(reason)
     if not is_authentic(s.config, message):
-        return s.drop("forged")
-    return rule.handler(s, message, body)
+        raise Dropped("forged")
+    return lambda s: rule.handler(s, message, body)
 
 
 def _admit(s: State, batch: Batch) -> None:

@@ -41,6 +41,8 @@ class Slot:
     prepared: Prepared | None = None
     """The prepared certificate of the highest view."""
     committed: Proposal | None = None
+    is_finished: bool = False
+    """Whether 2f + 1 committed what is accepted, this member among them: no vote changes anything any more."""
     endorsements: tuple[bytes, ...] = ()
     due_ms: int = 0
 

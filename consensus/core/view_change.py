@@ -59,11 +59,12 @@ def on_view_change(s: State, message: Message, body: ViewChange) -> None:
 # Enters: after every event. The (f + 1)th highest view that others left for is one that an honest member seeks.
 def follow(s: State) -> bool:
     """Go along with f + 1 members that left for a higher view; time the primary once 2f + 1 are between views."""
-    sought = sorted((view for member, view in s.sought.items() if member != s.config.index), reverse=True)
-    if len(sought) > s.config.f and sought[s.config.f] > s.view:
-        leave(s, sought[s.config.f])
+    others = [view for member, view in s.sought.items() if member != s.config.index and view >= s.view]
+    higher = sorted((view for view in others if view > s.view), reverse=True)
+    if len(higher) > s.config.f:
+        leave(s, higher[s.config.f])
         return True
-    if s.changing and "new_view" not in s.armed and 1 + sum(view >= s.view for view in sought) >= s.config.quorum:
+    if s.changing and "new_view" not in s.armed and 1 + len(others) >= s.config.quorum:
         s.armed.add("new_view")
         s.effects.append(SetTimer("new_view", s.timeout_ms))
     return False

@@ -14,4 +14,5 @@ def main() -> int:
     return 1 if simulate(int(first), int(last or first), lambda line: print(line, flush=True)) else 0
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -32,6 +32,7 @@ class Checkers:
     codes: dict[bytes, bytes] = field(default_factory=dict)
     numbers: dict[tuple[str, str, int], int] = field(default_factory=dict)
     votes: dict[tuple[object, ...], bytes] = field(default_factory=dict)
+    genuine: set[tuple[bytes, bytes, bytes]] = field(default_factory=set)
 
     def executed(self, block: OrderedBlock) -> None:
         """Agreement: one block a height. Uniqueness: a batch, hence a record, at one height only."""
@@ -53,8 +54,9 @@ class Checkers:
         needed = self.config.n - (self.config.n - 1) // 3
         require(len(members) == needed and sorted(set(members)) == members, "a certificate of other than 2f + 1")
         for member, signature in found.signatures:
-            key = self.config.members[member].note
-            require(signing.verify_raw(key, found.note, signature), "a forged certificate")
+            signed = (self.config.members[member].note, found.note, signature)
+            require(signed in self.genuine or signing.verify_raw(*signed), "a forged certificate")
+            self.genuine.add(signed)
 
     def transmitted(self, message: Message, durable: set[bytes]) -> None:
         """Durable before sent; and an honest member never signs two things that exclude each other."""

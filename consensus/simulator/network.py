@@ -38,7 +38,11 @@ class Network:
         """Put each member into one of two parts."""
         self.parts = {member: self.rng.randint(0, 1) for member in range(members)}
 
+    def mend(self) -> None:
+        """Put the parts together again."""
+        self.parts = {}
+
     def calm(self) -> None:
         """Heal: all hear each other, little is lost."""
-        self.parts = {}
+        self.mend()
         self.loss = self.repetition = self.straggling = 0.0
