@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SEEDS ?= 0..99999
 
-.PHONY: demo test test-extra check format soak simulate bench lock clean help
+.PHONY: demo test test-extra check format soak simulate mutants bench lock clean help
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,6 +41,9 @@ soak: $(VENV)/.installed ## the long kill rounds
 
 simulate: $(VENV)/.installed ## many seeds of the committee's simulator
 	$(BIN)/carbonledger simulate --seeds $(SEEDS)
+
+mutants: $(VENV)/.installed ## each point of the protocol broken on purpose; its test must fail
+	$(BIN)/python -m tests.mutants
 
 bench: $(VENV)/.installed ## one table of rates and ratios
 	$(BIN)/python -m tests.benchmarks

@@ -19,7 +19,7 @@ def _lagging(blocks: int = 20) -> Committee:
     return committee
 
 
-def test_a_member_that_was_away_catches_up_by_certified_blocks() -> None:
+def test_point_12_a_member_that_was_away_catches_up_by_certified_blocks() -> None:
     committee = _lagging()
     committee.down = set()
     committee.pass_time(3_000, step=50)
@@ -31,7 +31,7 @@ def test_a_member_that_was_away_catches_up_by_certified_blocks() -> None:
     assert committee.sent(3, Kind.COMMIT)
 
 
-def test_a_wiped_member_catches_up() -> None:
+def test_point_12_a_wiped_member_catches_up() -> None:
     committee = _lagging()
     committee.down = set()
     committee.ledgers[3].blocks.clear()
@@ -40,7 +40,7 @@ def test_a_wiped_member_catches_up() -> None:
     assert committee.heights() == [20] * 4
 
 
-def test_a_liar_and_a_withholder_do_not_stop_it() -> None:
+def test_point_12_a_liar_and_a_withholder_do_not_stop_it() -> None:
     committee = _lagging()
     committee.down = set()
 
