@@ -231,6 +231,31 @@ class BatchBody(Body):
     body: bytes
 
 
+@dataclass(frozen=True)
+class Recall(Body):
+    """A restarted member asks for its own newest messages (`bar` 0), or says that its disk was set back.
+
+    `question` names the start; with a `bar` it votes only above a stable checkpoint of that height.
+    """
+
+    SCHEMA = "consensus-recall"
+    epoch: int
+    question: int
+    bar: int
+
+
+@dataclass(frozen=True)
+class Recalled(Body):
+    """What a member holds of `member`, which has restarted, with its own stable certificate (empty at genesis)."""
+
+    SCHEMA = "consensus-recalled"
+    epoch: int
+    member: int
+    question: int
+    stable: bytes
+    messages: tuple[bytes, ...]
+
+
 def vote_body(epoch: int, view: int, height: int, digest: bytes) -> bytes:
     """The bytes that a pre-prepare, prepare or commit signs."""
     return Vote(epoch, view, height, digest).encode()

@@ -23,7 +23,7 @@ class Malformed(ValueError):
 
 
 class Kind(StrEnum):
-    """What a message says; the symbols of the Avro enum, and the tail of the signature context."""
+    """What a message says; the symbols of the Avro enums, and the tail of the signature context."""
 
     ENDORSEMENT = "endorsement"
     PRE_PREPARE = "pre_prepare"
@@ -38,6 +38,12 @@ class Kind(StrEnum):
     BLOCKS = "blocks"
     BATCH_REQUEST = "batch_request"
     BATCH_BODY = "batch_body"
+    RECALL = "recall"
+    RECALLED = "recalled"
+
+
+ENVELOPES = ("consensus-message", "consensus-recall-message")
+"""The schema of a message, and the later one for the kinds that the first can't name."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,7 @@ class Message:
     attachment: bytes = b""
 
     def encode(self) -> bytes:
-        """The message in wire format (schema `consensus-message`)."""
+        """The message in wire format (one of the schemas `ENVELOPES`)."""
         is_small = len(self.body) + len(self.attachment) <= SMALL
         return _remembered_bytes(self) if is_small else _bytes(self)
 
@@ -67,14 +73,15 @@ class Message:
 
 def _read(data: bytes) -> Message:
     try:
-        fields = codec.decode("consensus-message", data)
+        is_recall = data.startswith(codec.header(ENVELOPES[1]))
+        fields = codec.decode(ENVELOPES[is_recall], data)
     except codec.CodecError as error:
         raise Malformed(str(error)) from error
     return Message(**(fields | {"kind": Kind(fields["kind"])}))
 
 
 def _bytes(message: Message) -> bytes:
-    return codec.encode("consensus-message", vars(message))
+    return codec.encode(ENVELOPES[message.kind in (Kind.RECALL, Kind.RECALLED)], vars(message))
 
 
 # an endorsement is read when it comes, with the proposal that shows it, and when it is learnt from there

@@ -122,8 +122,14 @@ def accept(s: State, vote: Vote, proposal: Proposal, signature: bytes, endorseme
     slot.due_ms = s.now.ms + s.timeout_ms
     for endorsement in endorsements:
         learn(s, endorsement)
+    vote_for(s, slot, slot.accepted)
+
+
+def vote_for(s: State, slot: Slot, accepted: Accepted) -> None:
+    """Prepare what was accepted, as a backup."""
     if s.is_primary:
         return
+    vote = Vote(s.config.epoch, accepted.view, slot.height, accepted.digest)
     own = s.sign_once((Kind.PREPARE, vote.view, vote.height), vote.encode())
     if own is not None:
         slot.prepares.add(s.config.index, Ballot(vote.view, vote.digest, own.signature))

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from consensus.core import bodies, catch_up, certificates, checkpoints, endorsement_votes, normal, view_change
+from consensus.core import bodies, catch_up, certificates, checkpoints, endorsement_votes, normal, recall, view_change
 from consensus.core.application import Application
 from consensus.core.config import Config, Instant
 from consensus.core.effects import Effect, SetTimer
@@ -53,6 +53,8 @@ RULES: dict[Kind, Rule] = {
     Kind.BLOCKS: Rule(bodies.Blocks, _always, catch_up.on_blocks),
     Kind.BATCH_REQUEST: Rule(bodies.BatchRequest, _always, catch_up.on_batch_request),
     Kind.BATCH_BODY: Rule(bodies.BatchBody, _always, catch_up.on_batch_body),
+    Kind.RECALL: Rule(bodies.Recall, _always, catch_up.on_recall),
+    Kind.RECALLED: Rule(bodies.Recalled, recall.recalled_refusal, recall.on_recalled),
 }
 
 STEPS: tuple[Callable[[State], bool], ...] = (
@@ -112,6 +114,11 @@ class Replica:
     def is_halted(self) -> bool:
         """Whether a divergence stopped this member."""
         return self._s.halted
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether this member votes on nothing: it asks after its own messages, or its disk was set back."""
+        return self._s.is_silent
 
     @property
     def executed(self) -> int:

@@ -47,13 +47,13 @@ class Member:
         self.is_up = False
         self.timers: dict[str, int] = {}
         self.outbox: list[tuple[int, fx.Effect]] = []
-        self.is_syncing = False
+        self.is_syncing = self.is_set_back = False
         self.replica: Replica
 
     @property
     def is_honest(self) -> bool:
         """Whether the checkers hold it to the protocol."""
-        return True
+        return not self.is_set_back
 
     @property
     def now(self) -> Instant:
@@ -83,6 +83,12 @@ class Member:
         self.is_up = False
         self.store.crash(self.world.rng)
         self.bodies_lost()
+
+    def set_back(self, store: VoteLogStore, ledger: Ledger) -> None:
+        """Start from a backup: what was signed since is forgotten, and this member counts among the faulty."""
+        self.is_set_back = True
+        self.store, self.ledger = store, ledger
+        self.start()
 
     def bodies_lost(self) -> None:
         """Keep only bodies of certified batches: the rest is read from the topic again."""

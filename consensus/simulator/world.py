@@ -43,6 +43,8 @@ class Scenario:
     """Behaviour of the first members: member 0 is the primary of view 0."""
     silenced: tuple[int, ...] = ()
     """Members that are down from the start and for ever."""
+    backups: int = 0
+    """Members, the last of all, whose disk is set back once to what it was some time before."""
     contested: int = 0
     """Batches on which honest members disagree by three to two (seven members)."""
     cached: bool = True
@@ -55,6 +57,8 @@ def drawn(seed: int) -> Scenario:
     members = 7 if rng.random() < 0.12 else 4
     f = (members - 1) // 3
     liars = tuple(rng.choice(LIARS) for _ in range(rng.randint(0, f)))
+    spare = f - len(liars)
+    silenced = (members - 1,) if spare and rng.random() < 0.3 else ()
     return Scenario(
         seed=seed,
         members=members,
@@ -66,7 +70,8 @@ def drawn(seed: int) -> Scenario:
         partitions=rng.choice((0, 0, 1, 3)),
         crashes=rng.choice((0, 0, 1, 3, 6)),
         liars=liars,
-        silenced=(members - 1,) if len(liars) < f and rng.random() < 0.3 else (),
+        silenced=silenced,
+        backups=1 if spare and not silenced and rng.random() < 0.4 else 0,
         contested=1 if members == 7 and rng.random() < 0.5 else 0,
         cached=rng.random() > 0.03,
     )
@@ -102,7 +107,6 @@ class World:
         self.contested: dict[bytes, frozenset[int]] = {}
         self.members = self._committee()
         self.liars = {member.config.index for member in self.members if not member.is_honest}
-        self._honest = [member for member in self.members if member.is_honest]
         self.checkers = Checkers(self.members[0].config)
 
     def _committee(self) -> list[Member]:
@@ -192,7 +196,7 @@ class World:
 
     def honest(self, *, up: bool = False) -> list[Member]:
         """The honest members; with `up`, those that run."""
-        return [member for member in self._honest if member.is_up or not up]
+        return [member for member in self.members if member.is_honest and (member.is_up or not up)]
 
     # ---- the run
 
@@ -225,6 +229,8 @@ class World:
             self.at(rng.randrange(scenario.faults_until), self.network.mend)
         for _ in range(scenario.crashes):
             self.at(rng.randint(0, scenario.faults_until), self._crash_one)
+        for i in range(scenario.backups):
+            self.at(rng.randrange(scenario.faults_until), lambda i=i: self._back_up(self.members[-1 - i]))  # type: ignore[misc]
 
     def _schedule_batches(self) -> None:
         streams = [("power", "a"), ("power", "b"), ("steel", "a")]
@@ -250,9 +256,21 @@ class World:
             member.crash()
             self.at(self.rng.randint(1, 1_500), lambda: self._restart(member))
 
-    def _restart(self, member: Member) -> None:
+    def _back_up(self, member: Member) -> None:
+        """Copy a member's disk; a little later it crashes and comes back with the copy."""
+        store, ledger = member.store.copied(), member.ledger.restarted()
+
+        def set_back() -> None:
+            if member.is_up:
+                member.crash()
+            self.liars.add(member.config.index)
+            self._restart(member, lambda: member.set_back(store, ledger))
+
+        self.at(self.rng.randint(100, 1_000), set_back)
+
+    def _restart(self, member: Member, start: Callable[[], None] | None = None) -> None:
         if not member.is_up:
-            member.start()
+            (start or member.start)()
             for digest, body in self.topic.items():
                 if digest not in member.bodies:
                     self._hand_over(member, self.published[digest], body)
