@@ -328,14 +328,28 @@ MUTANTS = (
         "require(self.votes.setdefault(place, content) != b'',",
         _test("points.py::test_point_21_a_vote_that_was_not_durable_and_a_second_vote_are_seen"),
     ),
-    # two bugs that seeds found, put back
+    Mutant(
+        20,
+        _core("config"),
+        "return self.n - self.f",
+        "return 2 * self.f",
+        "tests/simulation/test_strategies.py::test_point_20_twins_do_no_more_harm_than_one_liar",
+    ),
+    # bugs that seeds found, put back
     Mutant(
         0,
         _core("state"),
         "        if self.prepared is not None and self.prepared.view == view:\n            return 2",
         "        if self.committed is not None:\n            return 3\n"
         "        if self.prepared is not None and self.prepared.view == view:\n            return 2",
-        "tests/simulation/test_seeds.py::test_seeds_that_once_failed",
+        _test("catch_up.py::test_what_was_committed_in_an_earlier_view_is_asked_for_again"),
+    ),
+    Mutant(
+        0,
+        _core("recovery"),
+        "keep_own(s, message, Endorsement.decode(message.body))",
+        "keep_own(s, message, Endorsement.decode(message.body))\n        s.resend_ms.clear()",
+        "tests/simulation/test_seeds.py::test_runs_that_once_failed",
     ),
 )
 

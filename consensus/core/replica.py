@@ -135,6 +135,10 @@ class Replica:
         """Batches in the pool."""
         return len(self._s.pool.batches)
 
+    def sizes(self) -> dict[str, int]:
+        """Entries of each table that this member keeps: none grows with what others send, or with the ledger."""
+        return {name: len(table) for name, table in vars(self._s).items() if isinstance(table, dict | set)}
+
     def decided(self, digest: bytes) -> bytes | None:
         """The codes that 2f + 1 members gave a batch, as far as this member knows."""
         counted = self._s.tallies.get(digest)

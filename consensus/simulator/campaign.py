@@ -32,7 +32,7 @@ def simulate(first: int, last: int, report: Callable[[str], None], jobs: int | N
                 failed.append(outcome.seed)
                 for line in explained(drawn(outcome.seed)):
                     report(line)
-        if number % 20 == 0 or number == len(chunks):
+        if number % 8 == 0 or number == len(chunks):
             rate, per_core = done / (time.monotonic() - began), done / cpu_seconds
             report(f"{done} seeds, {rate:.1f} a second, {per_core:.1f} a second of one core, {len(failed)} failed")
     return failed

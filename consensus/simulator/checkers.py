@@ -43,6 +43,19 @@ class Checkers:
             require(self.numbers.setdefault(place, block.height) == block.height, f"batch {place} is recorded twice")
             self.decided(batch.digest, batch.codes)
 
+    def applied(self, height: int, note: bytes) -> None:
+        """State: whoever applies a height comes to the same note, certified or not."""
+        require(self.notes.setdefault(height, note) == note, f"two states at height {height}")
+
+    def bounded(self, sizes: dict[str, int], pool: int) -> None:
+        """Memory: heights within two windows, one entry a member, a bounded number of strangers' batches."""
+        heights, n = 2 * self.config.window, self.config.n
+        limits = dict.fromkeys(("slots", "checkpoints", "waiting", "opened", "executions"), heights)
+        limits |= dict.fromkeys(("view_changes", "sought", "sound", "unsound", "peers", "answers", "strangers"), n)
+        limits |= {"signed": 4 * heights + 2, "tallies": 512 * n + pool, "endorsed": 2048, "shown": 1024}
+        for name, limit in limits.items():
+            require(sizes[name] <= limit, f"{sizes[name]} {name} are kept, {limit} are the most")
+
     def decided(self, digest: bytes, codes: bytes) -> None:
         """Verdicts: whoever decides a batch decides it alike."""
         require(self.codes.setdefault(digest, codes) == codes, f"two decisions on batch {digest.hex()[:8]}")

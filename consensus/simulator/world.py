@@ -43,6 +43,8 @@ class Scenario:
     """Behaviour of the first members: member 0 is the primary of view 0."""
     silenced: tuple[int, ...] = ()
     """Members that are down from the start and for ever."""
+    jumps: int = 0
+    """Times that some member's wall clock jumps, within what the committee's bound on block time lets pass."""
     backups: int = 0
     """Members, the last of all, whose disk is set back once to what it was some time before."""
     contested: int = 0
@@ -69,6 +71,7 @@ def drawn(seed: int) -> Scenario:
         straggling=rng.choice((0.0, 0.02, 0.1)),
         partitions=rng.choice((0, 0, 1, 3)),
         crashes=rng.choice((0, 0, 1, 3, 6)),
+        jumps=rng.choice((0, 0, 0, 2)),
         liars=liars,
         silenced=silenced,
         backups=1 if spare and not silenced and rng.random() < 0.4 else 0,
@@ -229,6 +232,8 @@ class World:
             self.at(rng.randrange(scenario.faults_until), self.network.mend)
         for _ in range(scenario.crashes):
             self.at(rng.randint(0, scenario.faults_until), self._crash_one)
+        for _ in range(scenario.jumps):
+            self.at(rng.randint(0, scenario.faults_until), self._jump)
         for i in range(scenario.backups):
             self.at(rng.randrange(scenario.faults_until), lambda i=i: self._back_up(self.members[-1 - i]))  # type: ignore[misc]
 
@@ -255,6 +260,9 @@ class World:
         if member.is_up:
             member.crash()
             self.at(self.rng.randint(1, 1_500), lambda: self._restart(member))
+
+    def _jump(self) -> None:
+        self.rng.choice(self.members).skew_ms = self.rng.randint(-4_000, 4_000)
 
     def _back_up(self, member: Member) -> None:
         """Copy a member's disk; a little later it crashes and comes back with the copy."""
@@ -308,6 +316,8 @@ class World:
         )
 
     def _finish(self) -> None:
+        for member in self.honest(up=True):
+            self.checkers.bounded(member.replica.sizes(), member.replica.in_pool)
         longest = max(self.honest(up=True), key=lambda member: member.ledger.height)
         hashes = [
             leaf_hash(leaf)

@@ -5,7 +5,7 @@ from random import Random
 from consensus.core import effects as fx
 from consensus.core.bodies import BatchBody, BatchRequest, BlockRequest, Blocks, Status
 from consensus.core.messages import Kind, Message, sign
-from tests.consensus.core.committee import Committee, body_of, config_of
+from tests.consensus.core.committee import Committee, body_of, config_of, unless
 
 
 def _lagging(blocks: int = 20) -> Committee:
@@ -120,3 +120,13 @@ def test_an_older_status_does_not_replace_a_newer_one() -> None:
         status = Status(0, 0, False, False, False, turn, turn, turn, turn, ())
         committee.give(0, sign(config_of(1), Kind.STATUS, status.encode()))
     assert committee.replicas[0]._s.peers[1].status.round == 9
+
+
+def test_what_was_committed_in_an_earlier_view_is_asked_for_again() -> None:
+    """Others may need this member's votes in the view that is open now."""
+    committee = Committee()
+    committee.propose(body_of("one"))
+    committee.settle(unless(Kind.CHECKPOINT))
+    slot = committee.replicas[1]._s.slots[1]
+    assert slot.committed is not None
+    assert (slot.stage(0), slot.stage(1)) == (3, 0)
