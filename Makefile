@@ -2,9 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SEEDS ?= 0..2000
+SEEDS ?= 0..99999
 
-.PHONY: demo test test-extra check format soak simulate search fuzz bench lock clean help
+.PHONY: demo test test-extra check format soak simulate mutants search fuzz bench lock clean help
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,6 +41,9 @@ soak: $(VENV)/.installed ## twenty demonstrations, each with a kill -9 of every 
 
 simulate: $(VENV)/.installed ## many seeds of the committee's simulator
 	$(BIN)/carbonledger simulate --seeds $(SEEDS)
+
+mutants: $(VENV)/.installed ## each point of the protocol broken on purpose; its test must fail
+	$(BIN)/python -m tests.mutants
 
 search: $(VENV)/.installed ## every interleaving of a small committee, within bounds
 	$(BIN)/python -m consensus.exhaustive --views 3 --checkpoints

@@ -5,11 +5,12 @@ proposal holds no view, so that its digest survives a view change.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any, ClassVar, NamedTuple, Self
 
 from carbon import signing
-from consensus.core.messages import Kind, Malformed
+from consensus.core.messages import SMALL, Kind, Malformed
 from schemas import codec
 
 HEIGHT_LIMIT = 1 << 62
@@ -31,6 +32,10 @@ class Body:
     @classmethod
     def decode(cls, data: bytes) -> Self:
         """Read canonical bytes. Raises Malformed."""
+        return cls._remembered(data) if len(data) <= SMALL else cls._read(data)
+
+    @classmethod
+    def _read(cls, data: bytes) -> Self:
         try:
             fields = codec.decode_bare(cls.SCHEMA, data)
         except codec.CodecError as error:
@@ -43,6 +48,11 @@ class Body:
         body = cls(**fields)
         body.check()
         return body
+
+    @classmethod
+    @lru_cache(maxsize=4096)
+    def _remembered(cls, data: bytes) -> Self:
+        return cls._read(data)
 
     def check(self) -> None:
         """Refuse numbers that no member writes. Raises Malformed."""
@@ -219,6 +229,31 @@ class BatchBody(Body):
     epoch: int
     digest: bytes
     body: bytes
+
+
+@dataclass(frozen=True)
+class Recall(Body):
+    """A restarted member asks for its own newest messages (`bar` 0), or says that its disk was set back.
+
+    `question` names the start; with a `bar` it votes only above a stable checkpoint of that height.
+    """
+
+    SCHEMA = "consensus-recall"
+    epoch: int
+    question: int
+    bar: int
+
+
+@dataclass(frozen=True)
+class Recalled(Body):
+    """What a member holds of `member`, which has restarted, with its own stable certificate (empty at genesis)."""
+
+    SCHEMA = "consensus-recalled"
+    epoch: int
+    member: int
+    question: int
+    stable: bytes
+    messages: tuple[bytes, ...]
 
 
 def vote_body(epoch: int, view: int, height: int, digest: bytes) -> bytes:

@@ -3,13 +3,14 @@
 All help is asked for, answered by few, and bounded between two statuses, so that a lossless wire carries next to none.
 """
 
-from consensus.core.bodies import BatchBody, BatchRequest, BlockRequest, Blocks, ProposedBatch, Status
+from consensus.core.bodies import BatchBody, BatchRequest, BlockRequest, Blocks, ProposedBatch, Recall, Status
 from consensus.core.certificates import Certificate, MemberSignature
 from consensus.core.checkpoints import install
 from consensus.core.effects import BatchReceived, BatchRequested, SetTimer
 from consensus.core.endorsement_votes import resend
 from consensus.core.liveness import is_overdue
 from consensus.core.messages import Kind, Malformed, Message, sign
+from consensus.core.recall import answer, ask
 from consensus.core.state import Peer, State
 
 ANSWERS = 64
@@ -26,6 +27,7 @@ def tick(s: State) -> None:
     s.help_given.clear()
     s.round = max(s.round + 1, s.now.ms // s.config.status_ms)
     s.suspects = is_overdue(s)
+    ask(s)
     mark = _mark(s)
     send_status(s, stalled=mark == s.mark)
     if s.changing and mark == s.mark:
@@ -102,7 +104,7 @@ def on_status(s: State, message: Message, status: Status) -> None:
     known = s.peers.get(message.member)
     if known is not None and known.status.round > status.round and known.at_ms + 8 * s.config.status_ms > s.now.ms:
         return s.drop("older status")
-    s.peers[message.member] = Peer(status, s.now.ms)
+    s.peers[message.member] = Peer(status, s.now.ms, message)
     if status.stalled and _may_help(s, message.member):
         _help_with_view(s, message.member, status)
         _help_with_certificates(s, message.member, status)
@@ -144,6 +146,12 @@ def _help_with_votes(s: State, member: int, status: Status) -> None:
             stage = status.progress[place] if place < len(status.progress) else 0
             if stage < needed[kind] and (message.attachment or kind is not Kind.PRE_PREPARE):
                 s.send(message, member)
+
+
+def on_recall(s: State, message: Message, recall: Recall) -> None:
+    """Show a restarted member what this one holds of it."""
+    if _may_help(s, message.member):
+        answer(s, message.member, recall.question)
 
 
 def on_block_request(s: State, message: Message, request: BlockRequest) -> None:

@@ -18,7 +18,7 @@ def execute_committed(s: State) -> bool:
     """Apply the next committed height; whether there was one."""
     height = s.executed + 1
     slot = s.slots.get(height)
-    if slot is None or slot.committed is None:
+    if slot is None or slot.committed is None or s.is_silent:
         return False
     proposal = slot.committed
     fits = fitting(proposal.batches, s.head, {})
@@ -158,7 +158,7 @@ def on_certificate(s: State, message: Message, certificate: Certificate) -> None
 # Enters: nothing is applied here that is not certified; the block is from a member or from the ledger topic.
 def install(s: State, block: bytes) -> bool:
     """Hand a certified block to the application, which verifies it; whether it was applied."""
-    if s.executions or not s.application.install(block):
+    if s.executions or s.question or not s.application.install(block):
         s.drop("block refused")
         return False
     height = s.executed

@@ -1,6 +1,7 @@
 """What a replica is told at its start: the genesis facts, its own keys, and the pace of its timers."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 
@@ -54,12 +55,12 @@ class Config:
     def __post_init__(self) -> None:
         assert len(self.channel) == 32 and 0 <= self.index < len(self.members) and self.window > 0
 
-    @property
+    @cached_property
     def n(self) -> int:
         """Members of the epoch."""
         return len(self.members)
 
-    @property
+    @cached_property
     def f(self) -> int:
         """Faulty members that the committee stands: floor((n - 1) / 3)."""
         return (self.n - 1) // 3

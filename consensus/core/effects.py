@@ -114,6 +114,17 @@ class Dissent:
 
 
 @dataclass(frozen=True)
+class SetBack:
+    """This member's disk is older than what it has signed: `message` is its own and missing in its log.
+
+    Until a checkpoint of height `bar` is stable it votes on nothing, and counts among the f.
+    """
+
+    message: bytes
+    bar: int
+
+
+@dataclass(frozen=True)
 class Divergence:
     """Members that can't all be faulty hold another state at `height`, or agreed on another block: this one stops."""
 
@@ -133,5 +144,6 @@ Effect = (
     | Certified
     | Evidence
     | Dissent
+    | SetBack
     | Divergence
 )

@@ -7,11 +7,15 @@ signature, never by how it came.
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from hashlib import sha256
 
 from carbon import signing
 from consensus.core.config import Config
 from schemas import codec
+
+SMALL = 4096
+"""Bytes up to which what was read once is remembered, and not read again."""
 
 
 class Malformed(ValueError):
@@ -19,7 +23,7 @@ class Malformed(ValueError):
 
 
 class Kind(StrEnum):
-    """What a message says; the symbols of the Avro enum, and the tail of the signature context."""
+    """What a message says; the symbols of the Avro enums, and the tail of the signature context."""
 
     ENDORSEMENT = "endorsement"
     PRE_PREPARE = "pre_prepare"
@@ -34,6 +38,12 @@ class Kind(StrEnum):
     BLOCKS = "blocks"
     BATCH_REQUEST = "batch_request"
     BATCH_BODY = "batch_body"
+    RECALL = "recall"
+    RECALLED = "recalled"
+
+
+ENVELOPES = ("consensus-message", "consensus-recall-message")
+"""The schema of a message, and the later one for the kinds that the first can't name."""
 
 
 @dataclass(frozen=True)
@@ -47,21 +57,36 @@ class Message:
     attachment: bytes = b""
 
     def encode(self) -> bytes:
-        """The message in wire format (schema `consensus-message`)."""
-        return codec.encode("consensus-message", vars(self))
+        """The message in wire format (one of the schemas `ENVELOPES`)."""
+        is_small = len(self.body) + len(self.attachment) <= SMALL
+        return _remembered_bytes(self) if is_small else _bytes(self)
 
     @classmethod
     def decode(cls, data: bytes) -> "Message":
         """Read wire bytes. Raises Malformed."""
-        try:
-            fields = codec.decode("consensus-message", data)
-        except codec.CodecError as error:
-            raise Malformed(str(error)) from error
-        return cls(**(fields | {"kind": Kind(fields["kind"])}))
+        return _remembered(data) if len(data) <= SMALL else _read(data)
 
     def bare(self) -> "Message":
         """The message without its attachment: all that its signature covers."""
         return Message(self.kind, self.member, self.body, self.signature)
+
+
+def _read(data: bytes) -> Message:
+    try:
+        is_recall = data.startswith(codec.header(ENVELOPES[1]))
+        fields = codec.decode(ENVELOPES[is_recall], data)
+    except codec.CodecError as error:
+        raise Malformed(str(error)) from error
+    return Message(**(fields | {"kind": Kind(fields["kind"])}))
+
+
+def _bytes(message: Message) -> bytes:
+    return codec.encode(ENVELOPES[message.kind in (Kind.RECALL, Kind.RECALLED)], vars(message))
+
+
+# an endorsement is read when it comes, with the proposal that shows it, and when it is learnt from there
+_remembered = lru_cache(maxsize=2048)(_read)
+_remembered_bytes = lru_cache(maxsize=2048)(_bytes)
 
 
 class VerifiedSignatures:

@@ -125,13 +125,19 @@ def accept(s: State, vote: Vote, proposal: Proposal, signature: bytes, endorseme
     """Take a pre-prepare as the one of its height in this view; a backup votes for it."""
     assert vote.view == s.view and not s.changing and vote.height > s.stable_height
     slot = s.slot(vote.height)
-    slot.accepted = Accepted(vote.view, proposal, vote.digest, signature)
+    slot.accepted, slot.is_finished = Accepted(vote.view, proposal, vote.digest, signature), False
     slot.endorsements = endorsements or slot.endorsements
     slot.due_ms = s.now.ms + s.timeout_ms
     for endorsement in endorsements:
         learn(s, endorsement)
+    vote_for(s, slot, slot.accepted)
+
+
+def vote_for(s: State, slot: Slot, accepted: Accepted) -> None:
+    """Prepare what was accepted, as a backup."""
     if s.is_primary:
         return
+    vote = Vote(s.config.epoch, accepted.view, slot.height, accepted.digest)
     own = s.sign_once((Kind.PREPARE, vote.view, vote.height), vote.encode())
     if own is not None:
         slot.prepares.add(s.config.index, Ballot(vote.view, vote.digest, own.signature))
@@ -169,7 +175,7 @@ def prepare_and_commit(s: State) -> bool:
     moved = False
     for slot in s.slots.values():
         accepted = slot.accepted
-        if accepted is not None and accepted.view == s.view:
+        if accepted is not None and accepted.view == s.view and not slot.is_finished:
             moved |= _prepare(s, slot, accepted)
             moved |= _commit(s, slot, accepted)
     return moved
@@ -200,6 +206,7 @@ def _prepare(s: State, slot: Slot, accepted: Accepted) -> bool:
 def _commit(s: State, slot: Slot, accepted: Accepted) -> bool:
     if len(slot.commits.agreeing(accepted.view, accepted.digest)) < s.config.quorum:
         return False
+    slot.is_finished = slot.commits.has(s.config.index, accepted.view)
     if slot.committed is not None:
         if slot.committed != accepted.proposal:
             s.halt(slot.height, "two proposals committed")

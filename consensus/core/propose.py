@@ -11,7 +11,7 @@ from consensus.core.state import State
 # Enters: after every event; this member leads an open view, and the window has room.
 def propose(s: State, *, waited: bool = False) -> bool:
     """Propose the next height if it is time; whether it did. `waited`: the batch delay is over."""
-    if not s.is_primary or not s.pool.winners:
+    if not s.is_primary or not s.pool.winners or s.is_silent:
         return False
     height = next_height(s)
     if height > s.stable_height + s.config.window or s.executed < s.stable_height:

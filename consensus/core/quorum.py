@@ -43,6 +43,10 @@ class Ballots:
         known = self._latest.get(member)
         return known is not None and known.view >= view
 
+    def of(self, member: int) -> Ballot | None:
+        """A member's latest vote."""
+        return self._latest.get(member)
+
     def agreeing(self, view: int, digest: bytes) -> Signatures:
         """Who voted for `digest` in `view`, each member once."""
         return tuple(

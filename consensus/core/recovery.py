@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from consensus.core import votelog
-from consensus.core.bodies import VOTES, Checkpoint, Endorsement, Justified, NewView, Proposal, ViewChange, Vote
+from consensus.core.bodies import VOTES, Checkpoint, Endorsement, Justified, NewView, Proposal, Recall, ViewChange, Vote
 from consensus.core.catch_up import tick
 from consensus.core.certificates import Certificate, MemberSignature, Prepared
 from consensus.core.checkpoints import adopt_stable
@@ -22,6 +22,7 @@ def reload(s: State, entries: Iterable[bytes]) -> None:
 
     What follows from the entries without standing among them is persisted at the start, like anything else.
     """
+    s.question = s.now.wall_ms
     _adopt_application(s)
     written = set()
     for data in entries:
@@ -87,6 +88,8 @@ def _apply_own(s: State, message: Message) -> None:
         s.signed[Kind.CHECKPOINT, 0, Checkpoint.decode(message.body).height] = message
     elif message.kind is Kind.VIEW_CHANGE:
         _apply_own_view_change(s, message)
+    elif message.kind is Kind.RECALL:
+        s.barred, s.bar = message, Recall.decode(message.body).bar
     elif message.kind is Kind.ENDORSEMENT:
         keep_own(s, message, Endorsement.decode(message.body))
 
@@ -126,6 +129,8 @@ def entries_of(s: State) -> list[bytes]:
     for _, slot in sorted(s.slots.items()):
         if slot.prepared is not None:
             entries.append(votelog.prepared_entry(slot.prepared))
+    if s.barred is not None and s.stable_height < s.bar:
+        entries.append(votelog.message_entry(s.barred))
     own = [message for key, message in s.signed.items() if _is_own_entry(s, key[0], message)]
     endorsements = [Message.decode(wire) for wire in dict.fromkeys(s.endorsed.values())]
     return entries + [votelog.message_entry(message) for message in [*own, *endorsements]]

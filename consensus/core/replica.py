@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from consensus.core import bodies, catch_up, certificates, checkpoints, endorsement_votes, normal, view_change
+from consensus.core import bodies, catch_up, certificates, checkpoints, endorsement_votes, normal, recall, view_change
 from consensus.core.application import Application
 from consensus.core.config import Config, Instant
 from consensus.core.effects import Effect, SetTimer
@@ -25,6 +25,10 @@ MESSAGE_LIMIT = 16 << 20
 
 def _always(s: State, message: Message, body: Any) -> str:
     return ""
+
+
+class Dropped(Exception):
+    """A message of no use here, with the reason."""
 
 
 class Rule(NamedTuple):
@@ -49,6 +53,8 @@ RULES: dict[Kind, Rule] = {
     Kind.BLOCKS: Rule(bodies.Blocks, _always, catch_up.on_blocks),
     Kind.BATCH_REQUEST: Rule(bodies.BatchRequest, _always, catch_up.on_batch_request),
     Kind.BATCH_BODY: Rule(bodies.BatchBody, _always, catch_up.on_batch_body),
+    Kind.RECALL: Rule(bodies.Recall, _always, catch_up.on_recall),
+    Kind.RECALLED: Rule(bodies.Recalled, recall.recalled_refusal, recall.on_recalled),
 }
 
 STEPS: tuple[Callable[[State], bool], ...] = (
@@ -110,6 +116,11 @@ class Replica:
         return self._s.halted
 
     @property
+    def is_silent(self) -> bool:
+        """Whether this member votes on nothing: it asks after its own messages, or its disk was set back."""
+        return self._s.is_silent
+
+    @property
     def executed(self) -> int:
         """Last height applied."""
         return self._s.executed
@@ -123,6 +134,10 @@ class Replica:
     def in_pool(self) -> int:
         """Batches in the pool."""
         return len(self._s.pool.batches)
+
+    def sizes(self) -> dict[str, int]:
+        """Entries of each table that this member keeps: none grows with what others send, or with the ledger."""
+        return {name: len(table) for name, table in vars(self._s).items() if isinstance(table, dict | set)}
 
     def decided(self, digest: bytes) -> bytes | None:
         """The codes that 2f + 1 members gave a batch, as far as this member knows."""
@@ -142,7 +157,17 @@ class Replica:
 
     def receive(self, data: bytes, now: Instant) -> list[Effect]:
         """A message from the wire."""
-        return self._event(now, lambda s: _receive(s, data))
+        s = self._s
+        s.now = now
+        if s.halted:
+            return []
+        try:
+            handle = _useful(s, data)
+        except (Dropped, Malformed) as error:
+            # it changed nothing, so there is nothing that could advance
+            s.drop(str(error) if isinstance(error, Dropped) else "malformed")
+            return []
+        return self._event(now, handle)
 
     def timer(self, name: str, now: Instant) -> list[Effect]:
         """A timer that was set has run out."""
@@ -176,34 +201,44 @@ class Replica:
             handle(s)
         except Malformed:
             s.drop("malformed")
-        while not s.halted and any(step(s) for step in STEPS):
-            pass
+        _advance(s)
         watch(s)
         effects, s.effects = s.effects, []
         return effects
 
 
-def _receive(s: State, data: bytes) -> None:
+def _advance(s: State) -> None:
+    """Let every step advance until nothing moves; after one that did, all are asked again from the first."""
+    moved = True
+    while moved and not s.halted:
+        for step in STEPS:
+            moved = step(s)
+            if moved:
+                break
+
+
+def _useful(s: State, data: bytes) -> Callable[[State], None]:
+    """What a message makes its handler do. Raises Dropped, or Malformed."""
     if len(data) > MESSAGE_LIMIT:
-        return s.drop("oversize")
+        raise Dropped("oversize")
     message = Message.decode(data)
     if not 0 <= message.member < s.config.n:
-        return s.drop("unknown member")
+        raise Dropped("unknown member")
     if message.member == s.config.index:
-        return s.drop("own message")
+        raise Dropped("own message")
     if message.attachment and message.kind is not Kind.PRE_PREPARE:
         # nobody signs it: kept, it would swell what this message is shown in, proposals and new-views
-        return s.drop("attachment")
+        raise Dropped("attachment")
     rule = RULES[message.kind]
     body = rule.body.decode(message.body)
     if body.epoch != s.config.epoch:
-        return s.drop("wrong epoch")
+        raise Dropped("wrong epoch")
     reason = rule.refusal(s, message, body)
     if reason:
-        return s.drop(reason)
+        raise Dropped(reason)
     if not is_authentic(s.config, message):
-        return s.drop("forged")
-    return rule.handler(s, message, body)
+        raise Dropped("forged")
+    return lambda s: rule.handler(s, message, body)
 
 
 def _admit(s: State, batch: Batch) -> None:

@@ -51,6 +51,8 @@ class Slot:
     prepared: Prepared | None = None
     """The prepared certificate of the highest view."""
     committed: Proposal | None = None
+    is_finished: bool = False
+    """Whether 2f + 1 committed what is accepted, this member among them: no vote changes anything any more."""
     endorsements: tuple[bytes, ...] = ()
     due_ms: int = 0
 
@@ -85,10 +87,11 @@ class Execution:
 
 @dataclass(frozen=True)
 class Peer:
-    """The newest status of another member, and when it came."""
+    """The newest status of another member, when it came, and the message that said it."""
 
     status: Status
     at_ms: int
+    message: Message
 
 
 SignedKey = tuple[Kind, int, int]
@@ -129,6 +132,17 @@ class State:
     stable: Certificate | None = None
     certified: int = 0
     """Last height whose certificate the application holds."""
+    question: int = 0
+    """Names the question after own messages that is open since the restart; 0: none."""
+    answers: dict[int, int] = field(default_factory=dict)
+    """The stable height that each answer proved."""
+    forgotten: Message | None = None
+    """An own message that an answer held and the log does not."""
+    barred: Message | None = None
+    """This member's word that its disk was set back."""
+    bar: int = 0
+    """It votes on nothing until a checkpoint of this height is stable."""
+
     slots: dict[int, Slot] = field(default_factory=dict)
     executions: dict[int, Execution] = field(default_factory=dict)
     checkpoints: dict[int, dict[int, bytes]] = field(default_factory=dict)
@@ -176,6 +190,11 @@ class State:
     def is_primary(self) -> bool:
         """Whether this member leads an open view."""
         return not self.changing and self.config.primary(self.view) == self.config.index
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether this member signs nothing that it may have signed otherwise before its restart."""
+        return self.question != 0 or self.stable_height < self.bar
 
     @property
     def timeout_ms(self) -> int:
@@ -274,6 +293,8 @@ class State:
             if known.body == body:
                 return known
             self.drop("own conflicting vote")
+            return None
+        if self.is_silent:
             return None
         message = sign(self.config, key[0], body, attachment)
         self.signed[key] = message

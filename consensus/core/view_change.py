@@ -59,11 +59,14 @@ def on_view_change(s: State, message: Message, body: ViewChange) -> None:
 # Enters: after every event. The (f + 1)th highest view that others left for is one that an honest member seeks.
 def follow(s: State) -> bool:
     """Go along with f + 1 members that left for a higher view; time the primary once 2f + 1 are between views."""
-    sought = sorted((view for member, view in s.sought.items() if member != s.config.index), reverse=True)
-    if len(sought) > s.config.f and sought[s.config.f] > s.view:
-        leave(s, sought[s.config.f])
+    if s.is_silent:
+        return False
+    others = [view for member, view in s.sought.items() if member != s.config.index and view >= s.view]
+    higher = sorted((view for view in others if view > s.view), reverse=True)
+    if len(higher) > s.config.f:
+        leave(s, higher[s.config.f])
         return True
-    if s.changing and "new_view" not in s.armed and 1 + sum(view >= s.view for view in sought) >= s.config.quorum:
+    if s.changing and "new_view" not in s.armed and 1 + len(others) >= s.config.quorum:
         s.armed.add("new_view")
         s.effects.append(SetTimer("new_view", s.timeout_ms))
     return False
@@ -71,14 +74,14 @@ def follow(s: State) -> bool:
 
 def on_new_view_timer(s: State) -> None:
     """The primary of the next view had its time: on to the one after."""
-    if s.changing:
+    if s.changing and not s.is_silent:
         leave(s, s.view + 1)
 
 
 # Enters: this member leads the view that it left for, and holds sound view changes of 2f + 1 members, its own included.
 def open_view(s: State) -> bool:
     """Open the view as its primary; whether it did."""
-    if not s.changing or s.config.primary(s.view) != s.config.index:
+    if not s.changing or s.config.primary(s.view) != s.config.index or s.is_silent:
         return False
     _verify_changes(s)
     if len(s.sound) < s.config.quorum:
@@ -110,6 +113,8 @@ def new_view_refusal(s: State, message: Message, body: NewView) -> str:
     """Why a new-view is of no use, judged without its signatures; empty if it may be."""
     if body.view < s.view or (body.view == s.view and not s.changing):
         return "earlier view"
+    if s.question:
+        return "later than the question"
     return "" if message.member == s.config.primary(body.view) else "not this member's view"
 
 

@@ -47,7 +47,7 @@ class Ledger:
     """One member's copy. `bodies` is what its shell holds; a block that is not certified yet is lost at a restart."""
 
     config: Config
-    bodies: Mapping[bytes, bytes]
+    bodies: dict[bytes, bytes]
     blocks: dict[int, CertifiedBlock] = field(default_factory=dict)
     heads: dict[tuple[str, str], int] = field(default_factory=dict)
     tree: GrowingTree = field(default_factory=GrowingTree)
@@ -105,6 +105,7 @@ class Ledger:
             return False
         self.heads, self.tree = trial.heads, trial.tree
         self.height, self.time_ms = trial.height, trial.time_ms
+        self.bodies.update(bodies)
         self.keep(found.block, found.note, found.signatures)
         return True
 

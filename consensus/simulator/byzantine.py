@@ -1,14 +1,34 @@
 """Members that lie. Each runs a real replica and changes what leaves it; all of their signatures are their own."""
 
-from collections import defaultdict
+from collections import defaultdict, deque
+from dataclasses import replace
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
-from consensus.core.bodies import Blocks, Endorsement, Justified, Proposal, ViewChange, Vote, vote_body
+from consensus.core.bodies import (
+    VOTES,
+    BlockRequest,
+    Blocks,
+    Checkpoint,
+    Endorsement,
+    Justified,
+    NewView,
+    Proposal,
+    ProposedBatch,
+    Recalled,
+    ViewChange,
+    Vote,
+    vote_body,
+)
 from consensus.core.certificates import MemberSignature, Prepared
+from consensus.core.config import Config
 from consensus.core.effects import Send
 from consensus.core.endorsements import codes_of, verdict_of
 from consensus.core.messages import Kind, Malformed, Message, sign
 from consensus.simulator.member import Member
+
+if TYPE_CHECKING:
+    from consensus.simulator.world import World
 
 
 class Liar(Member):
@@ -145,7 +165,10 @@ class StateLiar(Liar):
     """Answers a member that lags with blocks of which a byte was changed, or not at all."""
 
     def lie(self, message: Message, receiver: int) -> list[Message]:
-        """Corrupt blocks for even heights, silence for odd."""
+        """Corrupt blocks for even heights, silence for odd; of a restarted member it claims to hold nothing."""
+        if message.kind is Kind.RECALLED:
+            body = replace(Recalled.decode(message.body), stable=b"", messages=())
+            return [sign(self.config, Kind.RECALLED, body.encode())]
         if message.kind is not Kind.BLOCKS:
             return [message]
         blocks = Blocks.decode(message.body)
@@ -157,4 +180,125 @@ class StateLiar(Liar):
         return [sign(self.config, Kind.BLOCKS, Blocks(blocks.epoch, (spoilt, *blocks.blocks[1:])).encode())]
 
 
-LIARS: tuple[type[Liar], ...] = (Equivocator, SelectiveSender, DoubleJudge, StateLiar)
+class ViewChangeLiar(Liar):
+    """Hides from half of the members what it has prepared and what is stable; as a new primary opens an empty view."""
+
+    def lie(self, message: Message, receiver: int) -> list[Message]:
+        """A view change that shows nothing, a new-view that carries nothing, for odd members."""
+        if receiver % 2 == 0:
+            return [message]
+        if message.kind is Kind.VIEW_CHANGE:
+            hidden = replace(ViewChange.decode(message.body), stable=b"", prepared=())
+            return [sign(self.config, Kind.VIEW_CHANGE, hidden.encode())]
+        if message.kind is Kind.NEW_VIEW:
+            empty = replace(NewView.decode(message.body), pre_prepares=())
+            return [sign(self.config, Kind.NEW_VIEW, empty.encode())]
+        return [message]
+
+
+class Flooder(Liar):
+    """With each status, signs votes, checkpoints, view changes and endorsements of heights and views far ahead."""
+
+    def lie(self, message: Message, receiver: int) -> list[Message]:
+        """The flood, before the status."""
+        if message.kind is not Kind.STATUS:
+            return [message]
+        rng, epoch = self.world.rng, self.config.epoch
+        far = rng.choice((5, 9, 1_000, 1 << 40))
+        digest = rng.randbytes(32)
+        bodies = [
+            (kind, vote_body(epoch, far, rng.choice((1, 5, far)), digest)) for kind in (Kind.PREPARE, Kind.COMMIT)
+        ]
+        bodies += [
+            (Kind.CHECKPOINT, Checkpoint(epoch, far, bytes(64)).encode()),
+            (Kind.VIEW_CHANGE, ViewChange(epoch, far, b"", ()).encode()),
+            (Kind.ENDORSEMENT, Endorsement(epoch, (verdict_of(digest, b"\0\0"),)).encode()),
+            (Kind.BLOCK_REQUEST, BlockRequest(epoch, far).encode()),
+        ]
+        return [*(sign(self.config, kind, body) for kind, body in bodies), message]
+
+
+class Replayer(Liar):
+    """Sends what it heard again: as it was, as another kind, as its own, in another view or epoch."""
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*arguments)  # type: ignore[arg-type]
+        self.heard: deque[Message] = deque(maxlen=64)
+
+    def receive(self, data: bytes) -> None:
+        """Keep it."""
+        self.heard.append(Message.decode(data))
+        super().receive(data)
+
+    def lie(self, message: Message, receiver: int) -> list[Message]:
+        """The message, and an old one made into something else."""
+        if not self.heard:
+            return [message]
+        rng = self.world.rng
+        old = rng.choice(self.heard)
+        others = [old, replace(old, kind=rng.choice(tuple(Kind))), replace(old, member=self.config.index)]
+        if old.kind in VOTES:
+            vote = Vote.decode(old.body)
+            moved = rng.choice((replace(vote, view=vote.view + 1), replace(vote, epoch=1), replace(vote, height=1)))
+            others.append(replace(old, body=moved.encode()))
+        return [message, rng.choice(others)]
+
+
+class Twin(Liar):
+    """One key in two processes that know nothing of each other; who of the others hears which changes all the time."""
+
+    def __init__(self, world: "World", config: Config, skew_ms: int) -> None:
+        super().__init__(world, config, skew_ms)
+        self.other = _SecondTwin(world, config, skew_ms)
+
+    def _faces(self, member: int) -> bool:
+        moment = f"{self.world.scenario.seed} {self.world.now // 400} {member}"
+        return sha256(moment.encode()).digest()[0] % 2 == 0
+
+    def lie(self, message: Message, receiver: int) -> list[Message]:
+        """Each speaks to its part of the committee only."""
+        return [message] if self._faces(receiver) else []
+
+    def start(self) -> None:
+        """Both start."""
+        super().start()
+        self.other.start()
+
+    def crash(self) -> None:
+        """Both stop."""
+        super().crash()
+        self.other.crash()
+
+    def receive(self, data: bytes) -> None:
+        """One of the two hears it."""
+        if self._faces(Message.decode(data).member):
+            super().receive(data)
+        else:
+            self.other.receive(data)
+
+    def body(self, batch: ProposedBatch, body: bytes) -> None:
+        """Both read the topic."""
+        super().body(batch, body)
+        self.other.body(batch, body)
+
+
+class _SecondTwin(Liar):
+    """The second process."""
+
+    def lie(self, message: Message, receiver: int) -> list[Message]:
+        """To the other part of the committee."""
+        twin = self.world.members[self.config.index]
+        assert isinstance(twin, Twin)
+        return [] if twin._faces(receiver) else [message]
+
+
+LIARS: tuple[type[Liar], ...] = (
+    Equivocator,
+    SelectiveSender,
+    DoubleJudge,
+    StateLiar,
+    ViewChangeLiar,
+    Flooder,
+    Replayer,
+    Twin,
+)

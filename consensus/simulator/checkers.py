@@ -32,6 +32,7 @@ class Checkers:
     codes: dict[bytes, bytes] = field(default_factory=dict)
     numbers: dict[tuple[str, str, int], int] = field(default_factory=dict)
     votes: dict[tuple[object, ...], bytes] = field(default_factory=dict)
+    genuine: set[tuple[bytes, bytes, bytes]] = field(default_factory=set)
 
     def executed(self, block: OrderedBlock) -> None:
         """Agreement: one block a height. Uniqueness: a batch, hence a record, at one height only."""
@@ -41,6 +42,19 @@ class Checkers:
             place = (batch.submitter, batch.stream, batch.number)
             require(self.numbers.setdefault(place, block.height) == block.height, f"batch {place} is recorded twice")
             self.decided(batch.digest, batch.codes)
+
+    def applied(self, height: int, note: bytes) -> None:
+        """State: whoever applies a height comes to the same note, certified or not."""
+        require(self.notes.setdefault(height, note) == note, f"two states at height {height}")
+
+    def bounded(self, sizes: dict[str, int], pool: int) -> None:
+        """Memory: heights within two windows, one entry a member, a bounded number of strangers' batches."""
+        heights, n = 2 * self.config.window, self.config.n
+        limits = dict.fromkeys(("slots", "checkpoints", "waiting", "opened", "executions"), heights)
+        limits |= dict.fromkeys(("view_changes", "sought", "sound", "unsound", "peers", "answers", "strangers"), n)
+        limits |= {"signed": 4 * heights + 2, "tallies": 512 * n + pool, "endorsed": 2048, "shown": 1024}
+        for name, limit in limits.items():
+            require(sizes[name] <= limit, f"{sizes[name]} {name} are kept, {limit} are the most")
 
     def decided(self, digest: bytes, codes: bytes) -> None:
         """Verdicts: whoever decides a batch decides it alike."""
@@ -53,8 +67,9 @@ class Checkers:
         needed = self.config.n - (self.config.n - 1) // 3
         require(len(members) == needed and sorted(set(members)) == members, "a certificate of other than 2f + 1")
         for member, signature in found.signatures:
-            key = self.config.members[member].note
-            require(signing.verify_raw(key, found.note, signature), "a forged certificate")
+            signed = (self.config.members[member].note, found.note, signature)
+            require(signed in self.genuine or signing.verify_raw(*signed), "a forged certificate")
+            self.genuine.add(signed)
 
     def transmitted(self, message: Message, durable: set[bytes]) -> None:
         """Durable before sent; and an honest member never signs two things that exclude each other."""

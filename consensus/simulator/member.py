@@ -1,6 +1,5 @@
 """A simulated member: the thin shell around a replica, with group commit, and the disk that survives it."""
 
-from collections.abc import Callable
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ from consensus.core.config import Config, Instant
 from consensus.core.messages import Message
 from consensus.core.replica import Replica
 from consensus.simulator.application import Ledger, codes_of_body
-from consensus.simulator.checkers import Violation
+from consensus.simulator.checkers import Checkers, Violation
 from consensus.simulator.storage import VoteLogStore
 
 if TYPE_CHECKING:
@@ -25,13 +24,16 @@ ROTATE = 200
 class ObservedLedger(Ledger):
     """A ledger that shows every block that it applies to the checkers."""
 
-    observe: Callable[[fx.OrderedBlock], None] | None = None
+    checkers: Checkers | None = None
 
     def execute(self, block: fx.OrderedBlock) -> bytes:
         """Apply and show."""
-        if self.observe is not None:
-            self.observe(block)
-        return super().execute(block)
+        if self.checkers is not None:
+            self.checkers.executed(block)
+        note = super().execute(block)
+        if self.checkers is not None:
+            self.checkers.applied(block.height, note)
+        return note
 
 
 class Member:
@@ -47,13 +49,13 @@ class Member:
         self.is_up = False
         self.timers: dict[str, int] = {}
         self.outbox: list[tuple[int, fx.Effect]] = []
-        self.is_syncing = False
+        self.is_syncing = self.is_set_back = False
         self.replica: Replica
 
     @property
     def is_honest(self) -> bool:
         """Whether the checkers hold it to the protocol."""
-        return True
+        return not self.is_set_back
 
     @property
     def now(self) -> Instant:
@@ -73,7 +75,7 @@ class Member:
         for name in ("blocks", "heads", "tree", "height", "time_ms"):
             setattr(observed, name, getattr(again, name))
         if self.is_honest:
-            observed.observe = self.world.checkers.executed
+            observed.checkers = self.world.checkers
         self.ledger = observed
         self.replica = Replica.restore(self.config, self.ledger, self.store.entries, self.now)
         self.do(self.replica.start(self.now))
@@ -83,6 +85,12 @@ class Member:
         self.is_up = False
         self.store.crash(self.world.rng)
         self.bodies_lost()
+
+    def set_back(self, store: VoteLogStore, ledger: Ledger) -> None:
+        """Start from a backup: what was signed since is forgotten, and this member counts among the faulty."""
+        self.is_set_back = True
+        self.store, self.ledger = store, ledger
+        self.start()
 
     def bodies_lost(self) -> None:
         """Keep only bodies of certified batches: the rest is read from the topic again."""

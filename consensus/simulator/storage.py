@@ -25,6 +25,12 @@ class VoteLogStore:
         del self.entries[kept:]
         self.synced = kept
 
+    def copied(self) -> "VoteLogStore":
+        """A backup of what is durable."""
+        copy = VoteLogStore()
+        copy.rotate(self.entries[: self.synced])
+        return copy
+
     def rotate(self, entries: list[bytes]) -> None:
         """Replace the log by a shorter one that means the same, atomically (a new file, synced and renamed)."""
         self.entries = list(entries)

@@ -12,14 +12,18 @@ from consensus.core import effects as fx
 from consensus.core import messages
 from consensus.core.bodies import ProposedBatch
 from consensus.core.config import Config, MemberKeys
+from consensus.core.replica import RULES
 from consensus.simulator.application import leaves
 from consensus.simulator.byzantine import LIARS, Liar
-from consensus.simulator.checkers import Checkers, require
+from consensus.simulator.checkers import Checkers, Violation, require
 from consensus.simulator.member import Member
 from consensus.simulator.network import Network
 
 HEAL_BOUND_MS = 60_000
 """After the network has healed, everything that was proposed is certified everywhere within this virtual time."""
+
+LOOK_MS = 20
+"""How often it is seen whether all is done."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,10 @@ class Scenario:
     """Behaviour of the first members: member 0 is the primary of view 0."""
     silenced: tuple[int, ...] = ()
     """Members that are down from the start and for ever."""
+    jumps: int = 0
+    """Times that some member's wall clock jumps, within what the committee's bound on block time lets pass."""
+    backups: int = 0
+    """Members, the last of all, whose disk is set back once to what it was some time before."""
     contested: int = 0
     """Batches on which honest members disagree by three to two (seven members)."""
     cached: bool = True
@@ -48,23 +56,27 @@ class Scenario:
 def drawn(seed: int) -> Scenario:
     """The scenario of a seed: everything about a run follows from this number."""
     rng = Random(f"scenario {seed}")  # noqa: S311 a run must be repeatable
-    members = 7 if rng.random() < 0.15 else 4
+    members = 7 if rng.random() < 0.12 else 4
     f = (members - 1) // 3
     liars = tuple(rng.choice(LIARS) for _ in range(rng.randint(0, f)))
+    spare = f - len(liars)
+    silenced = (members - 1,) if spare and rng.random() < 0.3 else ()
     return Scenario(
         seed=seed,
         members=members,
-        batches=rng.randint(3, 8),
-        faults_until=rng.randint(1_000, 5_000),
+        batches=rng.randint(2, 6),
+        faults_until=rng.choice((400, 600, 1_000, 1_500, 3_000)),
         loss=rng.choice((0.0, 0.0, 0.02, 0.1, 0.25)),
         repetition=rng.choice((0.0, 0.05, 0.2)),
         straggling=rng.choice((0.0, 0.02, 0.1)),
         partitions=rng.choice((0, 0, 1, 3)),
         crashes=rng.choice((0, 0, 1, 3, 6)),
+        jumps=rng.choice((0, 0, 0, 2)),
         liars=liars,
-        silenced=(members - 1,) if len(liars) < f and rng.random() < 0.3 else (),
+        silenced=silenced,
+        backups=1 if spare and not silenced and rng.random() < 0.4 else 0,
         contested=1 if members == 7 and rng.random() < 0.5 else 0,
-        cached=rng.random() > 0.1,
+        cached=rng.random() > 0.03,
     )
 
 
@@ -84,8 +96,8 @@ class Outcome:
 class World:
     """One run."""
 
-    def __init__(self, scenario: Scenario) -> None:
-        self.scenario = scenario
+    def __init__(self, scenario: Scenario, show: Callable[[str], None] | None = None) -> None:
+        self.scenario, self._show = scenario, show
         self.rng = Random(f"run {scenario.seed}")  # noqa: S311 a run must be repeatable
         self.now = 0
         self.events = 0
@@ -116,7 +128,7 @@ class World:
                 max_bytes=4096,
                 batch_records=6,
                 batch_delay_ms=20,
-                status_ms=200,
+                status_ms=300,
                 view_timeout_ms=500,
                 view_timeout_cap_ms=4_000,
             )
@@ -148,7 +160,10 @@ class World:
 
     def trace(self, member: int, effect: fx.Effect) -> None:
         """Take an effect into the digest of the run."""
-        self._trace.update(f"{self.now} {member} {effect!r}".encode())
+        content = effect.message if isinstance(effect, fx.Send) else repr(effect).encode()
+        self._trace.update(b"%d %d " % (self.now, member) + content)
+        if self._show is not None:
+            self._show(f"{self.now} ms, member {member}: {told(effect)}")
 
     # ---- wire and topic
 
@@ -197,22 +212,30 @@ class World:
         self._heal()
         end = self.now + HEAL_BOUND_MS
         while not self._is_finished():
-            require(self.now < end, f"no progress {HEAL_BOUND_MS} ms after healing: {self._standing()}")
-            self.step()
-            self._look()
+            if self.now >= end:
+                raise Violation(f"no progress {HEAL_BOUND_MS} ms after healing: {self._standing()}")
+            until = self.now + LOOK_MS
+            while self.now < until:
+                self.step()
+                self._look()
         self._finish()
 
     def _schedule(self) -> None:
         scenario, rng = self.scenario, self.rng
         for member in self.members:
             if member.config.index not in scenario.silenced:
-                self.at(rng.randint(0, 50), member.start)
+                self.at(rng.randint(0, 50), lambda member=member: self._restart(member))  # type: ignore[misc]
         self._schedule_batches()
         for _ in range(scenario.partitions):
-            self.at(rng.randint(0, scenario.faults_until), lambda: self.network.split(scenario.members))
-            self.at(rng.randint(0, scenario.faults_until), self.network.parts.clear)
+            # strictly before the end of all faults: a split after healing would be for ever
+            self.at(rng.randrange(scenario.faults_until), lambda: self.network.split(scenario.members))
+            self.at(rng.randrange(scenario.faults_until), self.network.mend)
         for _ in range(scenario.crashes):
             self.at(rng.randint(0, scenario.faults_until), self._crash_one)
+        for _ in range(scenario.jumps):
+            self.at(rng.randint(0, scenario.faults_until), self._jump)
+        for i in range(scenario.backups):
+            self.at(rng.randrange(scenario.faults_until), lambda i=i: self._back_up(self.members[-1 - i]))  # type: ignore[misc]
 
     def _schedule_batches(self) -> None:
         streams = [("power", "a"), ("power", "b"), ("steel", "a")]
@@ -238,9 +261,24 @@ class World:
             member.crash()
             self.at(self.rng.randint(1, 1_500), lambda: self._restart(member))
 
-    def _restart(self, member: Member) -> None:
+    def _jump(self) -> None:
+        self.rng.choice(self.members).skew_ms = self.rng.randint(-4_000, 4_000)
+
+    def _back_up(self, member: Member) -> None:
+        """Copy a member's disk; a little later it crashes and comes back with the copy."""
+        store, ledger = member.store.copied(), member.ledger.restarted()
+
+        def set_back() -> None:
+            if member.is_up:
+                member.crash()
+            self.liars.add(member.config.index)
+            self._restart(member, lambda: member.set_back(store, ledger))
+
+        self.at(self.rng.randint(100, 1_000), set_back)
+
+    def _restart(self, member: Member, start: Callable[[], None] | None = None) -> None:
         if not member.is_up:
-            member.start()
+            (start or member.start)()
             for digest, body in self.topic.items():
                 if digest not in member.bodies:
                     self._hand_over(member, self.published[digest], body)
@@ -261,9 +299,13 @@ class World:
 
     def _is_finished(self) -> bool:
         honest = self.honest(up=True)
-        heights = {member.replica.certified for member in honest}
-        return len(heights) == 1 and all(
-            self._is_applied(batch) for batch in self.published.values() if batch.digest not in self.contested
+        if len({h for member in honest for h in (member.replica.certified, member.replica.executed)}) != 1:
+            return False
+        # all stand at one height, and what they applied there is the same: one of them speaks for all
+        return all(
+            honest[0].ledger.stream_head(batch.submitter, batch.stream) >= batch.number
+            for batch in self.published.values()
+            if batch.digest not in self.contested
         )
 
     def _standing(self) -> str:
@@ -274,6 +316,8 @@ class World:
         )
 
     def _finish(self) -> None:
+        for member in self.honest(up=True):
+            self.checkers.bounded(member.replica.sizes(), member.replica.in_pool)
         longest = max(self.honest(up=True), key=lambda member: member.ledger.height)
         hashes = [
             leaf_hash(leaf)
@@ -293,10 +337,22 @@ class World:
         return Outcome(self.scenario.seed, height, views, self.now, self.events, trace, failure)
 
 
-def play(scenario: Scenario) -> Outcome:
-    """Run a scenario to its end; a property that breaks stands in the outcome, anything else that raises too."""
+def told(effect: fx.Effect) -> str:
+    """An effect in a line of a trace."""
+    if isinstance(effect, fx.Send):
+        message = messages.Message.decode(effect.message)
+        body = RULES[message.kind].body.decode(message.body)
+        return f"sends {message.kind} to {'all' if effect.to is None else effect.to}: {repr(body)[:160]}"
+    return repr(effect)[:160]
+
+
+def play(scenario: Scenario, show: Callable[[str], None] | None = None) -> Outcome:
+    """Run a scenario to its end; a property that breaks stands in the outcome, anything else that raises too.
+
+    `show` is given each effect of each member as a line.
+    """
     limit, messages.signatures.limit = messages.signatures.limit, messages.signatures.limit if scenario.cached else 0
-    world = World(scenario)
+    world = World(scenario, show)
     try:
         world.play()
     except Exception as error:

@@ -8,9 +8,10 @@ CHECK_FAILED = 1
 
 
 def simulate(seeds: Annotated[str, typer.Option(help="First and last seed, as A..B.")] = "0..1000") -> None:
-    """Run the committee under faults, one seed after the other; a failing seed replays exactly.
+    """Run the committee under faults, a seed at a time on each core; a failing seed replays exactly.
 
-    Seven cores in one process, real signatures, crashes, loss, reordering, partitions and an equivocating primary.
+    Whole committees in one process: real signatures, crashes, loss, reordering, partitions, members that lie. Of a
+    seed that fails, the smallest scenario that still fails is printed, with the end of its trace.
 
     \b
       carbonledger simulate --seeds 0..10000

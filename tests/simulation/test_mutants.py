@@ -27,7 +27,9 @@ def _found(scenarios: Callable[[int], Scenario], within: int) -> str:
 
 
 def _equivocating(seed: int) -> Scenario:
-    return replace(drawn(seed), members=4, liars=(Equivocator,), silenced=(), contested=0)
+    return replace(
+        drawn(seed), members=4, batches=6, faults_until=3_000, liars=(Equivocator,), silenced=(), contested=0
+    )
 
 
 def _judging_doubly(seed: int) -> Scenario:

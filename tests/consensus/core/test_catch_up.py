@@ -5,7 +5,7 @@ from random import Random
 from consensus.core import effects as fx
 from consensus.core.bodies import BatchBody, BatchRequest, BlockRequest, Blocks, Status
 from consensus.core.messages import Kind, Message, sign
-from tests.consensus.core.committee import Committee, body_of, config_of
+from tests.consensus.core.committee import Committee, body_of, config_of, unless
 
 
 def _lagging(blocks: int = 20) -> Committee:
@@ -19,7 +19,7 @@ def _lagging(blocks: int = 20) -> Committee:
     return committee
 
 
-def test_a_member_that_was_away_catches_up_by_certified_blocks() -> None:
+def test_point_12_a_member_that_was_away_catches_up_by_certified_blocks() -> None:
     committee = _lagging()
     committee.down = set()
     committee.pass_time(3_000, step=50)
@@ -31,7 +31,7 @@ def test_a_member_that_was_away_catches_up_by_certified_blocks() -> None:
     assert committee.sent(3, Kind.COMMIT)
 
 
-def test_a_wiped_member_catches_up() -> None:
+def test_point_12_a_wiped_member_catches_up() -> None:
     committee = _lagging()
     committee.down = set()
     committee.ledgers[3].blocks.clear()
@@ -40,7 +40,7 @@ def test_a_wiped_member_catches_up() -> None:
     assert committee.heights() == [20] * 4
 
 
-def test_a_liar_and_a_withholder_do_not_stop_it() -> None:
+def test_point_12_a_liar_and_a_withholder_do_not_stop_it() -> None:
     committee = _lagging()
     committee.down = set()
 
@@ -120,3 +120,13 @@ def test_an_older_status_does_not_replace_a_newer_one() -> None:
         status = Status(0, 0, False, False, False, turn, turn, turn, turn, ())
         committee.give(0, sign(config_of(1), Kind.STATUS, status.encode()))
     assert committee.replicas[0]._s.peers[1].status.round == 9
+
+
+def test_what_was_committed_in_an_earlier_view_is_asked_for_again() -> None:
+    """Others may need this member's votes in the view that is open now."""
+    committee = Committee()
+    committee.propose(body_of("one"))
+    committee.settle(unless(Kind.CHECKPOINT))
+    slot = committee.replicas[1]._s.slots[1]
+    assert slot.committed is not None
+    assert (slot.stage(0), slot.stage(1)) == (3, 0)

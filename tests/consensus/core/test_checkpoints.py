@@ -12,7 +12,7 @@ def _checkpoint(member: int, height: int, note: bytes) -> Message:
     return sign(config_of(member), Kind.CHECKPOINT, body)
 
 
-def test_the_watermark_moves_on_a_quorum_over_the_own_note() -> None:
+def test_point_08_the_watermark_moves_on_a_quorum_over_the_own_note() -> None:
     committee = Committee()
     committee.propose(body_of("one"))
     committee.settle(unless(Kind.CHECKPOINT))
@@ -48,7 +48,7 @@ def test_a_member_stops_when_f_plus_one_hold_another_state() -> None:
     assert committee.replicas[0].timer("status", committee.now) == []
 
 
-def test_checkpoints_of_far_heights_are_not_kept() -> None:
+def test_point_08_checkpoints_of_far_heights_are_not_kept() -> None:
     committee = Committee()
     for height in range(1, 1_000):
         committee.give(0, _checkpoint(1, height, b"note\n"))
@@ -56,7 +56,7 @@ def test_checkpoints_of_far_heights_are_not_kept() -> None:
     assert committee.replicas[0].dropped["checkpoint outside the watermarks"] == 991
 
 
-def test_a_flood_of_far_heights_and_views_costs_bounded_memory() -> None:
+def test_point_08_a_flood_of_far_heights_and_views_costs_bounded_memory() -> None:
     committee = Committee()
     for i in range(300):
         for kind in (Kind.PREPARE, Kind.COMMIT):

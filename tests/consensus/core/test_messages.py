@@ -24,18 +24,18 @@ def test_message_survives_the_wire() -> None:
 
 
 @pytest.mark.parametrize("kind", [Kind.COMMIT, Kind.PRE_PREPARE, Kind.CHECKPOINT])
-def test_signature_is_of_one_kind(kind: Kind) -> None:
+def test_point_02_signature_is_of_one_kind(kind: Kind) -> None:
     message = sign(config_of(2), Kind.PREPARE, vote_body(0, 3, 9, DIGEST))
     assert not is_authentic(config_of(0), replace(message, kind=kind))
 
 
 @pytest.mark.parametrize("body", [vote_body(1, 3, 9, DIGEST), vote_body(0, 4, 9, DIGEST), vote_body(0, 3, 8, DIGEST)])
-def test_signature_is_of_one_epoch_view_and_height(body: bytes) -> None:
+def test_point_02_signature_is_of_one_epoch_view_and_height(body: bytes) -> None:
     message = sign(config_of(2), Kind.PREPARE, vote_body(0, 3, 9, DIGEST))
     assert not is_authentic(config_of(0), replace(message, body=body))
 
 
-def test_signature_is_of_one_channel_and_member() -> None:
+def test_point_02_signature_is_of_one_channel_and_member() -> None:
     message = sign(config_of(2), Kind.PREPARE, vote_body(0, 3, 9, DIGEST))
     other = replace(config_of(0), channel=bytes(32))
     assert not is_authentic(other, message)
@@ -44,7 +44,7 @@ def test_signature_is_of_one_channel_and_member() -> None:
     assert not is_authentic(config_of(0), replace(message, member=4))
 
 
-def test_wrong_epoch_is_dropped() -> None:
+def test_point_18_wrong_epoch_is_dropped() -> None:
     committee = Committee()
     committee.give(1, sign(config_of(0), Kind.COMMIT, vote_body(1, 0, 1, DIGEST)))
     assert committee.replicas[1].dropped == {"wrong epoch": 1}
@@ -98,7 +98,7 @@ def test_signature_outcomes_are_remembered_within_a_bound(monkeypatch: pytest.Mo
 
 @settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=300))
-def test_any_bytes_are_dropped(data: bytes) -> None:
+def test_point_18_any_bytes_are_dropped(data: bytes) -> None:
     committee = Committee()
     committee.do(0, committee.replicas[0].receive(data, committee.now))
     assert committee.replicas[0].dropped.total() == 1
@@ -114,7 +114,7 @@ BODIES = [
 
 @settings(max_examples=200, deadline=None)
 @given(st.sampled_from(list(Kind)), st.sampled_from([body for _, body in BODIES]) | st.binary(max_size=200), st.data())
-def test_signed_nonsense_never_raises(kind: Kind, body: bytes, data: st.DataObject) -> None:
+def test_point_18_signed_nonsense_never_raises(kind: Kind, body: bytes, data: st.DataObject) -> None:
     """A member's key signs what the protocol never says: any kind, any body, any attachment."""
     attachment = data.draw(st.binary(max_size=100))
     committee = Committee()
@@ -124,7 +124,7 @@ def test_signed_nonsense_never_raises(kind: Kind, body: bytes, data: st.DataObje
 
 @settings(max_examples=150, deadline=None)
 @given(st.data())
-def test_messages_of_a_real_run_with_a_byte_changed_never_raise(data: st.DataObject) -> None:
+def test_point_18_messages_of_a_real_run_with_a_byte_changed_never_raise(data: st.DataObject) -> None:
     wire = RECORDED or RECORDED.extend(_recorded()) or RECORDED
     message = data.draw(st.sampled_from(wire))
     changed = bytearray(message.body)

@@ -66,7 +66,7 @@ def test_streams_are_applied_in_order_of_their_numbers() -> None:
     assert batches == [1, 2, 3]
 
 
-def test_a_record_is_applied_once_whoever_proposes_it_again() -> None:
+def test_point_13_a_record_is_applied_once_whoever_proposes_it_again() -> None:
     committee = Committee()
     body = body_of("one")
     committee.propose(body)
@@ -155,7 +155,7 @@ def _other_number(proposal: Proposal) -> Proposal:
         (_other_code, "endorsements"),
     ],
 )
-def test_a_backup_refuses(change: Any, reason: str) -> None:
+def test_point_11_a_backup_refuses(change: Any, reason: str) -> None:
     committee, _, proposal, justified = _proposed()
     committee.give(1, _opened(change(proposal), justified.endorsements))
     assert not committee.sent(1, Kind.PREPARE)
@@ -173,7 +173,7 @@ def test_a_backup_refuses_codes_without_a_quorum_of_endorsements() -> None:
     assert committee.sent(1, Kind.PREPARE)
 
 
-def test_block_time_never_goes_back() -> None:
+def test_point_11_block_time_never_goes_back() -> None:
     committee = Committee()
     committee.propose(body_of("one"))
     committee.settle()
@@ -199,7 +199,7 @@ def test_another_proposal_under_the_signed_digest_is_malformed() -> None:
     assert committee.sent(1, Kind.PREPARE)
 
 
-def test_two_pre_prepares_of_one_height_are_evidence_without_their_attachments() -> None:
+def test_point_03_two_pre_prepares_of_one_height_are_evidence_without_their_attachments() -> None:
     committee, message, proposal, justified = _proposed()
     second = _opened(replace(proposal, time=proposal.time + 1), justified.endorsements)
     for opened in (message, second, message, second):
@@ -246,7 +246,7 @@ def test_votes_of_other_views_and_kinds_are_no_evidence(views: tuple[int, ...]) 
     assert not committee.found(3, fx.Evidence)
 
 
-def test_votes_are_durable_before_they_are_sent() -> None:
+def test_point_04_votes_are_durable_before_they_are_sent() -> None:
     committee = Committee()
     committee.propose(body_of("one"))
     committee.settle()

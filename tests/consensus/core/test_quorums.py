@@ -66,7 +66,7 @@ def test_prepared_certificate_of_primary_and_2f_backups_verifies() -> None:
     ],
     ids=["2f", "repeated", "unsorted", "primary's prepare", "too many", "no primary", "other digest", "other view"],
 )
-def test_prepared_certificate_is_refused(certificate: Prepared) -> None:
+def test_point_01_prepared_certificate_is_refused(certificate: Prepared) -> None:
     with pytest.raises(Malformed):
         verified_prepared(config_of(3), certificate)
 
@@ -76,7 +76,7 @@ def _certificate(members: list[int], note: bytes = b"note\n") -> Certificate:
     return Certificate(0, 1, note, signatures)
 
 
-def test_stable_certificate_needs_exactly_a_quorum_of_distinct_members() -> None:
+def test_point_17_stable_certificate_needs_exactly_a_quorum_of_distinct_members() -> None:
     assert is_certified(config_of(0), _certificate([0, 2, 3]))
     for members in ([0, 2], [0, 2, 2], [2, 0, 3], [0, 1, 2, 3]):
         assert not is_certified(config_of(0), _certificate(members))
@@ -87,7 +87,7 @@ def _votes_of(committee: Committee, kind: Kind, members: list[int]) -> list[Mess
     return [committee.sent(i, kind)[0] for i in members]
 
 
-def test_a_repeated_commit_is_no_quorum() -> None:
+def test_point_01_a_repeated_commit_is_no_quorum() -> None:
     committee = Committee()
     committee.propose(body_of("one"))
     committee.settle(unless(Kind.COMMIT))
@@ -99,7 +99,7 @@ def test_a_repeated_commit_is_no_quorum() -> None:
     assert committee.replicas[0].executed == 1
 
 
-def test_the_primary_does_not_prepare_twice() -> None:
+def test_point_01_the_primary_does_not_prepare_twice() -> None:
     """Pre-prepare, own prepare and a prepare signed by the primary are two members, not three."""
     committee = Committee()
     committee.propose(body_of("one"))
@@ -112,7 +112,7 @@ def test_the_primary_does_not_prepare_twice() -> None:
     assert committee.sent(1, Kind.COMMIT)
 
 
-def test_mixed_digests_are_no_quorum() -> None:
+def test_point_01_mixed_digests_are_no_quorum() -> None:
     committee = Committee()
     committee.propose(body_of("one"))
     committee.settle(unless(Kind.COMMIT))
@@ -122,7 +122,7 @@ def test_mixed_digests_are_no_quorum() -> None:
     assert committee.replicas[0].executed == 0
 
 
-def test_votes_of_two_views_are_no_quorum() -> None:
+def test_point_01_votes_of_two_views_are_no_quorum() -> None:
     committee = Committee()
     committee.propose(body_of("one"))
     committee.settle(unless(Kind.COMMIT))

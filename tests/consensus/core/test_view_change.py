@@ -25,7 +25,7 @@ def _stable(height: int) -> Certificate | None:
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 4), st.sets(st.integers(1, 3)), st.integers(0, 3)), min_size=7, max_size=7))
-def test_plan_is_right_for_every_quorum(members: list[tuple[int, set[int], int]]) -> None:
+def test_point_07_plan_is_right_for_every_quorum(members: list[tuple[int, set[int], int]]) -> None:
     """Skewed checkpoints and prepared heights: the highest stable one is the base, no height is left out or doubled."""
     changes = [
         Change(_stable(low), tuple((view, _proposal(low + offset, 10 + view)) for offset in sorted(prepared)))
@@ -50,7 +50,7 @@ def _is_vote(message: Message, kind: Kind, view: int, heights: tuple[int, ...] =
     return vote.view == view and vote.height in heights
 
 
-def test_a_committed_block_comes_back_after_a_view_change() -> None:
+def test_point_06_a_committed_block_comes_back_after_a_view_change() -> None:
     """One member commits and goes dark before anyone hears of it; the others must bring back the same block."""
     committee = Committee()
     committee.propose(body_of("one"))
@@ -63,7 +63,7 @@ def test_a_committed_block_comes_back_after_a_view_change() -> None:
     assert {committee.found(i, fx.Certified)[0].note for i in (1, 2, 3)} == {before}
 
 
-def test_a_censoring_primary_changes_and_the_old_one_follows() -> None:
+def test_point_10_a_censoring_primary_changes_and_the_old_one_follows() -> None:
     committee = Committee()
     committee.propose(body_of("one"))
     committee.settle(unless(Kind.PRE_PREPARE))
@@ -122,7 +122,7 @@ def test_forged_and_misplaced_certificates_are_refused() -> None:
             _check(other)
 
 
-def test_one_forged_certificate_does_not_mask_the_good_ones() -> None:
+def test_point_06_one_forged_certificate_does_not_mask_the_good_ones() -> None:
     committee = _after_prepare()
     _, second, third = _changes(committee)
     committee.give(1, _forged_change(second, 0))
@@ -141,7 +141,7 @@ def _new_view(committee: Committee) -> tuple[Message, NewView]:
     return message, NewView.decode(message.body)
 
 
-def test_backups_recompute_the_new_view() -> None:
+def test_point_06_backups_recompute_the_new_view() -> None:
     committee = _after_prepare()
     message, body = _new_view(committee)
     null = Proposal(0, 1, 0, ()).digest(committee.configs[0].channel)
@@ -170,7 +170,7 @@ def test_a_new_view_by_another_member_is_refused() -> None:
     assert committee.replicas[2].dropped["not this member's view"] == 1
 
 
-def test_gaps_become_null_blocks_with_the_time_before_them() -> None:
+def test_point_07_gaps_become_null_blocks_with_the_time_before_them() -> None:
     """Height 2 is prepared by all, height 1 by none: 1 comes back empty, and what 2 holds no longer fits."""
     committee = Committee(batch_records=1)
     for number in (1, 2):
