@@ -24,7 +24,7 @@ from consensus.core.certificates import MemberSignature, Prepared
 from consensus.core.config import Config
 from consensus.core.effects import Send
 from consensus.core.endorsements import codes_of, verdict_of
-from consensus.core.messages import Kind, Malformed, Message, sign
+from consensus.core.messages import Kind, Malformed, Message, is_authentic, sign
 from consensus.simulator.member import Member
 
 if TYPE_CHECKING:
@@ -237,7 +237,7 @@ class Replayer(Liar):
         rng = self.world.rng
         old = rng.choice(self.heard)
         others = [old, replace(old, kind=rng.choice(tuple(Kind))), replace(old, member=self.config.index)]
-        if old.kind in VOTES:
+        if old.kind in VOTES and is_authentic(self.config, old):
             vote = Vote.decode(old.body)
             moved = rng.choice((replace(vote, view=vote.view + 1), replace(vote, epoch=1), replace(vote, height=1)))
             others.append(replace(old, body=moved.encode()))

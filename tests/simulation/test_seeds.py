@@ -3,6 +3,7 @@
 import pytest
 
 from consensus.simulator import Scenario, play, run, simulate
+from consensus.simulator.byzantine import Replayer
 
 KNOWN = {
     "a restarted member's endorsements were not sent again": Scenario(
@@ -10,6 +11,9 @@ KNOWN = {
     ),
     "a certified block that was taken over could not be handed on": Scenario(
         878, members=7, batches=4, faults_until=400, repetition=0.2, backups=1
+    ),
+    "a replayer stumbled over what another had made of a message": Scenario(
+        1393, members=7, batches=2, faults_until=375, crashes=6, liars=(Replayer, Replayer)
     ),
 }
 
