@@ -24,7 +24,7 @@ class Traffic:
 
 @cache
 def recorded() -> Traffic:
-    """Two views, a member that misses batches and blocks and catches up, and a wire that loses."""
+    """Two views, a member that misses batches and blocks and catches up, one that restarts, and a wire that loses."""
     committee = Committee()
     for number in range(1, 4):
         committee.propose(body_of(f"batch {number}"), number)
@@ -32,6 +32,8 @@ def recorded() -> Traffic:
     _miss_a_batch(committee)
     _change_the_view(committee)
     _catch_up(committee)
+    committee.restart(3)
+    committee.pass_time(3_000)
     found = Traffic(entries=[entry for log in committee.logs for entry in log], ended=pickle.dumps(committee))
     for member in range(committee.n):
         found.messages += dict.fromkeys(effect.message for effect in committee.found(member, fx.Send))
