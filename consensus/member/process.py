@@ -5,6 +5,7 @@ one sync, and only then sends. Packets and batches are taken in small portions, 
 """
 
 import json
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -29,6 +30,7 @@ from consensus.member.votelog import VoteLog
 from consensus.member.wire import Wire
 from schemas import codec, topics
 
+LOG = logging.getLogger(__name__)
 TURN_SECONDS = 0.02
 """How long a turn waits for votes when there is nothing else to do."""
 SOURCE_MESSAGES = 32
@@ -51,7 +53,9 @@ class Member:
         self._config = config
         genesis, folder = config.genesis, config.folder
         folder.mkdir(parents=True, exist_ok=True)
-        self._ledger_file = LedgerFile(folder / "ledger.sqlite")
+        self._ledger_file, damaged = LedgerFile.checked(folder / "ledger.sqlite", genesis)
+        if damaged is not None:
+            LOG.warning("the ledger's copy was damaged: blocks from height %d on come from the other members", damaged)
         lateness_ms = 1000 * genesis.lateness_seconds
         self._archive = Archive(folder / "archive.sqlite", config.registry, genesis.digest, lateness_ms)
         self._votes = VoteLog(folder / "votes.log")
