@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SEEDS ?= 0..99999
 
-.PHONY: demo test test-extra check format soak simulate mutants search fuzz bench lock clean help
+.PHONY: demo test test-extra check format soak scenarios simulate mutants search fuzz bench lock clean help
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,6 +38,9 @@ format: $(VENV)/.installed ## apply the formatter and the safe fixes
 
 soak: $(VENV)/.installed ## twenty demonstrations, each with a kill -9 of every kind of process
 	$(BIN)/python -m tests.soak
+
+scenarios: $(VENV)/.installed ## crashes, lies and lost disks with seven real processes
+	$(BIN)/python -m tests.scenarios
 
 simulate: $(VENV)/.installed ## many seeds of the committee's simulator
 	$(BIN)/carbonledger simulate --seeds $(SEEDS)

@@ -5,6 +5,7 @@ one sync, and only then sends. Packets and batches are taken in small portions, 
 """
 
 import json
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -32,6 +33,7 @@ from consensus.member.votelog import VoteLog
 from consensus.member.wire import Wire
 from schemas import codec, topics
 
+LOG = logging.getLogger(__name__)
 TURN_SECONDS = 0.01
 """How long a turn waits for votes when there is nothing else to do."""
 SOURCE_MESSAGES = 32
@@ -54,7 +56,9 @@ class Member:
         self._config = config
         genesis, folder = config.genesis, config.folder
         folder.mkdir(parents=True, exist_ok=True)
-        self._ledger_file = LedgerFile(folder / "ledger.sqlite")
+        self._ledger_file, damaged = LedgerFile.checked(folder / "ledger.sqlite", genesis)
+        if damaged is not None:
+            LOG.warning("the ledger's copy was damaged: blocks from height %d on come from the other members", damaged)
         lateness_ms = 1000 * genesis.lateness_seconds
         self._archive = Archive(folder / "archive.sqlite", config.registry, genesis.digest, lateness_ms)
         self._votes = VoteLog(folder / "votes.log")
@@ -220,6 +224,10 @@ class Member:
             case fx.Dissent(_, batch, member, message):
                 if self._evidence.has_room(member, convicts=False):
                     self._keep_evidence(dissent(self._config.genesis, *self._settled, batch, message))
+            case fx.SetBack(_, bar):
+                LOG.warning(
+                    "this disk is older than what was signed from it: no vote before height %d is certified", bar
+                )
             case fx.Divergence(height, reason):
                 raise SystemExit(f"member {self._config.index} stops at height {height}: {reason}")
             case _:

@@ -4,14 +4,22 @@ import json
 import sqlite3
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
 from carbon import packet as packets
+from carbon import record as records
 from carbon import window as windows
 from carbon.packet import Packet
 from carbon.registry import Registry
 from carbon.window import ForkError, PacketFacts, Run, WindowKey
-from consensus.log.follower import Position
+from consensus import state as states
+from consensus.ledger import replay
+from consensus.log.follower import Follower, LedgerError, Position, VerifiedBlock
+from consensus.log.genesis import Genesis
+from consensus.state import State
+from schemas import codec
 
 SNAPSHOT_EVERY = 16
 """Blocks from one snapshot of the state to the next."""
@@ -49,6 +57,56 @@ class LedgerFile:
     def __init__(self, path: Path) -> None:
         self._database = _open(path, _LEDGER, "FULL")
 
+    @classmethod
+    def checked(cls, path: Path, genesis: Genesis) -> tuple[Self, int | None]:
+        """The copy in `path`, sound, and the first height that is gone because it was damaged; None if all is whole.
+
+        What is gone comes again from the other members. A file that SQLite can't read is set aside as `.damaged`.
+        """
+        try:
+            file = cls(path)
+            return file, file.check(genesis)
+        except sqlite3.DatabaseError:
+            path.replace(path.with_suffix(".damaged"))
+            for companion in ("-wal", "-shm"):
+                path.with_name(path.name + companion).unlink(missing_ok=True)
+            return cls(path), 1
+
+    def check(self, genesis: Genesis) -> int | None:
+        """Hold the copy against what 2f + 1 members signed, and cut it off before the first damage; at which height.
+
+        Every byte of every block counts, payloads included. Raises sqlite3.DatabaseError.
+        """
+        follower = Follower(genesis)
+        sound, state = follower.position, b""
+        with suppress(LedgerError):
+            for height, package in self._database.execute("SELECT height, package FROM block ORDER BY height"):
+                state = _opened(follower, height, package)[0].header["state"]
+                sound = follower.position
+        after = self._database.execute("SELECT position, state FROM after_block").fetchone()
+        (blocks,) = self._database.execute("SELECT count(*) FROM block").fetchone()
+        if after is None and blocks == 0:
+            return None
+        if after is not None and after[0] == json.dumps(sound.dump()) and states.digest(after[1]) == state:
+            return None
+        self._cut(genesis, sound.height)
+        return sound.height + 1
+
+    def _cut(self, genesis: Genesis, height: int) -> None:
+        """Set the copy back to a height up to which its blocks are sound."""
+        follower, state = Follower(genesis), State(1000 * genesis.evidence_horizon_seconds)
+        rows = self._database.execute("SELECT height, package FROM block WHERE height <= ? ORDER BY height", (height,))
+        for row in rows:
+            replay(state, *_opened(follower, *row))
+        with self._database:
+            self._database.execute("BEGIN")
+            self._database.execute("DELETE FROM block WHERE height > ?", (height,))
+            self._database.execute("DELETE FROM snapshot WHERE height > ?", (height,))
+            self._database.execute("DELETE FROM after_block")
+            if height:
+                after = (json.dumps(follower.position.dump()), state.text())
+                self._database.execute("INSERT INTO after_block VALUES (1, ?, ?)", after)
+
     def resume(self) -> tuple[Position, bytes] | None:
         """Position and state text after the last block kept."""
         row = self._database.execute("SELECT position, state FROM after_block").fetchone()
@@ -77,6 +135,22 @@ class LedgerFile:
     def close(self) -> None:
         """Close the file."""
         self._database.close()
+
+
+def _opened(follower: Follower, height: int, package: bytes) -> tuple[VerifiedBlock, bytes, list[bytes]]:
+    """The next block of a copy, checked, with its salts and payloads. Raises LedgerError."""
+    try:
+        fields = codec.decode_bare("block-package", package)
+    except codec.CodecError as error:
+        raise LedgerError(f"block {height}: {error}") from error
+    block = follower.accept(fields["block"])
+    salts, payloads, size = fields["salts"], fields["payloads"], records.SALT_BYTES
+    if block is None or block.height != height or len(salts) != size * len(payloads):
+        raise LedgerError(f"block {height}: something else stands in its place")
+    made = [records.commitment(salts[size * i : size * i + size], payload) for i, payload in enumerate(payloads)]
+    if made != [leaf.leaf.commitment for leaf in block.leaves]:
+        raise LedgerError(f"block {height}: other payloads than its leaves commit to")
+    return block, salts, payloads
 
 
 class Archive:

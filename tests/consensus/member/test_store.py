@@ -212,3 +212,79 @@ def test_block_and_what_stands_after_it_are_kept_together_or_not_at_all(chain: C
     assert file.resume()[1] != b"another state"
     assert file.package(1) == chain.store.kept[0]
     file.close()
+
+
+def _kept(chain: Chain, path: Path) -> None:
+    """All blocks of a chain in a member's file."""
+    file = LedgerFile(path)
+    ledger = Ledger(chain.world.genesis, chain.world.registry, file)
+    assert all(ledger.install(package) for package in chain.store.kept)
+    file.close()
+
+
+def _change(path: Path, statement: str, *values: object) -> None:
+    with sqlite3.connect(path) as database:
+        database.execute(statement, values)
+    database.close()
+
+
+def _healed(chain: Chain, path: Path) -> int | None:
+    """Where the file was cut off; afterwards the blocks that are gone are installed again, and nothing differs."""
+    file, cut = LedgerFile.checked(path, chain.world.genesis)
+    ledger = Ledger(chain.world.genesis, chain.world.registry, file)
+    assert ledger.height == (cut or len(chain.store.kept) + 1) - 1
+    assert all(ledger.install(package) for package in chain.store.kept[ledger.height :])
+    assert ledger.balances == chain.ledger.balances
+    file.close()
+    assert list(read_packages(path)) == chain.store.kept
+    return cut
+
+
+def test_a_whole_copy_is_left_as_it_is(chain: Chain, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    new, cut = LedgerFile.checked(path, chain.world.genesis)
+    new.close()
+    assert cut is None
+    _kept(chain, path)
+    before = path.read_bytes()
+    assert _healed(chain, path) is None
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("height", [1, 2, 4])
+def test_any_flipped_byte_of_a_block_is_found_and_healed_from_certified_blocks(
+    chain: Chain, tmp_path: Path, height: int
+) -> None:
+    path = tmp_path / "ledger.sqlite"
+    _kept(chain, path)
+    package = chain.store.kept[height - 1]
+    for place in range(0, len(package), max(len(package) // 12, 1)):
+        flipped = package[:place] + bytes([package[place] ^ 1]) + package[place + 1 :]
+        _change(path, "UPDATE block SET package = ? WHERE height = ?", flipped, height)
+        assert _healed(chain, path) == height, f"byte {place}"
+
+
+@pytest.mark.parametrize(
+    ("statement", "cut"),
+    [
+        ("DELETE FROM block WHERE height = 2", 2),
+        ("DELETE FROM block WHERE height = 4", 4),
+        ("UPDATE block SET height = 9 WHERE height = 4", 4),
+        ("UPDATE after_block SET state = CAST(state || 'x' AS BLOB)", 5),
+        ("UPDATE after_block SET position = replace(position, '4', '3')", 5),
+        ("DELETE FROM after_block", 5),
+    ],
+)
+def test_other_damage_to_a_copy_is_found_too(chain: Chain, tmp_path: Path, statement: str, cut: int) -> None:
+    path = tmp_path / "ledger.sqlite"
+    _kept(chain, path)
+    _change(path, statement)
+    assert _healed(chain, path) == cut
+
+
+def test_a_file_that_sqlite_cannot_read_is_set_aside(chain: Chain, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    _kept(chain, path)
+    path.write_bytes(b"noise" * 1_000)
+    assert _healed(chain, path) == 1
+    assert path.with_suffix(".damaged").read_bytes() == b"noise" * 1_000
