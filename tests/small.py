@@ -12,6 +12,7 @@ from consensus.log import genesis as geneses
 from consensus.log.note import NoteKey
 
 HOUR = 3_600_000
+HORIZON_MS = 366 * 86_400_000
 QUARTER = 900_000
 START = 1_451_606_400_000  # 2016-01-01T00:00Z
 RULE = {
@@ -83,7 +84,7 @@ def genesis_bytes(registry_file: bytes, members: int = 7) -> bytes:
             "window_seconds": 3600,
             "lateness_seconds": 3600,
             "utc_offset_minutes": 0,
-            "evidence_horizon_seconds": 366 * 86400,
+            "evidence_horizon_seconds": HORIZON_MS // 1000,
             "block": {"bytes": 4_000_000, "records": 2_000},
             "clock": "replay",
             "epoch": 0,

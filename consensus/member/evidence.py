@@ -49,7 +49,7 @@ class EvidenceFolder:
         for path in sorted(self._folder.glob("*.json")):
             try:
                 proven = evidence.check(json.loads(path.read_bytes()), self._genesis)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             yield _kept(proven, path)
 

@@ -113,5 +113,5 @@ def json_of(path: Path) -> Any:
     """The JSON of a file. Raises a usage error (exit code 2) for what is none."""
     try:
         return json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise typer.BadParameter(f"{path} can't be read as JSON: {error}") from error

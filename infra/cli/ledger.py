@@ -185,7 +185,7 @@ def verify_proof(
     try:
         known, data = geneses.parse(genesis.read_bytes()), json.loads(proof.read_text())
         shown = proofs.verify(data, known)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         print(f"carbonledger: the proof does not hold: {error}", file=sys.stderr)
         raise typer.Exit(CHECK_FAILED) from error
     row = {

@@ -22,10 +22,9 @@ from consensus.state import State
 from schemas import codec, topics
 from tests.consensus.aggregator import with_fields
 from tests.consensus.test_contract import POINT, Scene
-from tests.small import COEFFICIENT, START, seed
+from tests.small import COEFFICIENT, HORIZON_MS, START, seed
 
 SIGNERS = (0, 1, 2, 4, 6)
-HORIZON_MS = 366 * 86_400_000
 
 
 class MemoryStore:

@@ -27,7 +27,7 @@ from tests.fuzz.mutation import INTERESTING, damaged, survives
 from tests.fuzz.traffic import recorded
 from tests.schemas import small_ledger
 from tests.schemas.values import values
-from tests.small import START, World, genesis_bytes, registry_bytes, seed
+from tests.small import HORIZON_MS, START, World, genesis_bytes, registry_bytes, seed
 
 
 class Decoder(NamedTuple):
@@ -75,8 +75,9 @@ def _proposals(body: bytes) -> bytes:
 
 def _state_text() -> bytes:
     held = state.State(
+        HORIZON_MS,
         heads={"plant-0-0": state.Head(START, bytes(32))},
-        corrected={("plant-0-0", START): (2, bytes(32))},
+        corrected={"plant-0-0": {START: (2, bytes(32))}},
         streams={("aggregator", "gw-0"): 7},
         balances={"plant": 12},
     )
@@ -197,7 +198,7 @@ def _decoders() -> dict[str, Callable[[], Decoder]]:
         "registry": lambda: Decoder(
             lambda data: registry.parse(data, factors.load()), (registry.RegistryError,), [registry_bytes()]
         ),
-        "state": lambda: Decoder(state.State.load, (ValueError,), [_state_text()]),
+        "state": lambda: Decoder(partial(state.State.load, horizon_ms=HORIZON_MS), (ValueError,), [_state_text()]),
         "proof": lambda: Decoder(_json, (proof.ProofRefused,), _proofs()),
         "carbon code": lambda: Decoder(
             _text(identity.parse),

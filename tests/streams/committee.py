@@ -19,7 +19,7 @@ from consensus.log.follower import checkpoint_of
 from consensus.log.leaf import Leaf, Refusal
 from consensus.state import Chain, State
 from schemas import codec
-from tests.consensus.test_ledger import HORIZON_MS
+from tests.small import HORIZON_MS
 from tests.streams.world import World, note_key, seed
 
 
