@@ -28,12 +28,13 @@ from consensus.log import evidence
 from consensus.member.config import MemberConfig
 from consensus.member.evidence import FOLDER, EvidenceFolder, Kept, dissent
 from consensus.member.publisher import Publisher
-from consensus.member.store import Archive, LedgerFile
+from consensus.member.store import Archive, DamagedArchive, LedgerFile, set_aside
 from consensus.member.votelog import VoteLog
 from consensus.member.wire import Wire
 from schemas import codec, topics
 
 LOG = logging.getLogger(__name__)
+ARCHIVE = "archive.sqlite"
 TURN_SECONDS = 0.01
 """How long a turn waits for votes when there is nothing else to do."""
 SOURCE_MESSAGES = 32
@@ -60,7 +61,7 @@ class Member:
         if damaged is not None:
             LOG.warning("the ledger's copy was damaged: blocks from height %d on come from the other members", damaged)
         lateness_ms = 1000 * genesis.lateness_seconds
-        self._archive = Archive(folder / "archive.sqlite", config.registry, genesis.digest, lateness_ms)
+        self._archive = Archive(folder / ARCHIVE, config.registry, genesis.digest, lateness_ms)
         self._votes = VoteLog(folder / "votes.log")
         self._ledger = Ledger(genesis, config.registry, self._ledger_file)
         self._contract = Contract(genesis, config.registry)
@@ -323,9 +324,13 @@ def _replace(path: Path, text: str) -> None:
 
 
 def run(config: MemberConfig, stopped: Callable[[], bool]) -> None:
-    """Run a member until `stopped` says so."""
-    member = Member(config)
-    member.start()
-    while not stopped():
-        member.turn()
-    member.close()
+    """Run a member until `stopped` says so. Raises SystemExit where only a new start helps."""
+    try:
+        member = Member(config)
+        member.start()
+        while not stopped():
+            member.turn()
+        member.close()
+    except DamagedArchive as damage:
+        set_aside(config.folder / ARCHIVE)
+        raise SystemExit(f"the archive is damaged ({damage}): the next start reads all packets again") from damage

@@ -11,7 +11,7 @@ from typing import Self
 from carbon import packet as packets
 from carbon import record as records
 from carbon import window as windows
-from carbon.packet import Packet
+from carbon.packet import Packet, PacketError
 from carbon.registry import Registry
 from carbon.window import ForkError, PacketFacts, Run, WindowKey
 from consensus import state as states
@@ -20,6 +20,7 @@ from consensus.log.follower import Follower, LedgerError, Position, VerifiedBloc
 from consensus.log.genesis import Genesis
 from consensus.state import State
 from schemas import codec
+from schemas.codec import CodecError
 
 SNAPSHOT_EVERY = 16
 """Blocks from one snapshot of the state to the next."""
@@ -51,6 +52,13 @@ def _open(path: Path, schema: str, synchronous: str) -> sqlite3.Connection:
     return database
 
 
+def set_aside(path: Path) -> None:
+    """Keep a damaged file to be looked at, and make room for a new one."""
+    path.replace(path.with_suffix(".damaged"))
+    for companion in ("-wal", "-shm"):
+        path.with_name(path.name + companion).unlink(missing_ok=True)
+
+
 class LedgerFile:
     """A member's own copy of the ledger."""
 
@@ -67,9 +75,7 @@ class LedgerFile:
             file = cls(path)
             return file, file.check(genesis)
         except sqlite3.DatabaseError:
-            path.replace(path.with_suffix(".damaged"))
-            for companion in ("-wal", "-shm"):
-                path.with_name(path.name + companion).unlink(missing_ok=True)
+            set_aside(path)
             return cls(path), 1
 
     def check(self, genesis: Genesis) -> int | None:
@@ -153,12 +159,19 @@ def _opened(follower: Follower, height: int, package: bytes) -> tuple[VerifiedBl
     return block, salts, payloads
 
 
+class DamagedArchive(Exception):
+    """A packet is not what its gateway signed any more. Set aside, the archive is filled from the topic again."""
+
+
 class Archive:
-    """The packets of every gateway, as signed; what the evidence half is computed from."""
+    """The packets of every gateway, as signed; what the evidence half is computed from. Raises DamagedArchive."""
 
     def __init__(self, path: Path, registry: Registry, channel: bytes, lateness_ms: int) -> None:
         # what is lost here at a crash is read again from the topic: the positions stand in the same transaction
-        self._database = _open(path, _ARCHIVE, "NORMAL")
+        try:
+            self._database = _open(path, _ARCHIVE, "NORMAL")
+        except sqlite3.DatabaseError as error:
+            raise DamagedArchive(str(error)) from error
         self._registry, self._channel, self._lateness_ms = registry, channel, lateness_ms
         self._runs: dict[tuple[str, int], Run] = {}
         self._early: dict[tuple[str, int, int], tuple[Packet, bytes]] = {}
@@ -259,8 +272,18 @@ class Archive:
         if known is not None:
             self._facts.move_to_end(key)
             return known
-        message = self.message(gateway, run, sequence)
-        return None if message is None else self._analysed(packets.decode_body(packets.body_of(message)))
+        query = "SELECT message, digest, sent_at, lost FROM packet WHERE (gateway, run, sequence) = (?, ?, ?)"
+        row = self._database.execute(query, key).fetchone()
+        return None if row is None else self._analysed(self._intact(*row))
+
+    def _intact(self, message: bytes, *kept: object) -> Packet:
+        try:
+            packet = packets.decode_body(packets.body_of(message))
+        except (PacketError, CodecError) as error:
+            raise DamagedArchive(str(error)) from error
+        if (packet.digest, packet.sent_at, packet.lost) != kept:
+            raise DamagedArchive(f"{packet.gateway} run {packet.run}, packet {packet.sequence} has changed")
+        return packet
 
     def message(self, gateway: str, run: int, sequence: int) -> bytes | None:
         """A packet as its gateway sent it."""

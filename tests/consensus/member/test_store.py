@@ -12,7 +12,7 @@ from carbon.window import ForkError
 from consensus.ledger import Ledger
 from consensus.log.follower import beginning
 from consensus.member import store
-from consensus.member.store import Archive, LedgerFile, read_messages, read_package, read_packages
+from consensus.member.store import Archive, DamagedArchive, LedgerFile, read_messages, read_package, read_packages
 from tests.consensus.test_ledger import Chain
 from tests.small import HOUR, QUARTER, START, World, seed
 
@@ -163,6 +163,41 @@ def test_more_packets_than_stay_in_memory_are_read_again(keeper: Keeper, monkeyp
     for hours in (2, 4, 6, 8):
         keeper.archive.add(keeper.pack(hours))
     assert [keeper.archive.facts("gw-0", 0, k).packet.sequence for k in (1, 2, 3, 4, 1)] == [1, 2, 3, 4, 1]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE packet SET message = CAST(substr(message, 1, 60) || x'00' || substr(message, 62) AS BLOB)",
+        "UPDATE packet SET message = substr(message, 1, 60)",
+        "UPDATE packet SET sent_at = sent_at + 1",
+        "UPDATE packet SET digest = zeroblob(32)",
+    ],
+)
+def test_a_packet_that_has_changed_on_disk_is_never_judged_by(keeper: Keeper, statement: str) -> None:
+    keeper.archive.add(keeper.pack(2))
+    keeper.committed(p0=1)
+    keeper.archive.close()
+    with sqlite3.connect(keeper.path) as database:
+        database.execute(statement)
+    database.close()
+    keeper.archive = keeper._open()
+    with pytest.raises(DamagedArchive):
+        keeper.archive.facts("gw-0", 0, 1)
+
+
+def test_a_damaged_archive_is_set_aside_and_filled_again(keeper: Keeper) -> None:
+    message = keeper.pack(2)
+    keeper.archive.close()
+    for path in keeper.path.parent.glob("archive.sqlite*"):
+        path.write_bytes(b"no database" * 500)
+    with pytest.raises(DamagedArchive):
+        keeper._open()
+    store.set_aside(keeper.path)
+    keeper.archive = keeper._open()
+    assert keeper.archive.positions("meter.readings") == {}
+    assert keeper.archive.add(message) is not None
+    assert keeper.path.with_suffix(".damaged").exists()
 
 
 def test_another_gateways_key_archives_nothing(keeper: Keeper) -> None:
