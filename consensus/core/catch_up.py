@@ -83,6 +83,12 @@ def _fetch_blocks(s: State, lead: int) -> None:
         _request_blocks(s, ahead[s.round % len(ahead)])
 
 
+def lags(s: State) -> bool:
+    """Whether f + 1 members, one of them honest, have certified so much more that this member only takes blocks."""
+    certified = sorted((peer.status.certified for peer in s.peers.values()), reverse=True)
+    return len(certified) > s.config.f and certified[s.config.f] > s.executed + 2 * s.config.window
+
+
 def _request_blocks(s: State, member: int) -> None:
     request = BlockRequest(s.config.epoch, s.executed + 1)
     s.send(sign(s.config, Kind.BLOCK_REQUEST, request.encode()), member)

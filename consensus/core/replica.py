@@ -121,6 +121,11 @@ class Replica:
         return self._s.is_silent
 
     @property
+    def lags(self) -> bool:
+        """Whether this member is so far behind that its verdicts would come too late: it takes certified blocks."""
+        return catch_up.lags(self._s)
+
+    @property
     def executed(self) -> int:
         """Last height applied."""
         return self._s.executed

@@ -168,6 +168,8 @@ class Member:
                 # recorded meanwhile: a member that lags took the certified block, and must not do the work twice
                 self._let_go(batch.digest)
                 continue
+            if self._replica.lags:
+                break
             if batch.stream in self._stuck:
                 continue
             try:

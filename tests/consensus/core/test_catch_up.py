@@ -55,6 +55,23 @@ def test_point_12_a_liar_and_a_withholder_do_not_stop_it() -> None:
     assert committee.replicas[3].dropped["block refused"] >= 1
 
 
+def _status(sender: int, certified: int) -> Message:
+    status = Status(0, 0, False, False, False, 1, certified, certified, certified, (0,) * 4)
+    return sign(config_of(sender), Kind.STATUS, status.encode())
+
+
+def test_a_member_lags_when_an_honest_one_must_be_far_ahead() -> None:
+    committee = Committee()
+    far = 2 * config_of(3).window + 1
+    assert not committee.replicas[3].lags
+    committee.give(3, _status(0, far))
+    assert not committee.replicas[3].lags, "one may lie"
+    committee.give(3, _status(1, far - 1))
+    assert not committee.replicas[3].lags, "that much it can still follow"
+    committee.give(3, _status(2, far))
+    assert committee.replicas[3].lags
+
+
 def test_a_block_from_the_ledger_topic_is_installed_once() -> None:
     committee = _lagging(2)
     first, second = (committee.ledgers[0].certified(height) or b"" for height in (1, 2))
