@@ -218,7 +218,7 @@ class Ledger:
         package = self._store.package(height)
         if package is None:
             return None
-        checkpoint = codec.decode("block", codec.decode_bare("block-package", package)["block"])["checkpoint"]
+        checkpoint = codec.read("block", codec.read_bare("block-package", package)["block"])["checkpoint"]
         text, signatures = note.signatures(checkpoint, [member.note_key for member in self.genesis.members])
         return text.encode(), tuple(sorted(signatures))
 
