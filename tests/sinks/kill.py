@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -124,7 +125,8 @@ class Traffic:
 
 def sink_process(bootstrap: str, data_dir: str, genesis: str) -> None:
     """The sink, with batches so small that there is always an insert to be killed in."""
-    main(Config(bootstrap, Path(data_dir), REFERENCE, Path(genesis), batch_rows=3_000, batch_seconds=0.05))
+    with (Path(data_dir) / "sink.log").open("a") as log, redirect_stdout(log):
+        main(Config(bootstrap, Path(data_dir), REFERENCE, Path(genesis), batch_rows=3_000, batch_seconds=0.05))
 
 
 def run(bootstrap: str, home: Path, seed: int, rounds: int, packets: int = 150) -> int:
