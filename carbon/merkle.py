@@ -25,17 +25,19 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return sha256(b"\x01" + left + right).digest()
 
 
+def _above(level: Sequence[bytes]) -> list[bytes]:
+    """The nodes above a level of an even number of nodes."""
+    pair = iter(level)
+    return [sha256(b"\x01" + left + right).digest() for left, right in zip(pair, pair, strict=True)]
+
+
 def root(hashes: Sequence[bytes]) -> bytes:
     """Root over leaf hashes, level by level; an odd last node moves up as it is."""
     if not hashes:
         return EMPTY_ROOT
     level = hashes
     while len(level) > 1:
-        pair = iter(level)
-        above = [sha256(b"\x01" + left + right).digest() for left, right in zip(pair, pair, strict=False)]
-        if len(level) % 2:
-            above.append(level[-1])
-        level = above
+        level = [*_above(level[:-1]), level[-1]] if len(level) % 2 else _above(level)
     return level[0]
 
 
@@ -52,8 +54,7 @@ def roots(hashes: Sequence[bytes], sizes: Sequence[int]) -> list[bytes]:
         return [root(hashes[end - size : end]) for size, end in zip(sizes, ends, strict=True)]
     level = hashes
     while size % 2 == 0:
-        pair = iter(level)
-        level = [sha256(b"\x01" + left + right).digest() for left, right in zip(pair, pair, strict=True)]
+        level = _above(level)
         size //= 2
     return list(level) if size == 1 else [root(level[i : i + size]) for i in range(0, len(level), size)]
 
@@ -203,8 +204,7 @@ class GrowingTree:
                 nodes.insert(0, self.peaks.pop())
             if len(nodes) & 1:
                 fresh.append(nodes.pop())
-            pair = iter(nodes)
-            nodes = [sha256(b"\x01" + left + right).digest() for left, right in zip(pair, pair, strict=True)]
+            nodes = _above(nodes)
             levels >>= 1
         self.peaks += reversed(fresh)
 
