@@ -126,16 +126,23 @@ class LedgerFeed:
         self._pool.offer(fields["salt"], fields["payload"], message.offset, settled=settled)
 
     def _take_block(self, message: Message) -> None:
-        height = certified_height(message.value, self._follower)
-        ahead = height - self._follower.height
-        copies = self._early.get(height, [])
-        if 1 < ahead <= EARLY and len(copies) < COPIES:
-            self._early[height] = [*copies, message]
-            return
-        self._verify(message)
+        try:
+            self._verify(message)
+        except PoisonedError:
+            if not self._hold(message):
+                raise
         while early := self._early.pop(self._follower.height + 1, None):
             for copy in early:
                 self._verify_early(copy)
+
+    def _hold(self, message: Message) -> bool:
+        """Keep a certified block whose predecessor is missing; whether it is one, and there is room."""
+        height = certified_height(message.value, self._follower)
+        copies = self._early.get(height, [])
+        holds = 1 < height - self._follower.height <= EARLY and len(copies) < COPIES
+        if holds:
+            self._early[height] = [*copies, message]
+        return holds
 
     def _verify_early(self, message: Message) -> None:
         """A copy that is not whole is passed over: its certificate held, so it is no poison of its own."""
