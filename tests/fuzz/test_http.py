@@ -3,7 +3,6 @@
 import http.client
 import socket
 from collections.abc import Iterator
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from schemas.registry import own
 from schemas.server import RegistryServer
 from tests.fuzz.conftest import PROFILE
 from tests.fuzz.mutation import damaged
+from tests.schemas.serving import serving
 
 REQUESTS = [
     b"GET /subjects HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -34,12 +34,8 @@ class Watched(RegistryServer):
 
 @pytest.fixture
 def server() -> Iterator[Watched]:
-    with Watched("127.0.0.1", 0, own()) as server:
-        thread = Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
+    with serving(Watched("127.0.0.1", 0, own())) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def _ask(server: RegistryServer, data: bytes) -> bytes:

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from confluent_kafka import Producer
@@ -17,6 +16,7 @@ from schemas import codec
 from schemas.registry import own
 from schemas.server import RegistryServer
 from schemas.topics import ACCOUNTS_BALANCES, LEDGER_BLOCKS, Bounds, topic
+from tests.schemas.serving import serving
 from tests.schemas.small_ledger import blocks, genesis_file
 
 ROOT = Path(__file__).parents[2]
@@ -35,12 +35,8 @@ def bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def registry() -> Iterator[str]:
-    with RegistryServer("127.0.0.1", 0, own()) as server:
-        thread = Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
+    with serving(RegistryServer("127.0.0.1", 0, own())) as server:
         yield server.url
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient, SchemaRegistryError
@@ -20,6 +19,7 @@ from schemas import codec
 from schemas.registry import own
 from schemas.server import CONTENT_TYPE, RegistryServer
 from schemas.topics import Topic, contracts
+from tests.schemas.serving import serving
 from tests.schemas.values import values
 
 TOPICS = list(contracts())
@@ -27,12 +27,8 @@ TOPICS = list(contracts())
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[RegistryServer]:
-    with RegistryServer("127.0.0.1", 0, own()) as server:
-        thread = Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
+    with serving(RegistryServer("127.0.0.1", 0, own())) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture

@@ -8,9 +8,10 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from tests.schemas.serving import serving
 
 
 class WritableRegistry(ThreadingHTTPServer):
@@ -93,11 +94,5 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def writable_registry(*, modes: bool) -> Iterator[WritableRegistry]:
-    with WritableRegistry(modes=modes) as server:
-        thread = Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(WritableRegistry(modes=modes)) as server:
+        yield server
