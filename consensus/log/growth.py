@@ -11,7 +11,7 @@ from typing import Any
 from carbon import merkle
 from consensus.log.genesis import Genesis
 from consensus.log.note import Checkpoint
-from consensus.log.proof import ProofRefused, b64, certified, unb64
+from consensus.log.proof import ProofRefused, b64, certified, check_epochs, reading, unb64
 
 
 @dataclass(frozen=True)
@@ -30,17 +30,12 @@ def build(old: str, new: str, hashes: Sequence[bytes], old_size: int) -> dict[st
 
 def verify(growth: Mapping[str, Any], genesis: Genesis) -> Grown:
     """What a growth proof shows under a genesis. Raises ProofRefused."""
-    try:
+    with reading("a growth proof"):
         return _verify(growth, genesis)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        if isinstance(error, ProofRefused):
-            raise
-        raise ProofRefused(f"not a growth proof: {error!r}") from error
 
 
 def _verify(growth: Mapping[str, Any], genesis: Genesis) -> Grown:
-    if growth["epochs"]:
-        raise ProofRefused("this version knows epoch 0 only")
+    check_epochs(growth)
     old, new = certified(growth["old"], genesis), certified(growth["new"], genesis)
     if old.height > new.height:
         raise ProofRefused(f"height {new.height} is no later than height {old.height}")

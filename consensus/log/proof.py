@@ -7,7 +7,8 @@ bytes in standard base64; `evidence` is absent for a record's own proof, and its
 
 import base64
 import binascii
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -62,17 +63,29 @@ def build(
 
 def verify(proof: Mapping[str, Any], genesis: Genesis) -> Shown:
     """What a proof shows under a genesis. Raises ProofRefused."""
-    try:
+    with reading("a proof"):
         return _verify(proof, genesis)
+
+
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Read a file of JSON that can be anything: what it lacks or has of another type is a ProofRefused too."""
+    try:
+        yield
+    except ProofRefused:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        if isinstance(error, ProofRefused):
-            raise
-        raise ProofRefused(f"not a proof: {error!r}") from error
+        raise ProofRefused(f"not {what}: {error!r}") from error
+
+
+def check_epochs(file: Mapping[str, Any]) -> None:
+    """A file of this version carries no chain of epochs. Raises ProofRefused."""
+    if file["epochs"]:
+        raise ProofRefused("this version knows epoch 0 only")
 
 
 def _verify(proof: Mapping[str, Any], genesis: Genesis) -> Shown:
-    if proof["epochs"]:
-        raise ProofRefused("this version knows epoch 0 only")
+    check_epochs(proof)
     log = proof["log"]
     checkpoint = certified(log["checkpoint"], genesis)
     envelope = unb64(log["leaf"])
