@@ -38,7 +38,9 @@ class EvidenceFolder:
         self._genesis = genesis
         self._known: set[str] = set()
         self._against: Counter[tuple[int, bool]] = Counter()
-        for kept in self.kept():
+        self.at_start = list(self.kept())
+        """What was kept when the folder was opened."""
+        for kept in self.at_start:
             self._count(kept.proven)
 
     def __len__(self) -> int:

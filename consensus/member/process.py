@@ -91,7 +91,7 @@ class Member:
             self._places |= {(topic, p): known.get(p, 0) for p in every}
         self._publisher.resume_at(self._archive.positions(_SEEN).get(partition, 0))
         self._wire.start(self._places)
-        for kept in self._evidence.kept():
+        for kept in self._evidence.at_start:
             self._alert(kept)
         self._carry_out(self._replica.start(_now()))
         self._finish()

@@ -28,7 +28,7 @@ def _kept() -> "Iterator[tuple[int, Kept]]":
     data = settings.load().data
     genesis = channel.load(data).genesis
     for member in range(len(genesis.members)):
-        for kept in EvidenceFolder(data / "members" / str(member) / FOLDER, genesis).kept():
+        for kept in EvidenceFolder(data / "members" / str(member) / FOLDER, genesis).at_start:
             yield member, kept
 
 
