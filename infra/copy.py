@@ -54,6 +54,8 @@ class LedgerCopy:
             )
         self._hashes: list[bytes] = []
         self._newest: VerifiedBlock | None = None
+        self.epochs: tuple[dict[str, Any], ...] = ()
+        """The chain of committees up to the newest block, once the blocks were read."""
         self._versions: dict[tuple[str, int], list[Found]] = {}
 
     def packages(self) -> Iterator[bytes]:
@@ -71,7 +73,7 @@ class LedgerCopy:
             fields = codec.decode_bare("block-package", package)
             block = reader.accept(fields["block"])
             assert block is not None, "a copy holds each height once"
-            self._newest = block
+            self._newest, self.epochs = block, reader.position.epochs
             self._hashes += (leaf.hash for leaf in block.leaves)
             yield block, list(_opened(block, fields["salts"], fields["payloads"]))
 
@@ -112,8 +114,8 @@ class LedgerCopy:
         log = proof.inclusion(leaves.encode(found.leaf.leaf), self._hashes, found.leaf.index)
         if reading is None:
             shown = (found.opened.salt, found.opened.payload)
-            return proof.build(log, checkpoint, None, shown)
-        return proof.build(log, checkpoint, self._evidence(found, *reading), None)
+            return proof.build(log, checkpoint, None, shown, self.epochs)
+        return proof.build(log, checkpoint, self._evidence(found, *reading), None, self.epochs)
 
     def _evidence(self, found: Found, packets: list[PacketFacts], leaf_hash: bytes) -> dict[str, Any]:
         key = (found.fields["point"], found.fields["window_start"])
@@ -138,7 +140,7 @@ class LedgerCopy:
         if first.height > last.height:
             raise NotFound(f"{what} {new} is no later than {old}")
         hashes = self._hashes[: last.header["tree_size"]]
-        return growth.build(first.checkpoint, last.checkpoint, hashes, first.header["tree_size"])
+        return growth.build(first.checkpoint, last.checkpoint, hashes, first.header["tree_size"], self.epochs)
 
     def find(self, code: identity.CarbonCode) -> tuple[Found, tuple[list[PacketFacts], bytes] | None]:
         """The record of a code; for a reading's code the record that counts it, its packets and its leaf hash.
@@ -192,7 +194,7 @@ class LedgerCopy:
     def _votes(self, found: Found) -> str:
         batch, inside = batch_of(found.block.header, found.leaf.index - found.block.leaves[0].index)
         said = votes_on(batch["digest"], inside, found.block.votes)
-        return ", ".join(f"{self.channel.genesis.members[v['member']].name}: {v['reason']}" for v in said)
+        return ", ".join(f"{found.block.committee.members[v['member']].name}: {v['reason']}" for v in said)
 
     def evidence(self, fields: dict[str, Any]) -> list[PacketFacts]:
         """The packets that a record names, from the member's archive."""

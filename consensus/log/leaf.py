@@ -9,12 +9,15 @@ from enum import IntEnum
 from functools import cache
 from typing import NamedTuple
 
+from schemas import codec
+
 _ENVELOPE = struct.Struct(">BBBBHQI32s32s")
 SIZE = _ENVELOPE.size
-_VERDICT = 3
+_KIND, _VERDICT = 2, 3
 VERSION = 1
 SUITE = 1
-WINDOW_RECORD = 1
+WINDOW_RECORD, MEMBERSHIP = 1, 2
+"""Kinds of records."""
 ACCEPTED, REJECTED = 0, 1
 
 
@@ -31,10 +34,14 @@ class Refusal(IntEnum):
     WRONG_EMISSION = 7
     WRONG_FACTORS = 8
     WRONG_CORRECTION = 9
+    WRONG_COMMITTEE = 10
+    NOT_APPROVED = 11
     WRONG_PREDECESSOR = 40
     WINDOW_NOT_NEXT = 41
     WRONG_VERSION = 42
     TOO_LATE = 43
+    WRONG_FIRST_HEIGHT = 44
+    CHANGE_PENDING = 45
 
     @property
     def label(self) -> str:
@@ -83,6 +90,17 @@ def _window_record(reason: int, schema_id: int) -> bytes:
 def window_record(reason: int, schema_id: int, evidence_root: bytes, commitment: bytes) -> bytes:
     """The 82 bytes of a window record's leaf under the genesis registry (height 0)."""
     return _window_record(reason, schema_id) + evidence_root + commitment
+
+
+def membership(reason: int, commitment: bytes) -> bytes:
+    """The 82 bytes of the leaf of a change of the committee."""
+    verdict = REJECTED if reason else ACCEPTED
+    return encode(Leaf(MEMBERSHIP, verdict, reason, 0, codec.schema_ids()["membership"], bytes(32), commitment))
+
+
+def has_kind(data: bytes, kind: int) -> bool:
+    """Whether one of the leaves that stand one behind the other is of a kind."""
+    return kind in data[_KIND::SIZE]
 
 
 def is_accepted(data: bytes) -> bool:
