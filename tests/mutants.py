@@ -89,10 +89,9 @@ MUTANTS = (
     Mutant(
         3,
         _core("recovery"),
-        "        s.signed[message.kind, vote.view, vote.height] = message\n"
-        "        if message.kind is Kind.PRE_PREPARE:",
-        "        if message.kind is not Kind.PRE_PREPARE:\n"
-        "            s.signed[message.kind, vote.view, vote.height] = message\n        else:\n            return",
+        "            s.signed[message.kind, body.view, body.height] = message\n            if message.kind is",
+        "            if message.kind is not Kind.PRE_PREPARE:\n"
+        "                s.signed[message.kind, body.view, body.height] = message\n            elif message is",
         _test("points.py::test_point_03_an_honest_primary_is_never_convicted_by_what_a_restart_makes_it_send_again"),
     ),
     Mutant(
@@ -105,7 +104,7 @@ MUTANTS = (
     Mutant(
         4,
         _core("recovery"),
-        "        s.signed[message.kind, vote.view, vote.height] = message\n",
+        "            s.signed[message.kind, body.view, body.height] = message\n",
         "",
         _test("recovery.py::test_point_04_a_restarted_member_refuses_the_other_proposal_of_an_equivocating_primary"),
     ),
@@ -287,6 +286,134 @@ MUTANTS = (
         _test("points.py::test_point_15_what_some_verifiers_take_is_refused_everywhere"),
     ),
     Mutant(
+        16,
+        _core("replica"),
+        "if body.epoch != s.config.epoch:",
+        "if False:",
+        _test("epochs.py::test_point_16_the_next_epoch_goes_on_with_new_keys_and_refuses_the_old"),
+    ),
+    Mutant(
+        16,
+        _core("new_view"),
+        "max(config.base, top.stable_height)",
+        "top.stable_height",
+        _test("epochs.py::test_point_16_a_plan_fills_gaps_above_the_base_only"),
+    ),
+    Mutant(
+        16,
+        _core("normal"),
+        '    if vote.height > s.end:\n        return "beyond the epoch"\n',
+        "",
+        _test("epochs.py::test_point_16_nothing_is_voted_for_beyond_the_end"),
+    ),
+    Mutant(
+        16,
+        _core("normal"),
+        "if proposal.height > s.end:",
+        "if False:",
+        _test("epochs.py::test_point_16_a_proposal_beyond_an_end_that_was_not_known_yet_is_refused_when_it_is"),
+    ),
+    Mutant(
+        16,
+        _core("normal"),
+        "and not s.is_closing and s.executed < height - 1:",
+        "and False:",
+        _test("epochs.py::test_point_16_an_empty_block_waits_for_the_change_that_allows_it"),
+    ),
+    Mutant(
+        16,
+        _core("normal"),
+        "if proposal.is_null and not s.is_closing:",
+        "if False:",
+        _test("epochs.py::test_point_16_an_empty_block_is_refused_while_no_change_is_recorded"),
+    ),
+    Mutant(
+        16,
+        _core("propose"),
+        "min(s.stable_height + s.config.window, s.end)",
+        "s.stable_height + s.config.window",
+        _test("epochs.py::test_point_16_no_primary_proposes_beyond_the_end_or_is_blamed_for_what_is_left"),
+    ),
+    Mutant(
+        16,
+        _core("propose"),
+        "if batches and (s.executed",
+        "if (s.executed",
+        _test("epochs.py::test_point_16_without_traffic_an_epoch_ends_with_empty_blocks_one_each_delay"),
+    ),
+    Mutant(
+        16,
+        _core("liveness"),
+        "if waiting is not None and height <= s.end:",
+        "if waiting is not None:",
+        _test("epochs.py::test_point_16_no_primary_proposes_beyond_the_end_or_is_blamed_for_what_is_left"),
+    ),
+    Mutant(
+        16,
+        _core("liveness"),
+        "if s.is_closing and has_room(s, height):",
+        "if False:",
+        _test("epochs.py::test_point_16_a_primary_that_holds_a_change_back_is_replaced"),
+    ),
+    Mutant(
+        16,
+        _core("endorsement_votes"),
+        "[] if s.is_over else list(s.verdicts.items())",
+        "list(s.verdicts.items())",
+        _test("epochs.py::test_point_16_a_member_whose_epoch_is_over_helps_and_votes_on_nothing"),
+    ),
+    Mutant(
+        16,
+        _core("recovery"),
+        "if epoch != s.config.epoch:",
+        "if False:",
+        _test("epochs.py::test_point_16_the_log_of_another_epoch_is_refused"),
+    ),
+    Mutant(
+        16,
+        _core("certificates"),
+        "if certificate.epoch != config.epoch or certificate.height <= config.base:",
+        "if certificate.epoch != config.epoch:",
+        _test("epochs.py::test_point_16_certificates_of_the_epoch_before_count_for_nothing_in_this_one"),
+    ),
+    Mutant(
+        16,
+        _core("certificates"),
+        "if proposal.epoch != config.epoch or proposal.height <= config.base:",
+        "if proposal.epoch != config.epoch:",
+        _test("epochs.py::test_point_16_certificates_of_the_epoch_before_count_for_nothing_in_this_one"),
+    ),
+    Mutant(
+        16,
+        _core("state"),
+        "return self.config.base if self.stable is None else self.stable.height",
+        "return 0 if self.stable is None else self.stable.height",
+        _test("epochs.py::test_point_16_the_next_epoch_goes_on_with_new_keys_and_refuses_the_old"),
+    ),
+    Mutant(
+        16,
+        _core("checkpoints"),
+        "or s.executed >= s.end or not",
+        "or not",
+        _test("epochs.py::test_point_16_a_block_beyond_the_end_is_of_the_next_epoch"),
+    ),
+    Mutant(
+        16,
+        _core("checkpoints"),
+        "        s.question, s.bar = 0, HEIGHT_LIMIT\n",
+        "        s.question = 0\n",
+        _test(
+            "epochs.py::test_point_16_a_restarted_member_that_nobody_answers_takes_blocks_from_the_topic_and_votes_no_more"
+        ),
+    ),
+    Mutant(
+        16,
+        _core("checkpoints"),
+        "certificate.height != s.certified + 1 or not is_certified(s.config, certificate):",
+        "certificate.height != s.certified + 1:",
+        _test("epochs.py::test_point_16_a_certificate_on_the_topic_ends_the_epoch_for_a_member_that_nobody_answers"),
+    ),
+    Mutant(
         17,
         _core("certificates"),
         "not are_distinct(signers) or len(signers) != config.quorum:",
@@ -347,8 +474,8 @@ MUTANTS = (
     Mutant(
         0,
         _core("recovery"),
-        "keep_own(s, message, Endorsement.decode(message.body))",
-        "keep_own(s, message, Endorsement.decode(message.body))\n        s.resend_ms.clear()",
+        "keep_own(s, message, body)",
+        "keep_own(s, message, body)\n            s.resend_ms.clear()",
         "tests/simulation/test_seeds.py::test_runs_that_once_failed",
     ),
 )
