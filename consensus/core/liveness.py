@@ -21,8 +21,11 @@ def watch(s: State) -> None:
 
 
 def _earliest_due(s: State) -> int | None:
-    """When the first batch that could be ordered, or the first open height, is overdue, ms."""
-    dues = [slot.due_ms for slot in s.slots.values() if slot.height > s.executed and s.settled(slot) is not None]
+    """When the first batch that could be ordered, or the first height without a certificate, is overdue, ms.
+
+    A height that is applied here counts until it is certified: who lacks it may be too few to leave by themselves.
+    """
+    dues = [slot.due_ms for slot in s.slots.values() if s.settled(slot) is not None]
     waiting = s.pool.earliest_due()
     if waiting is not None:
         dues.append(waiting)
