@@ -112,11 +112,6 @@ class Ledger:
         return self._position.time
 
     @property
-    def epoch_end(self) -> int | None:
-        """The last height of this epoch; None while no change of members is recorded."""
-        return None
-
-    @property
     def balances(self) -> dict[str, int]:
         """Emissions of every subject in g CO2e, after the last height applied."""
         return dict(self._state.balances)

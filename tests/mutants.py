@@ -214,6 +214,20 @@ MUTANTS = (
         _test("liveness.py::test_point_09_undecided_batches_never_cause_a_view_change"),
     ),
     Mutant(
+        9,
+        _core("liveness"),
+        "for slot in s.slots.values() if s.settled(slot)",
+        "for slot in s.slots.values() if slot.height > s.executed and s.settled(slot)",
+        _test("liveness.py::test_point_09_a_height_that_too_few_applied_for_its_certificate_is_overdue"),
+    ),
+    Mutant(
+        9,
+        _core("liveness"),
+        "for slot in s.slots.values() if s.settled(slot)",
+        "for slot in s.slots.values() if slot.height > s.executed and s.settled(slot)",
+        "tests/simulation/test_seeds.py::test_runs_that_once_failed",
+    ),
+    Mutant(
         10,
         _core("view_change"),
         "leave(s, higher[s.config.f])",

@@ -56,8 +56,12 @@ def _restart_timers(s: State, proposal: Proposal) -> None:
     for batch in proposal.batches:
         stream = Stream(batch.submitter, batch.stream)
         s.pool.extend(stream, s.head(stream), due)
+    _restart_slots(s)
+
+
+def _restart_slots(s: State) -> None:
     for slot in s.slots.values():
-        slot.due_ms = due
+        slot.due_ms = s.now.ms + s.timeout_ms
 
 
 def _sign(s: State, height: int, note: bytes) -> None:
@@ -118,6 +122,7 @@ def _certified(s: State, certificate: Certificate) -> None:
     s.certified = height
     s.level = max(0, s.level - 1)
     adopt_stable(s, certificate)
+    _restart_slots(s)
     _clean(s)
 
 

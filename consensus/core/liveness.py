@@ -22,12 +22,13 @@ def watch(s: State) -> None:
 
 
 def _earliest_due(s: State) -> int | None:
-    """When the first batch that could be ordered, or the first open height, is overdue, ms.
+    """When the first batch that could be ordered, or the first height without a certificate, is overdue, ms.
 
+    A height that is applied here counts until it is certified: who lacks it may be too few to leave by themselves.
     What this epoch has no height left for waits for the next one; a height that is still to come before the end of the
     epoch is waited for like a batch.
     """
-    dues = [slot.due_ms for slot in s.slots.values() if slot.height > s.executed and s.settled(slot) is not None]
+    dues = [slot.due_ms for slot in s.slots.values() if s.settled(slot) is not None]
     height = next_height(s)
     waiting = s.pool.earliest_due()
     if waiting is not None and height <= s.end:
