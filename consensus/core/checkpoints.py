@@ -3,12 +3,11 @@
 Every block is a checkpoint (Castro and Liskov 1999, section 4.3, with K = 1); its certificate moves the low watermark.
 """
 
-from carbon import signing
 from consensus.core.bodies import HEIGHT_LIMIT, Checkpoint, Proposal
 from consensus.core.certificates import Certificate, MemberSignature, is_certified
 from consensus.core.effects import Certified, Dissent, OrderedBlock
 from consensus.core.endorsements import Tally
-from consensus.core.messages import Kind, Message, is_noted
+from consensus.core.messages import Kind, Message, is_noted, sign_note
 from consensus.core.pool import Stream, fitting
 from consensus.core.state import Execution, State
 
@@ -65,7 +64,7 @@ def _restart_slots(s: State) -> None:
 
 
 def _sign(s: State, height: int, note: bytes) -> None:
-    note_signature = signing.sign_raw(s.config.note_seed, note)
+    note_signature = sign_note(s.config, note)
     body = Checkpoint(s.config.epoch, height, note_signature).encode()
     own = s.sign_once((Kind.CHECKPOINT, 0, height), body)
     if own is None:
