@@ -5,10 +5,14 @@ restores the follower from the header and the tree that it had there.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from carbon import merkle, signing
 from consensus.log import leaf as leaves_
@@ -45,10 +49,22 @@ class VerifiedBlock:
     height: int
     digest: bytes
     header: dict[str, Any]
-    leaves: list[VerifiedLeaf]
+    first: int
+    """Index of its first leaf in the log."""
+    columns: NDArray[np.void] = field(compare=False)
+    """Its leaves, each field a column, as `leaf.columns` has them."""
+    hashes: list[bytes]
+    """Those of its leaves."""
     checkpoint: str
     signers: tuple[int, ...]
     votes: list[bytes]
+
+    @cached_property
+    def leaves(self) -> list[VerifiedLeaf]:
+        """Its leaves one by one, for whoever wants them so: making them takes longer than verifying them."""
+        opened = leaves_.opened(self.columns)
+        places = range(self.first, self.first + len(opened))
+        return [VerifiedLeaf(*parts) for parts in zip(places, self.hashes, opened, strict=True)]
 
 
 @dataclass
@@ -106,13 +122,14 @@ class Follower:
             return None
         block_digest = sha256(block["header"]).digest()
         self._check_header(header)
-        leaves, position = self._grow(header, block_digest, block["leaves"])
+        columns, hashes, position = self._grow(header, block_digest, block["leaves"])
         signers = certificate_signers(self.genesis, header, block_digest, block["checkpoint"])
         for vote in block["votes"]:
             check_vote(self.genesis, header["height"], vote)
+        leaves = (self.position.tree.size, columns, hashes)
         self.position = position
         return VerifiedBlock(
-            header["height"], block_digest, header, leaves, block["checkpoint"], signers, block["votes"]
+            header["height"], block_digest, header, *leaves, block["checkpoint"], signers, block["votes"]
         )
 
     def _check_header(self, header: Mapping[str, Any]) -> None:
@@ -126,23 +143,22 @@ class Follower:
         if header["time"] < now.time:
             raise LedgerError(f"block {header['height']} is older than the block before it")
 
-    def _grow(self, header: Mapping[str, Any], block_digest: bytes, data: bytes) -> tuple[list[VerifiedLeaf], Position]:
+    def _grow(
+        self, header: Mapping[str, Any], block_digest: bytes, data: bytes
+    ) -> tuple[NDArray[np.void], list[bytes], Position]:
         try:
-            envelopes = leaves_.split(data)
-            leaves = [leaves_.decode(envelope) for envelope in envelopes]
+            columns = leaves_.columns(data)
         except leaves_.LeafError as error:
             raise LedgerError(f"block {header['height']}: {error}") from error
         now, tree = self.position, self.position.tree.copy()
-        hashes = [merkle.leaf_hash(envelope) for envelope in envelopes]
+        hashes = merkle.leaf_hashes(np.frombuffer(data, np.uint8).reshape(-1, leaves_.SIZE))
         tree.extend(hashes)
-        accepted = sum(leaf.accepted for leaf in leaves)
-        counts = (now.accepted + accepted, now.rejected + len(leaves) - accepted)
+        rejected = int(np.count_nonzero(columns["reason"]))
+        counts = (now.accepted + len(hashes) - rejected, now.rejected + rejected)
         stated = (header["tree_size"], header["root"], header["accepted"], header["rejected"])
-        if (tree.size, tree.root(), *counts) != stated or sum(b["records"] for b in header["batches"]) != len(leaves):
+        if (tree.size, tree.root(), *counts) != stated or sum(b["records"] for b in header["batches"]) != len(hashes):
             raise LedgerError(f"block {header['height']}: its leaves are not what its header states")
-        places = range(now.tree.size, tree.size)
-        verified = [VerifiedLeaf(*parts) for parts in zip(places, hashes, leaves, strict=True)]
-        return verified, Position(header["height"], block_digest, header["time"], *counts, tree)
+        return columns, hashes, Position(header["height"], block_digest, header["time"], *counts, tree)
 
 
 def certificate_signers(

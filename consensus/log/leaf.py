@@ -9,7 +9,24 @@ from enum import IntEnum
 from functools import cache
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 _ENVELOPE = struct.Struct(">BBBBHQI32s32s")
+_COLUMNS = np.dtype(
+    [
+        ("version", "u1"),
+        ("suite", "u1"),
+        ("kind", "u1"),
+        ("verdict", "u1"),
+        ("reason", ">u2"),
+        ("registry_height", ">u8"),
+        ("schema_id", ">u4"),
+        ("evidence_root", "V32"),
+        ("commitment", "V32"),
+    ]
+)
+"""The same envelope."""
 SIZE = _ENVELOPE.size
 _VERDICT = 3
 VERSION = 1
@@ -99,6 +116,23 @@ def decode(data: bytes) -> Leaf:
     if (version, suite) != (VERSION, SUITE) or leaf.accepted != (leaf.reason == 0) or leaf.verdict > REJECTED:
         raise LeafError(f"version {version}, suite {suite}, verdict {leaf.verdict}, reason {leaf.reason}")
     return leaf
+
+
+def columns(data: bytes) -> NDArray[np.void]:
+    """The leaves that stand one behind the other, each field a column. Raises LeafError as `decode` does."""
+    if len(data) % SIZE:
+        raise LeafError("the leaves are cut off")
+    found = np.frombuffer(data, _COLUMNS)
+    right = (found["version"] == VERSION) & (found["suite"] == SUITE)
+    right &= found["verdict"] == np.where(found["reason"] == 0, ACCEPTED, REJECTED)
+    for wrong in np.flatnonzero(~right).tolist():
+        decode(data[SIZE * wrong : SIZE * (wrong + 1)])
+    return found
+
+
+def opened(columns_: NDArray[np.void]) -> list[Leaf]:
+    """The leaves of some columns."""
+    return [Leaf._make(fields[2:]) for fields in columns_.tolist()]
 
 
 def split(data: bytes) -> list[bytes]:
