@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from carbon import signing
+from carbon import merkle, signing
 from carbon.registry import POINT_KEY_BYTES, Registry
 from schemas import codec
 
@@ -165,8 +165,4 @@ def evidence_leaves(packet: Packet) -> NDArray[np.uint8]:
 
 def leaf_hashes(packet: Packet) -> list[bytes]:
     """RFC 6962 leaf hash of every reading, in packet order."""
-    size = LEAF_BYTES + 1
-    prefixed = np.zeros((len(packet), size), np.uint8)
-    prefixed[:, 1:] = evidence_leaves(packet)
-    data = prefixed.tobytes()
-    return [sha256(data[i : i + size]).digest() for i in range(0, len(data), size)]
+    return merkle.leaf_hashes(evidence_leaves(packet))

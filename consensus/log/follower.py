@@ -5,10 +5,14 @@ restores the follower from the header and the tree that it had there.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from carbon import merkle, signing
 from consensus.log import leaf as leaves_
@@ -46,12 +50,24 @@ class VerifiedBlock:
     height: int
     digest: bytes
     header: dict[str, Any]
-    leaves: list[VerifiedLeaf]
+    first: int
+    """Index of its first leaf in the log."""
+    columns: NDArray[np.void] = field(compare=False)
+    """Its leaves, each field a column, as `leaf.columns` has them."""
+    hashes: list[bytes]
+    """Those of its leaves."""
     checkpoint: str
     committee: Committee
     signers: tuple[int, ...]
     """Places in the committee."""
     votes: list[bytes]
+
+    @cached_property
+    def leaves(self) -> list[VerifiedLeaf]:
+        """Its leaves one by one, for whoever wants them so: making them takes longer than verifying them."""
+        opened = leaves_.opened(self.columns)
+        places = range(self.first, self.first + len(opened))
+        return [VerifiedLeaf(*parts) for parts in zip(places, self.hashes, opened, strict=True)]
 
 
 @dataclass
@@ -114,7 +130,7 @@ class Follower:
             return None
         block_digest, committee = sha256(block["header"]).digest(), in_charge(self.committees, header["height"])
         self._check_header(header)
-        leaves, position = self._grow(header, block_digest, block["leaves"])
+        columns, hashes, position = self._grow(header, block_digest, block["leaves"])
         signers = certificate_signers(self.genesis, committee, header, block_digest, block["checkpoint"])
         for vote in block["votes"]:
             check_vote(self.genesis, committee, header["height"], vote)
@@ -122,10 +138,10 @@ class Follower:
         if link is not None:
             position = replace(position, epochs=(*position.epochs, link))
             self.committees = _committees(position, self.genesis)
+        leaves = (self.position.tree.size, columns, hashes)
         self.position = position
-        return VerifiedBlock(
-            header["height"], block_digest, header, leaves, block["checkpoint"], committee, signers, block["votes"]
-        )
+        certificate = (block["checkpoint"], committee, signers)
+        return VerifiedBlock(header["height"], block_digest, header, *leaves, *certificate, block["votes"])
 
     def _check_header(self, header: Mapping[str, Any]) -> None:
         now, genesis = self.position, self.genesis
@@ -138,23 +154,23 @@ class Follower:
         if header["time"] < now.time:
             raise LedgerError(f"block {header['height']} is older than the block before it")
 
-    def _grow(self, header: Mapping[str, Any], block_digest: bytes, data: bytes) -> tuple[list[VerifiedLeaf], Position]:
+    def _grow(
+        self, header: Mapping[str, Any], block_digest: bytes, data: bytes
+    ) -> tuple[NDArray[np.void], list[bytes], Position]:
         try:
-            envelopes = leaves_.split(data)
-            leaves = [leaves_.decode(envelope) for envelope in envelopes]
+            columns = leaves_.columns(data)
         except leaves_.LeafError as error:
             raise LedgerError(f"block {header['height']}: {error}") from error
         now, tree = self.position, self.position.tree.copy()
-        hashes = [merkle.leaf_hash(envelope) for envelope in envelopes]
+        hashes = merkle.leaf_hashes(np.frombuffer(data, np.uint8).reshape(-1, leaves_.SIZE))
         tree.extend(hashes)
-        accepted = sum(leaf.accepted for leaf in leaves)
-        counts = (now.accepted + accepted, now.rejected + len(leaves) - accepted)
+        rejected = int(np.count_nonzero(columns["reason"]))
+        counts = (now.accepted + len(hashes) - rejected, now.rejected + rejected)
         stated = (header["tree_size"], header["root"], header["accepted"], header["rejected"])
-        if (tree.size, tree.root(), *counts) != stated or sum(b["records"] for b in header["batches"]) != len(leaves):
+        if (tree.size, tree.root(), *counts) != stated or sum(b["records"] for b in header["batches"]) != len(hashes):
             raise LedgerError(f"block {header['height']}: its leaves are not what its header states")
-        places = range(now.tree.size, tree.size)
-        verified = [VerifiedLeaf(*parts) for parts in zip(places, hashes, leaves, strict=True)]
-        return verified, Position(header["height"], block_digest, header["time"], *counts, tree, now.epochs)
+        position = Position(header["height"], block_digest, header["time"], *counts, tree, now.epochs)
+        return columns, hashes, position
 
 
 def membership_link(
@@ -165,17 +181,14 @@ def membership_link(
     `before` is the tree before the block. There is a link exactly where an accepted leaf is of that kind.
     """
     data, opening = block["leaves"], block["membership"]
-    places = []
-    if leaves_.has_kind(data, leaves_.MEMBERSHIP):
-        envelopes = leaves_.split(data)
-        kinds = [(leaf.kind, leaf.accepted) for leaf in map(leaves_.decode, envelopes)]
-        places = [place for place, kind in enumerate(kinds) if kind == (leaves_.MEMBERSHIP, True)]
-    if len(places) != (opening is not None):
+    place = leaves_.accepted_place(data, leaves_.MEMBERSHIP)
+    if (place is None) != (opening is None):
         raise LedgerError(f"block {header['height']}: what its change of the committee opens is missing, or foreign")
-    if opening is None:
+    if place is None or opening is None:
         return None
-    path = merkle.appended_path(before, [merkle.leaf_hash(envelope) for envelope in envelopes], places[0])
-    log = proof.located(envelopes[places[0]], before.size + places[0], header["tree_size"], path)
+    envelopes = leaves_.split(data)
+    path = merkle.appended_path(before, [merkle.leaf_hash(envelope) for envelope in envelopes], place)
+    log = proof.located(envelopes[place], before.size + place, header["tree_size"], path)
     return proof.epoch_link(log, block["checkpoint"], opening["salt"], opening["payload"])
 
 
