@@ -5,13 +5,14 @@ import sqlite3
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from carbon import packet as packets
 from carbon import record as records
 from carbon import window as windows
-from carbon.packet import Packet, PacketError
+from carbon.packet import ZERO_DIGEST, Packet, PacketError
 from carbon.registry import Registry
 from carbon.window import ForkError, PacketFacts, Run, WindowKey
 from consensus import state as states
@@ -27,7 +28,9 @@ SNAPSHOT_EVERY = 16
 FACTS_HELD = 96
 """Packets whose facts stay in memory."""
 EARLY_HELD = 1_024
-"""Packets that may wait for one before them, over all runs."""
+"""Packets of a run that may wait for one before them."""
+WATERMARKS_HELD = 1_024
+"""Watermarks of a run that stay in memory; there are twice as many before the older half goes."""
 
 _LEDGER = """
 CREATE TABLE IF NOT EXISTS block (height INTEGER PRIMARY KEY, package BLOB NOT NULL);
@@ -37,10 +40,24 @@ CREATE TABLE IF NOT EXISTS after_block (one INTEGER PRIMARY KEY CHECK (one = 1),
 _ARCHIVE = """
 CREATE TABLE IF NOT EXISTS packet (gateway TEXT, run INTEGER, sequence INTEGER, digest BLOB, sent_at INTEGER,
     lost INTEGER, message BLOB, PRIMARY KEY (gateway, run, sequence)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS watermark (gateway TEXT, run INTEGER, watermark INTEGER, sequence INTEGER,
+    PRIMARY KEY (gateway, run, watermark, sequence)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS early (gateway TEXT, run INTEGER, first INTEGER, message BLOB,
+    PRIMARY KEY (gateway, run, first)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS late (gateway TEXT, run INTEGER, point TEXT, window INTEGER, sequence INTEGER,
     PRIMARY KEY (gateway, run, point, window, sequence)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS read (topic TEXT, partition INTEGER, position INTEGER, PRIMARY KEY (topic, partition));
 """
+_WATERMARKS = """
+INSERT INTO watermark
+SELECT gateway, run, max(sent_at) OVER (PARTITION BY gateway, run ORDER BY sequence), sequence FROM packet
+"""
+_PLACES = """
+SELECT watermark, sequence, sent_at, lost, digest FROM watermark CROSS JOIN packet USING (gateway, run, sequence)
+WHERE gateway = ? AND run = ? """
+_NEWEST = _PLACES + "ORDER BY watermark DESC, sequence DESC LIMIT ?"
+_LAST_BEFORE = _PLACES + "AND watermark < ? ORDER BY watermark DESC, sequence DESC LIMIT 1"
+_FIRST_REACHING = _PLACES + "AND watermark >= ? ORDER BY watermark, sequence LIMIT 1"
 
 
 def _open(path: Path, schema: str, synchronous: str) -> sqlite3.Connection:
@@ -163,6 +180,62 @@ class DamagedArchive(Exception):
     """A packet is not what its gateway signed any more. Set aside, the archive is filled from the topic again."""
 
 
+class _Place(NamedTuple):
+    """A packet's place in its run, and what its watermark must follow from."""
+
+    watermark: int
+    sequence: int
+    sent_at: int
+    lost: int
+    digest: bytes
+
+
+_START = _Place(-1, 0, -1, 0, ZERO_DIGEST)
+
+
+class ArchivedRun(Run):
+    """A run of an archive: its newest watermarks stay in memory, older ones are looked up.
+
+    What is read is held against the packets: a watermark that has changed comes to stand out of its turn, or is not
+    what its packet's sending time makes it. Raises DamagedArchive.
+    """
+
+    def __init__(self, database: sqlite3.Connection, gateway: str, run: int) -> None:
+        super().__init__()
+        self._database, self._key = database, (gateway, run)
+        newest = self._places(_NEWEST, WATERMARKS_HELD)[::-1]
+        for first in newest[:1]:
+            self.base, self.floor, self.head = first.sequence, first.watermark, first.digest
+        for before, place in pairwise(newest):
+            self._check(before, place)
+            self.extend(place.lost, place.sent_at, place.digest)
+
+    def _places(self, query: str, value: int) -> list[_Place]:
+        return [_Place(*row) for row in self._database.execute(query, (*self._key, value))]
+
+    def _check(self, before: _Place, place: _Place) -> None:
+        due = (before.sequence + 1, max(before.watermark, place.sent_at))
+        if (place.sequence - place.lost, place.watermark) != due or before.sent_at > before.watermark:
+            raise DamagedArchive(f"{self._key[0]} run {self._key[1]}: a watermark near {place.sequence} has changed")
+
+    def append(self, packet: Packet) -> int:
+        """Add the next packet; returns the watermark after it."""
+        watermark = super().append(packet)
+        self._database.execute("INSERT INTO watermark VALUES (?, ?, ?, ?)", (*self._key, watermark, packet.sequence))
+        if len(self.watermarks) > 2 * WATERMARKS_HELD:
+            self.drop_before(self.last - WATERMARKS_HELD + 1)
+        return watermark
+
+    def first_reaching(self, time: int) -> int | None:
+        """The first sequence whose watermark is at or past `time`; None when there is none yet."""
+        if time > self.floor:
+            return super().first_reaching(time)
+        (before,) = self._places(_LAST_BEFORE, time) or [_START]
+        (place,) = self._places(_FIRST_REACHING, time) or [before]
+        self._check(before, place)
+        return place.sequence
+
+
 class Archive:
     """The packets of every gateway, as signed; what the evidence half is computed from. Raises DamagedArchive."""
 
@@ -173,19 +246,11 @@ class Archive:
         except sqlite3.DatabaseError as error:
             raise DamagedArchive(str(error)) from error
         self._registry, self._channel, self._lateness_ms = registry, channel, lateness_ms
-        self._runs: dict[tuple[str, int], Run] = {}
-        self._early: dict[tuple[str, int, int], tuple[Packet, bytes]] = {}
+        self._runs: dict[tuple[str, int], ArchivedRun] = {}
         self._facts: OrderedDict[tuple[str, int, int], PacketFacts] = OrderedDict()
-        self._load()
+        if self._database.execute("SELECT 1 FROM watermark LIMIT 1").fetchone() is None:
+            self._database.execute(_WATERMARKS)
         self._database.execute("BEGIN")
-
-    def _load(self) -> None:
-        rows = self._database.execute("SELECT gateway, run, digest, sent_at, lost FROM packet ORDER BY 1, 2, sequence")
-        for gateway, number, digest, sent_at, lost in rows:
-            run = self.run(gateway, number)
-            before = run.watermarks[-1] if run.watermarks else run.floor
-            run.watermarks += [before] * lost + [max(before, sent_at)]
-            run.head = digest
 
     def positions(self, topic: str) -> dict[int, int]:
         """Where reading of a topic goes on, by partition."""
@@ -213,7 +278,7 @@ class Archive:
             self._wait(packet, message)
             return None
         self._take(run, packet, message)
-        while (later := self._next_early(packet.gateway, packet.run, run)) is not None:
+        while (later := self._next_early(run, packet.gateway, packet.run)) is not None:
             self._take(run, *later)
         return packet
 
@@ -226,16 +291,28 @@ class Archive:
             raise ForkError(f"{packet.gateway} run {packet.run}: two packets claim sequence {packet.sequence}")
 
     def _wait(self, packet: Packet, message: bytes) -> None:
-        if len(self._early) < EARLY_HELD:
-            self._early[packet.gateway, packet.run, packet.sequence - packet.lost] = (packet, message)
+        run = (packet.gateway, packet.run)
+        (waiting,) = self._database.execute("SELECT count(*) FROM early WHERE (gateway, run) = (?, ?)", run).fetchone()
+        if waiting < EARLY_HELD:
+            row = (*run, packet.sequence - packet.lost, message)
+            self._database.execute("INSERT OR REPLACE INTO early VALUES (?, ?, ?, ?)", row)
 
-    def _next_early(self, gateway: str, number: int, run: Run) -> tuple[Packet, bytes] | None:
+    def _next_early(self, run: ArchivedRun, gateway: str, number: int) -> tuple[Packet, bytes] | None:
         """The packet that waited for the run's last one. Of another branch it counts for nothing, and harms nothing."""
-        found = self._early.pop((gateway, number, run.last + 1), None)
+        key = (gateway, number, run.last + 1)
+        row = self._database.execute(
+            "SELECT message FROM early WHERE (gateway, run, first) = (?, ?, ?)", key
+        ).fetchone()
+        if row is None:
+            return None
+        self._database.execute("DELETE FROM early WHERE (gateway, run, first) = (?, ?, ?)", key)
         try:
-            return found if found is not None and run.follows(found[0]) else None
+            packet = packets.verify(row[0], self._registry, self._channel)
+            return (packet, row[0]) if run.follows(packet) else None
         except ForkError:
             return None
+        except PacketError as error:
+            raise DamagedArchive(str(error)) from error
 
     def _take(self, run: Run, packet: Packet, message: bytes) -> None:
         row = (packet.gateway, packet.run, packet.sequence, packet.digest, packet.sent_at, packet.lost, message)
@@ -261,9 +338,12 @@ class Archive:
                 row = (packet.gateway, packet.run, point, start, packet.sequence)
                 self._database.execute("INSERT OR IGNORE INTO late VALUES (?, ?, ?, ?, ?)", row)
 
-    def run(self, gateway: str, run: int) -> Run:
+    def run(self, gateway: str, run: int) -> ArchivedRun:
         """The packets of a run that arrived without a hole."""
-        return self._runs.setdefault((gateway, run), Run())
+        known = self._runs.get((gateway, run))
+        if known is None:
+            known = self._runs[gateway, run] = ArchivedRun(self._database, gateway, run)
+        return known
 
     def facts(self, gateway: str, run: int, sequence: int) -> PacketFacts | None:
         """What follows from one packet of such a run; None for a sequence that was stated lost."""
