@@ -25,16 +25,18 @@ from consensus.core.config import Instant
 from consensus.core.replica import Replica
 from consensus.ledger import Ledger
 from consensus.log import evidence
+from consensus.log.follower import LedgerError
 from consensus.member.config import MemberConfig
 from consensus.member.evidence import FOLDER, EvidenceFolder, Kept, dissent
 from consensus.member.publisher import Publisher
-from consensus.member.store import Archive, DamagedArchive, LedgerFile, set_aside
+from consensus.member.store import Archive, CopyCheck, DamagedArchive, LedgerFile, set_aside, suspect
 from consensus.member.votelog import VoteLog
 from consensus.member.wire import Wire
 from schemas import codec, topics
 
 LOG = logging.getLogger(__name__)
 ARCHIVE = "archive.sqlite"
+LEDGER = "ledger.sqlite"
 TURN_SECONDS = 0.01
 """How long a turn waits for votes when there is nothing else to do."""
 SOURCE_MESSAGES = 32
@@ -57,9 +59,10 @@ class Member:
         self._config = config
         genesis, folder = config.genesis, config.folder
         folder.mkdir(parents=True, exist_ok=True)
-        self._ledger_file, damaged = LedgerFile.checked(folder / "ledger.sqlite", genesis)
+        self._ledger_file, damaged = LedgerFile.opened(folder / LEDGER, genesis)
         if damaged is not None:
             LOG.warning("the ledger's copy was damaged: blocks from height %d on come from the other members", damaged)
+        self._copy_check = CopyCheck(self._ledger_file, genesis)
         lateness_ms = 1000 * genesis.lateness_seconds
         self._archive = Archive(folder / ARCHIVE, config.registry, genesis.digest, lateness_ms)
         self._votes = VoteLog(folder / "votes.log")
@@ -99,10 +102,13 @@ class Member:
     def turn(self) -> None:
         """Take what is there, decide, make it durable, send."""
         judged = self._judge()
-        for message in self._wire.votes(0 if judged else TURN_SECONDS):
+        votes = self._wire.votes(0 if judged else TURN_SECONDS)
+        for message in votes:
             if message.key() in (None, b"", b"%d" % self._config.index):
                 self._carry_out(self._replica.receive(message.value() or b"", _now()))
         self._take_sources()
+        if not judged and not votes:
+            self._copy_check.step()
         self._fire_timers()
         self._finish()
         self._publish()
@@ -336,3 +342,10 @@ def run(config: MemberConfig, stopped: Callable[[], bool]) -> None:
     except DamagedArchive as damage:
         set_aside(config.folder / ARCHIVE)
         raise SystemExit(f"the archive is damaged ({damage}): the next start reads all packets again") from damage
+    except LedgerError as damage:
+        suspect(config.folder / LEDGER)
+        raise SystemExit(f"the ledger's copy is damaged ({damage}): the next start cuts it off there") from damage
+    except Exception:
+        # whatever it was: a damaged block of the copy may be behind it, and would be there again at the next start
+        suspect(config.folder / LEDGER)
+        raise

@@ -5,9 +5,10 @@ import sqlite3
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from carbon import packet as packets
 from carbon import record as records
@@ -17,7 +18,7 @@ from carbon.registry import Registry
 from carbon.window import ForkError, PacketFacts, Run, WindowKey
 from consensus import state as states
 from consensus.ledger import replay
-from consensus.log.follower import Follower, LedgerError, Position, VerifiedBlock
+from consensus.log.follower import Follower, LedgerError, Position, VerifiedBlock, certificate_signers
 from consensus.log.genesis import Genesis
 from consensus.state import State
 from schemas import codec
@@ -32,10 +33,14 @@ EARLY_HELD = 1_024
 WATERMARKS_HELD = 1_024
 """Watermarks of a run that stay in memory; there are twice as many before the older half goes."""
 
+CHECKS_NOTED = 64
+"""Blocks checked from one note of how far the check has come to the next."""
+
 _LEDGER = """
 CREATE TABLE IF NOT EXISTS block (height INTEGER PRIMARY KEY, package BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS snapshot (height INTEGER PRIMARY KEY, state BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS after_block (one INTEGER PRIMARY KEY CHECK (one = 1), position TEXT, state BLOB);
+CREATE TABLE IF NOT EXISTS checked (one INTEGER PRIMARY KEY CHECK (one = 1), position TEXT);
 """
 _ARCHIVE = """
 CREATE TABLE IF NOT EXISTS packet (gateway TEXT, run INTEGER, sequence INTEGER, digest BLOB, sent_at INTEGER,
@@ -83,23 +88,45 @@ class LedgerFile:
         self._database = _open(path, _LEDGER, "FULL")
 
     @classmethod
-    def checked(cls, path: Path, genesis: Genesis) -> tuple[Self, int | None]:
-        """The copy in `path`, sound, and the first height that is gone because it was damaged; None if all is whole.
+    def opened(cls, path: Path, genesis: Genesis) -> tuple[Self, int | None]:
+        """The copy in `path`, sound at its end, and the first height that is gone because it was damaged, if any is.
 
-        What is gone comes again from the other members. A file that SQLite can't read is set aside as `.damaged`.
+        All of it is checked only where its end is not sound, or `suspect` was said of it. What is gone comes again from
+        the other members. A file that SQLite can't read is set aside as `.damaged`.
         """
         try:
             file = cls(path)
-            return file, file.check(genesis)
+            is_sound = not _mark(path).exists() and file._is_sound_at_its_end(genesis)
+            gone = None if is_sound else file.check(genesis)
         except sqlite3.DatabaseError:
             set_aside(path)
-            return cls(path), 1
+            file, gone = cls(path), 1
+        _mark(path).unlink(missing_ok=True)
+        return file, gone
+
+    def _is_sound_at_its_end(self, genesis: Genesis) -> bool:
+        """Whether what a member goes on from, the last position and state, is what 2f + 1 members signed."""
+        last = self._database.execute("SELECT height, package FROM block ORDER BY height DESC LIMIT 1").fetchone()
+        after = self._database.execute("SELECT position, state FROM after_block").fetchone()
+        if last is None or after is None:
+            return last is after
+        try:
+            header, digest = _certified(genesis, last[1])
+            position = Position.load(json.loads(after[0]))
+        except (CodecError, ValueError, KeyError, TypeError, AssertionError):
+            return False
+        names = ("height", "time", "accepted", "rejected", "tree_size", "root")
+        tree, counts = position.tree, (position.accepted, position.rejected)
+        stated = (position.height, position.time, *counts, tree.size, tree.root())
+        is_last = last[0] == position.height and digest == position.digest
+        return is_last and stated == tuple(map(header.get, names)) and states.digest(after[1]) == header["state"]
 
     def check(self, genesis: Genesis) -> int | None:
         """Hold the copy against what 2f + 1 members signed, and cut it off before the first damage; at which height.
 
         Every byte of every block counts, payloads included. Raises sqlite3.DatabaseError.
         """
+        self.note_checked(None)
         follower = Follower(genesis)
         sound, state = follower.position, b""
         with suppress(LedgerError):
@@ -129,6 +156,17 @@ class LedgerFile:
             if height:
                 after = (json.dumps(follower.position.dump()), state.text())
                 self._database.execute("INSERT INTO after_block VALUES (1, ?, ?)", after)
+
+    def checked(self) -> Position | None:
+        """Up to where the check under way has come, in this life or an earlier one."""
+        row = self._database.execute("SELECT position FROM checked").fetchone()
+        return row and Position.load(json.loads(row[0]))
+
+    def note_checked(self, position: Position | None) -> None:
+        """Keep how far the check has come; None lets the next one begin at the first block."""
+        self._database.execute("DELETE FROM checked")
+        if position is not None:
+            self._database.execute("INSERT INTO checked VALUES (1, ?)", (json.dumps(position.dump()),))
 
     def resume(self) -> tuple[Position, bytes] | None:
         """Position and state text after the last block kept."""
@@ -160,11 +198,19 @@ class LedgerFile:
         self._database.close()
 
 
+def _certified(genesis: Genesis, package: bytes) -> tuple[dict[str, Any], bytes]:
+    """Header and digest of a block whose certificate holds. Raises CodecError, LedgerError."""
+    block = codec.decode("block", codec.decode_bare("block-package", package)["block"])
+    header, digest = codec.decode_bare("block-header", block["header"]), sha256(block["header"]).digest()
+    certificate_signers(genesis, header, digest, block["checkpoint"])
+    return header, digest
+
+
 def _opened(follower: Follower, height: int, package: bytes) -> tuple[VerifiedBlock, bytes, list[bytes]]:
     """The next block of a copy, checked, with its salts and payloads. Raises LedgerError."""
     try:
         fields = codec.decode_bare("block-package", package)
-    except codec.CodecError as error:
+    except CodecError as error:
         raise LedgerError(f"block {height}: {error}") from error
     block = follower.accept(fields["block"])
     salts, payloads, size = fields["salts"], fields["payloads"], records.SALT_BYTES
@@ -174,6 +220,41 @@ def _opened(follower: Follower, height: int, package: bytes) -> tuple[VerifiedBl
     if made != [leaf.leaf.commitment for leaf in block.leaves]:
         raise LedgerError(f"block {height}: other payloads than its leaves commit to")
     return block, salts, payloads
+
+
+def suspect(path: Path) -> None:
+    """Have the next start check all of a copy before anything else."""
+    _mark(path).touch()
+
+
+def _mark(path: Path) -> Path:
+    return path.with_suffix(".suspect")
+
+
+class CopyCheck:
+    """Holds a copy against the certificates while the member is idle, up to where it stood when the member started.
+
+    Each life goes on where the last one was; once all was checked, the next begins with the first block.
+    """
+
+    def __init__(self, file: LedgerFile, genesis: Genesis) -> None:
+        kept = file.resume()
+        self._file, self._end = file, kept[0].height if kept else 0
+        self._follower = Follower(genesis, file.checked())
+
+    def step(self) -> None:
+        """Check the next block, if one is left. Raises LedgerError, sqlite3.DatabaseError."""
+        height = self._follower.height + 1
+        if height > self._end:
+            return
+        package = self._file.package(height)
+        if package is None:
+            raise LedgerError(f"block {height} is missing")
+        _opened(self._follower, height, package)
+        if height == self._end:
+            self._file.note_checked(None)
+        elif height % CHECKS_NOTED == 0:
+            self._file.note_checked(self._follower.position)
 
 
 class DamagedArchive(Exception):

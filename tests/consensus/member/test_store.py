@@ -13,9 +13,18 @@ from hypothesis import strategies as st
 from carbon.packet import PacketError
 from carbon.window import ForkError, Run
 from consensus.ledger import Ledger
-from consensus.log.follower import beginning
+from consensus.log.follower import LedgerError, beginning
 from consensus.member import store
-from consensus.member.store import Archive, DamagedArchive, LedgerFile, read_messages, read_package, read_packages
+from consensus.member.store import (
+    Archive,
+    CopyCheck,
+    DamagedArchive,
+    LedgerFile,
+    read_messages,
+    read_package,
+    read_packages,
+)
+from schemas import codec
 from tests.consensus.test_ledger import Chain
 from tests.small import HOUR, QUARTER, START, World, seed
 
@@ -343,27 +352,103 @@ def _change(path: Path, statement: str, *values: object) -> None:
     database.close()
 
 
-def _healed(chain: Chain, path: Path) -> int | None:
-    """Where the file was cut off; afterwards the blocks that are gone are installed again, and nothing differs."""
-    file, cut = LedgerFile.checked(path, chain.world.genesis)
-    ledger = Ledger(chain.world.genesis, chain.world.registry, file)
-    assert ledger.height == (cut or len(chain.store.kept) + 1) - 1
-    assert all(ledger.install(package) for package in chain.store.kept[ledger.height :])
-    assert ledger.balances == chain.ledger.balances
-    file.close()
+def _life(chain: Chain, path: Path) -> int | None:
+    """A start and all idle turns of a life: where the file was cut off at its start. Raises what they find."""
+    file, gone = LedgerFile.opened(path, chain.world.genesis)
+    try:
+        check = CopyCheck(file, chain.world.genesis)
+        for _ in range(len(chain.store.kept) + 1):
+            check.step()
+        ledger = Ledger(chain.world.genesis, chain.world.registry, file)
+        assert ledger.height == (gone or len(chain.store.kept) + 1) - 1
+        assert all(ledger.install(package) for package in chain.store.kept[ledger.height :])
+        assert ledger.balances == chain.ledger.balances
+    finally:
+        file.close()
     assert list(read_packages(path)) == chain.store.kept
-    return cut
+    return gone
+
+
+def _healed(chain: Chain, path: Path) -> int | None:
+    """Where the file was cut off, at a start or at the one after the life that found the damage; nothing differs then.
+
+    What is gone is installed again.
+    """
+    try:
+        return _life(chain, path)
+    except LedgerError:
+        store.suspect(path)
+    gone = _life(chain, path)
+    assert gone is not None
+    return gone
 
 
 def test_a_whole_copy_is_left_as_it_is(chain: Chain, tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
-    new, cut = LedgerFile.checked(path, chain.world.genesis)
+    new, gone = LedgerFile.opened(path, chain.world.genesis)
     new.close()
-    assert cut is None
+    assert gone is None
     _kept(chain, path)
-    before = path.read_bytes()
     assert _healed(chain, path) is None
-    assert path.read_bytes() == before
+    store.suspect(path)
+    assert _life(chain, path) is None
+    assert list(tmp_path.glob("*.suspect")) == []
+
+
+def test_a_start_checks_the_end_alone_and_the_life_after_it_the_rest(
+    chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, genesis = tmp_path / "ledger.sqlite", chain.world.genesis
+    _kept(chain, path)
+    opened: list[int] = []
+    real = store._opened
+    monkeypatch.setattr(
+        store, "_opened", lambda follower, height, *rest: opened.append(height) or real(follower, height, *rest)
+    )
+    monkeypatch.setattr(store, "CHECKS_NOTED", 2)
+    for turns, due in ((3, [1, 2, 3]), (1, [3]), (9, [3, 4]), (1, [1])):
+        file, _ = LedgerFile.opened(path, genesis)
+        assert opened == []
+        check = CopyCheck(file, genesis)
+        for _ in range(turns):
+            check.step()
+        file.close()
+        assert opened == due
+        opened.clear()
+
+
+def test_a_last_block_that_too_few_signed_is_found_at_the_start(chain: Chain, tmp_path: Path) -> None:
+    path, package = tmp_path / "ledger.sqlite", chain.store.kept[3]
+    _kept(chain, path)
+    checkpoint = codec.decode("block", codec.decode_bare("block-package", package)["block"])["checkpoint"].encode()
+    unsigned = package.replace(checkpoint, checkpoint[:-20] + b"A" * 16 + checkpoint[-4:])
+    _change(path, "UPDATE block SET package = ? WHERE height = 4", unsigned)
+    file, gone = LedgerFile.opened(path, chain.world.genesis)
+    file.close()
+    assert gone == 4
+
+
+def test_blocks_of_this_life_are_the_next_ones_to_check(chain: Chain, tmp_path: Path) -> None:
+    path, world = tmp_path / "ledger.sqlite", chain.world
+    file, _ = LedgerFile.opened(path, world.genesis)
+    check = CopyCheck(file, world.genesis)
+    assert Ledger(world.genesis, world.registry, file).install(chain.store.kept[0])
+    _change(path, "UPDATE block SET package = x'00'")
+    check.step()
+    file.close()
+
+
+def test_what_a_damaged_note_of_the_check_leads_to_is_a_whole_check(chain: Chain, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    _kept(chain, path)
+    file = LedgerFile(path)
+    file.note_checked(beginning(chain.world.genesis))
+    file.close()
+    _change(path, "UPDATE checked SET position = replace(position, '\"height\": 0', '\"height\": 1')")
+    with pytest.raises(LedgerError):
+        _life(chain, path)
+    store.suspect(path)
+    assert _life(chain, path) is None
 
 
 @pytest.mark.parametrize("height", [1, 2, 4])
@@ -388,6 +473,11 @@ def test_any_flipped_byte_of_a_block_is_found_and_healed_from_certified_blocks(
         ("UPDATE after_block SET state = CAST(state || 'x' AS BLOB)", 5),
         ("UPDATE after_block SET position = replace(position, '4', '3')", 5),
         ("DELETE FROM after_block", 5),
+        ("UPDATE after_block SET position = 'x'", 5),
+        ("UPDATE after_block SET position = replace(position, 'accepted', 'expected')", 5),
+        ("UPDATE after_block SET position = json_replace(position, '$.time', 1)", 5),
+        ("UPDATE after_block SET position = json_replace(position, '$.rejected', 1)", 5),
+        ("UPDATE after_block SET position = json_replace(position, '$.peaks', json_array())", 5),
     ],
 )
 def test_other_damage_to_a_copy_is_found_too(chain: Chain, tmp_path: Path, statement: str, cut: int) -> None:
