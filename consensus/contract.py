@@ -17,7 +17,7 @@ from carbon.drafting import Range
 from carbon.packet import ZERO_DIGEST
 from carbon.record import Draft, EvidenceRange, PayloadWriter, Replaced
 from carbon.registry import Point, Registry
-from carbon.window import PacketFacts, Run, WindowKey
+from carbon.window import PacketFacts, Watermarks, WindowKey
 from consensus import membership
 from consensus.batch import Batch
 from consensus.log.committee import Committee
@@ -33,7 +33,7 @@ class Undecidable(Exception):
 class Evidence(Protocol):
     """The signed packets that a member holds."""
 
-    def run(self, gateway: str, run: int) -> Run:
+    def run(self, gateway: str, run: int) -> Watermarks:
         """The packets of a run that arrived without a hole."""
 
     def facts(self, gateway: str, run: int, sequence: int) -> PacketFacts | None:

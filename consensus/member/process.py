@@ -26,17 +26,19 @@ from consensus.core.replica import Replica
 from consensus.ledger import Ledger
 from consensus.log import evidence, note
 from consensus.log.committee import Committee
+from consensus.log.follower import LedgerError
 from consensus.member.config import KeyPair, MemberConfig
 from consensus.member.evidence import FOLDER, EvidenceFolder, Kept, dissent
 from consensus.member.publisher import Publisher
 from consensus.member.reading import Reading
-from consensus.member.store import Archive, DamagedArchive, LedgerFile, set_aside
+from consensus.member.store import Archive, CopyCheck, DamagedArchive, LedgerFile, set_aside, suspect
 from consensus.member.votelog import VoteLog
 from consensus.member.wire import Wire
 from schemas import codec, topics
 
 LOG = logging.getLogger(__name__)
 ARCHIVE = "archive.sqlite"
+LEDGER = "ledger.sqlite"
 TURN_SECONDS = 0.01
 """How long a turn waits for votes when there is nothing else to do."""
 SOURCE_MESSAGES = 32
@@ -60,6 +62,7 @@ class Member:
     def __init__(self, config: MemberConfig, file: LedgerFile) -> None:
         self._config, self._ledger_file = config, file
         genesis, folder = config.genesis, config.folder
+        self._copy_check = CopyCheck(file, genesis)
         lateness_ms = 1000 * genesis.lateness_seconds
         self._archive = Archive(folder / ARCHIVE, config.registry, genesis.digest, lateness_ms)
         self._ledger = Ledger(genesis, config.registry, file)
@@ -121,10 +124,13 @@ class Member:
     def turn(self) -> None:
         """Take what is there, decide, make it durable, send."""
         judged = self._judge()
-        for message in self._wire.votes(0 if judged else TURN_SECONDS):
+        votes = self._wire.votes(0 if judged else TURN_SECONDS)
+        for message in votes:
             if message.key() in (None, b"", b"%d" % self._core.index):
                 self._carry_out(self._replica.receive(message.value() or b"", _now()))
         self._take_sources()
+        if not judged and not votes:
+            self._copy_check.step()
         self._fire_timers()
         self._finish()
         self._publish()
@@ -386,7 +392,7 @@ def run(config: MemberConfig, stopped: Callable[[], bool]) -> None:
     Outside the committee it is a reader: a newcomer until the epoch that names it, whoever left it for ever.
     """
     config.folder.mkdir(parents=True, exist_ok=True)
-    file, damaged = LedgerFile.checked(config.folder / "ledger.sqlite", config.genesis)
+    file, damaged = LedgerFile.opened(config.folder / LEDGER, config.genesis)
     if damaged is not None:
         LOG.warning("the ledger's copy was damaged: blocks from height %d on come from the other members", damaged)
     try:
@@ -399,5 +405,12 @@ def run(config: MemberConfig, stopped: Callable[[], bool]) -> None:
     except DamagedArchive as damage:
         set_aside(config.folder / ARCHIVE)
         raise SystemExit(f"the archive is damaged ({damage}): the next start reads all packets again") from damage
+    except LedgerError as damage:
+        suspect(config.folder / LEDGER)
+        raise SystemExit(f"the ledger's copy is damaged ({damage}): the next start cuts it off there") from damage
+    except Exception:
+        # whatever it was: a damaged block of the copy may be behind it, and would be there again at the next start
+        suspect(config.folder / LEDGER)
+        raise
     finally:
         file.close()

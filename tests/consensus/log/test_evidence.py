@@ -228,7 +228,7 @@ def test_a_wrong_verdict_is_shown_and_convicts_nobody(scene: Dissent) -> None:
     assert "endorsed leaf 6 as wrong_correction, a quorum decided pass" in proven.sentence
     assert "no guilt" in proven.sentence
     passed = evidence.check(scene.file(scene.first.digest, scene.said(scene.first.digest, [0])), scene.genesis)
-    assert "endorsed leaf 3 as pass, 2f + 1 members decided wrong_sum" in passed.sentence
+    assert "endorsed leaf 3 as pass, a quorum decided wrong_sum" in passed.sentence
     assert passed.id != proven.id
 
 
