@@ -14,8 +14,10 @@ from carbon import identity, packet, window
 from carbon import record as records
 from carbon.registry import Point
 from carbon.window import PacketFacts
+from consensus import membership
 from consensus.log import growth, proof
 from consensus.log import leaf as leaves
+from consensus.log.committee import Committee
 from consensus.log.follower import Follower, LedgerError, OpenedLeaf, VerifiedBlock, VerifiedLeaf, batch_of
 from consensus.member.publisher import votes_on
 from consensus.member.store import read_messages, read_package, read_packages
@@ -56,6 +58,8 @@ class LedgerCopy:
         self._newest: VerifiedBlock | None = None
         self.epochs: tuple[dict[str, Any], ...] = ()
         """The chain of committees up to the newest block, once the blocks were read."""
+        self.changes: dict[int, tuple[int, int]] = {}
+        """Number of each proposed change of the committee to its height and reason (0: accepted), read with them."""
         self._versions: dict[tuple[str, int], list[Found]] = {}
 
     def packages(self) -> Iterator[bytes]:
@@ -74,8 +78,14 @@ class LedgerCopy:
             block = reader.accept(fields["block"])
             assert block is not None, "a copy holds each height once"
             self._newest, self.epochs = block, reader.position.epochs
+            self.changes.update(_changes(block))
             self._hashes += (leaf.hash for leaf in block.leaves)
             yield block, list(_opened(block, fields["salts"], fields["payloads"]))
+
+    def committees(self) -> tuple[Committee, ...]:
+        """One an epoch, as far as the ledger tells; the last may be one that is to come. Raises LedgerError."""
+        deque(self.blocks(), maxlen=0)
+        return proof.committees(self.epochs, self.channel.genesis)
 
     def newest(self) -> VerifiedBlock:
         """The last block. Raises EnvironmentFault when there is none, LedgerError."""
@@ -216,6 +226,14 @@ def header_bytes(data: Path, member: int, height: int) -> bytes | None:
         return None
     header: bytes = codec.decode("block", codec.decode_bare("block-package", package)["block"])["header"]
     return header
+
+
+def _changes(block: VerifiedBlock) -> Iterator[tuple[int, tuple[int, int]]]:
+    place = 0
+    for batch in block.header["batches"]:
+        if batch["submitter"] == membership.SUBMITTER:
+            yield batch["number"], (block.height, int(block.columns["reason"][place]))
+        place += batch["records"]
 
 
 def _opened(block: VerifiedBlock, salts: bytes, payloads: list[bytes]) -> Iterator[OpenedLeaf]:

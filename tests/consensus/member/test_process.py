@@ -14,12 +14,14 @@ from consensus.member.store import DamagedArchive
 def end_of(error: BaseException, folder: Path, monkeypatch: pytest.MonkeyPatch) -> BaseException:
     """What comes out of a member's run when this happens in it."""
 
-    def fails(config: Any) -> None:
+    def fails(config: Any, file: Any) -> None:
         raise error
 
-    monkeypatch.setattr(process, "Member", fails)
+    file = SimpleNamespace(close=lambda: None)
+    monkeypatch.setattr(process, "Reading", fails)
+    monkeypatch.setattr(process.LedgerFile, "opened", lambda path, genesis: (file, None))
     with pytest.raises(type(error) if isinstance(error, ZeroDivisionError) else SystemExit) as ended:
-        process.run(SimpleNamespace(folder=folder), lambda: True)  # type: ignore[arg-type]
+        process.run(SimpleNamespace(folder=folder, genesis=None), lambda: True)  # type: ignore[arg-type]
     return ended.value
 
 
