@@ -14,6 +14,7 @@ SEED_BYTES = 32
 SIGNATURE_BYTES = 64
 
 
+@lru_cache(maxsize=256)
 def context(kind: str, channel: bytes) -> bytes:
     """What a signature is bound to: the kind of message and the genesis digest (32 bytes) of its channel."""
     assert len(channel) == 32
@@ -22,19 +23,19 @@ def context(kind: str, channel: bytes) -> bytes:
 
 def public_key(seed: bytes) -> bytes:
     """The 32-byte verification key of a 32-byte seed."""
-    key: bytes = crypto_sign_seed_keypair(seed)[0]
-    return key
+    return _keys(seed)[0]
 
 
-@lru_cache(maxsize=256)
-def _secret(seed: bytes) -> bytes:
-    secret: bytes = crypto_sign_seed_keypair(seed)[1]
-    return secret
+@lru_cache(maxsize=1024)
+def _keys(seed: bytes) -> tuple[bytes, bytes]:
+    """Verification key and libsodium's 64-byte secret key."""
+    public, secret = crypto_sign_seed_keypair(seed)
+    return public, secret
 
 
 def sign_raw(seed: bytes, message: bytes) -> bytes:
     """The 64-byte signature over `message` itself: for signed notes only, whose context is their origin line."""
-    return bytes(crypto_sign(message, _secret(seed))[:SIGNATURE_BYTES])
+    return bytes(crypto_sign(message, _keys(seed)[1])[:SIGNATURE_BYTES])
 
 
 def verify_raw(key: bytes, message: bytes, signature: bytes) -> bool:

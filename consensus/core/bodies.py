@@ -256,6 +256,7 @@ class Recalled(Body):
     messages: tuple[bytes, ...]
 
 
+@lru_cache(maxsize=1024)
 def vote_body(epoch: int, view: int, height: int, digest: bytes) -> bytes:
     """The bytes that a pre-prepare, prepare or commit signs."""
     return Vote(epoch, view, height, digest).encode()

@@ -112,6 +112,11 @@ class VerifiedSignatures:
         self._remember(question, genuine)
         return genuine
 
+    def made(self, seed: bytes, kind: str, channel: bytes, message: bytes, signature: bytes) -> bytes:
+        """Remember a signature that was made here, which is genuine for the key of its seed; gives it back."""
+        self._remember((signing.public_key(seed), kind, channel, sha256(message).digest(), signature), True)
+        return signature
+
     def _remember(self, question: tuple[bytes, str, bytes, bytes, bytes], genuine: bool) -> None:
         if self.limit == 0:
             return
@@ -124,15 +129,24 @@ signatures = VerifiedSignatures()
 """The process-wide memory of verified signatures. It holds outcomes of a pure function, so sharing it changes none."""
 
 
+_SIGNATURE_KINDS = {kind: f"consensus/{kind.value}" for kind in Kind}
+
+
 def signature_kind(kind: Kind) -> str:
     """The kind in the signature's context."""
-    return f"consensus/{kind.value}"
+    return _SIGNATURE_KINDS[kind]
 
 
 def sign(config: Config, kind: Kind, body: bytes, attachment: bytes = b"") -> Message:
     """A message of this member."""
-    signature = signing.sign(config.vote_seed, signature_kind(kind), config.channel, body)
-    return Message(kind, config.index, body, signature, attachment)
+    context = (config.vote_seed, signature_kind(kind), config.channel, body)
+    return Message(kind, config.index, body, signatures.made(*context, signing.sign(*context)), attachment)
+
+
+def sign_note(config: Config, note: bytes) -> bytes:
+    """This member's raw signature over a checkpoint note's text."""
+    signature = signing.sign_raw(config.note_seed, note)
+    return signatures.made(config.note_seed, "", config.channel, note, signature)
 
 
 def is_signed(config: Config, kind: Kind, member: int, body: bytes, signature: bytes) -> bool:

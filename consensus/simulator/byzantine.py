@@ -199,10 +199,18 @@ class ViewChangeLiar(Liar):
 class Flooder(Liar):
     """With each status, signs votes, checkpoints, view changes and endorsements of heights and views far ahead."""
 
+    flood: tuple[Message, list[Message]] | None = None
+    """A status, and what is sent before it."""
+
     def lie(self, message: Message, receiver: int) -> list[Message]:
         """The flood, before the status."""
         if message.kind is not Kind.STATUS:
             return [message]
+        if self.flood is None or self.flood[0] != message:
+            self.flood = (message, self._flood())
+        return [*self.flood[1], message]
+
+    def _flood(self) -> list[Message]:
         rng, epoch = self.world.rng, self.config.epoch
         far = rng.choice((5, 9, 1_000, 1 << 40))
         digest = rng.randbytes(32)
@@ -215,7 +223,7 @@ class Flooder(Liar):
             (Kind.ENDORSEMENT, Endorsement(epoch, (verdict_of(digest, b"\0\0"),)).encode()),
             (Kind.BLOCK_REQUEST, BlockRequest(epoch, far).encode()),
         ]
-        return [*(sign(self.config, kind, body) for kind, body in bodies), message]
+        return [sign(self.config, kind, body) for kind, body in bodies]
 
 
 class Replayer(Liar):

@@ -1,5 +1,6 @@
 """Many seeds on all cores; a seed that fails is shown with the smallest scenario that still fails, and its end."""
 
+import gc
 import os
 import time
 from collections import deque
@@ -13,6 +14,8 @@ from consensus.simulator.world import Outcome, Scenario, drawn, play, run
 
 CHUNK = 25
 """Seeds that one process takes at a time."""
+YOUNG = 20_000
+"""New objects after which a process looks for garbage: a run leaves little of it until it ends."""
 TRACE_LINES = 40
 """How much of the end of a failing run is shown."""
 
@@ -43,7 +46,7 @@ def _spread(chunks: list[range], jobs: int) -> Iterator[tuple[list[Outcome], flo
     if jobs == 1:
         yield from map(_chunk, chunks)
         return
-    with ProcessPoolExecutor(jobs) as pool:
+    with ProcessPoolExecutor(jobs, initializer=gc.set_threshold, initargs=(YOUNG,)) as pool:
         waiting = iter(chunks)
         running = deque(pool.submit(_chunk, chunk) for chunk in islice(waiting, 2 * jobs))
         while running:

@@ -2,14 +2,15 @@
 
 from base64 import b64decode
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import pairwise
 
-from carbon import merkle, signing
+from carbon import merkle
 from consensus.core import bodies, votelog
 from consensus.core.bodies import Checkpoint, Endorsement, ProposedBatch, ViewChange, Vote
 from consensus.core.config import Config
 from consensus.core.effects import Certified, OrderedBlock
-from consensus.core.messages import Kind, Message
+from consensus.core.messages import Kind, Message, signatures
 
 
 class Violation(AssertionError):
@@ -32,7 +33,6 @@ class Checkers:
     codes: dict[bytes, bytes] = field(default_factory=dict)
     numbers: dict[tuple[str, str, int], int] = field(default_factory=dict)
     votes: dict[tuple[object, ...], bytes] = field(default_factory=dict)
-    genuine: set[tuple[bytes, bytes, bytes]] = field(default_factory=set)
 
     def executed(self, block: OrderedBlock) -> None:
         """Agreement: one block a height. Uniqueness: a batch, hence a record, at one height only."""
@@ -67,9 +67,8 @@ class Checkers:
         needed = self.config.n - (self.config.n - 1) // 3
         require(len(members) == needed and sorted(set(members)) == members, "a certificate of other than 2f + 1")
         for member, signature in found.signatures:
-            signed = (self.config.members[member].note, found.note, signature)
-            require(signed in self.genuine or signing.verify_raw(*signed), "a forged certificate")
-            self.genuine.add(signed)
+            signed = (self.config.members[member].note, "", self.config.channel, found.note, signature)
+            require(signatures.check(*signed), "a forged certificate")
 
     def transmitted(self, message: Message, durable: set[bytes]) -> None:
         """Durable before sent; and an honest member never signs two things that exclude each other."""
@@ -77,7 +76,7 @@ class Checkers:
         if message.kind is Kind.NEW_VIEW:
             require(votelog.view_entry(message) in durable, "a view opened before it is durable")
         if keys:
-            require(votelog.message_entry(message) in durable, f"{message.kind} sent before it is durable")
+            require(_entry(message) in durable, f"{message.kind} sent before it is durable")
         for key, content in keys:
             place = (message.kind, message.member, *key)
             require(self.votes.setdefault(place, content) == content, f"member signed two of {place}")
@@ -91,6 +90,9 @@ class Checkers:
                 merkle.check_consistency(old_size, old_root, size, root, path)
             except merkle.ProofError as error:
                 raise Violation(f"the log did not grow: {error}") from error
+
+
+_entry = lru_cache(maxsize=2048)(votelog.message_entry)
 
 
 def _tree(note: bytes) -> tuple[int, bytes]:

@@ -160,7 +160,10 @@ class World:
 
     def trace(self, member: int, effect: fx.Effect) -> None:
         """Take an effect into the digest of the run."""
-        content = effect.message if isinstance(effect, fx.Send) else repr(effect).encode()
+        if isinstance(effect, fx.Send):
+            content = effect.message
+        else:
+            content = effect.entry if isinstance(effect, fx.Persist) else repr(effect).encode()
         self._trace.update(b"%d %d " % (self.now, member) + content)
         if self._show is not None:
             self._show(f"{self.now} ms, member {member}: {told(effect)}")

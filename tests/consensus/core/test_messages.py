@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from carbon import signing
 from consensus.core import messages
 from consensus.core.bodies import Checkpoint, Endorsement, Proposal, ProposedBatch, Status, Vote, vote_body
 from consensus.core.messages import Kind, Malformed, Message, VerifiedSignatures, is_authentic, sign
@@ -94,6 +95,24 @@ def test_signature_outcomes_are_remembered_within_a_bound(monkeypatch: pytest.Mo
     for i in range(50):
         known.check(b"k", "kind", bytes(32), bytes([i]), b"s")
     assert len(known._known) <= 4
+
+
+def test_a_signature_made_here_is_known_for_its_own_key_and_words_alone() -> None:
+    known, own = VerifiedSignatures(), config_of(2)
+    signature = signing.sign(own.vote_seed, "kind", own.channel, b"message")
+    assert known.made(own.vote_seed, "kind", own.channel, b"message", signature) == signature
+    assert known.check(own.members[2].vote, "kind", own.channel, b"message", signature)
+    for key, kind, message in (
+        (own.members[1].vote, "kind", b"message"),
+        (own.members[2].vote, "other", b"message"),
+        (own.members[2].vote, "kind", b"another"),
+    ):
+        assert not known.check(key, kind, own.channel, message, signature)
+
+
+def test_whoever_signs_for_another_is_not_believed() -> None:
+    pretender = replace(config_of(2), index=1)
+    assert not is_authentic(config_of(0), sign(pretender, Kind.PREPARE, vote_body(0, 3, 9, DIGEST)))
 
 
 @settings(max_examples=60, deadline=None)
