@@ -1,11 +1,15 @@
 """The batch as members hold it: decoded, its submitter's signature checked."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
+from typing import Any
 
 import numpy as np
 
 from carbon import signing
+from carbon.record import encode_long
 from carbon.registry import Registry
 from consensus import membership
 from consensus.log.leaf import MEMBERSHIP, WINDOW_RECORD
@@ -31,6 +35,13 @@ class Batch:
     payloads: list[bytes]
     body: bytes
     digest: bytes
+    items_at: int
+    """Where the payloads' array items begin in the body; they reach up to its last byte."""
+
+    @property
+    def items(self) -> bytes:
+        """The payloads as the items of an Avro array of bytes."""
+        return self.body[self.items_at : -1]
 
     def __len__(self) -> int:
         return len(self.payloads)
@@ -59,8 +70,9 @@ def verify(message: bytes, registry: Registry, channel: bytes, most_records: int
 
 def decode(body: bytes) -> Batch:
     """The batch of a body. Raises BatchError, CodecError."""
-    fields = codec.decode_bare("batch", body)
+    fields = codec.read_bare("batch", body)
     names, payloads = fields["points"], fields["payloads"]
+    items_at = _items_at(fields, body)
     if len(fields["point"]) != 2 * len(payloads) or len(fields["window"]) != 8 * len(payloads):
         raise BatchError("the columns of the batch differ in length")
     places = np.frombuffer(fields["point"], ">u2").tolist()
@@ -73,4 +85,29 @@ def decode(body: bytes) -> Batch:
         raise BatchError("the column point does not fit the points")
     windows = np.frombuffer(fields["window"], ">i8").tolist()
     key = (fields["submitter"], fields["stream"], fields["number"], fields["kind"])
-    return Batch(*key, [names[i] for i in places], windows, payloads, body, sha256(body).digest())
+    return Batch(*key, [names[i] for i in places], windows, payloads, body, sha256(body).digest(), items_at)
+
+
+def _items_at(fields: dict[str, Any], body: bytes) -> int:
+    """Where the payloads begin in a body, which must be the canonical encoding of its fields. Raises CodecError.
+
+    The Avro library encodes again only what stands before the payloads: they are nearly all of the body.
+    """
+    items = array_items(fields["payloads"])
+    place = len(body) - 1 - len(items)
+    count = encode_long(len(fields["payloads"])) if items else b""
+    before = body[: place - len(count)]
+    without = codec.decode_bare("batch", before + b"\0")
+    if not body.endswith(count + items + b"\0") or without != fields | {"payloads": []}:
+        raise codec.CodecError("not the canonical encoding of a batch")
+    return place
+
+
+@lru_cache(maxsize=4096)
+def _length(length: int) -> bytes:
+    return encode_long(length)
+
+
+def array_items(values: Iterable[bytes]) -> bytes:
+    """Byte strings as the items of an Avro array (Avro 1.12, 'Binary encoding')."""
+    return b"".join([part for value in values for part in (_length(len(value)), value)])

@@ -50,7 +50,8 @@ class Executed:
     text: str
     leaves: bytes
     salts: bytes
-    payloads: list[bytes]
+    payloads: bytes
+    """As the items of an Avro array."""
     votes: tuple[bytes, ...]
     position: Position
     state: bytes
@@ -218,7 +219,7 @@ class Ledger:
             text=follower.checkpoint_of(self.genesis, header, position.digest),
             leaves=b"".join(leaves),
             salts=b"".join([ruling.salt for _, rulings in judged for ruling in rulings]),
-            payloads=[payload for batch, _ in judged for payload in batch.payloads],
+            payloads=b"".join([batch.items for batch, _ in judged]),
             votes=block.endorsements,
             position=position,
             state=text,
@@ -238,8 +239,7 @@ class Ledger:
             "checkpoint": checkpoint,
             "membership": opening,
         }
-        block = codec.encode("block", fields)
-        package = codec.encode_bare("block-package", {"block": block, "salts": done.salts, "payloads": done.payloads})
+        package = _package(codec.encode("block", fields), done.salts, done.payloads)
         position = replace(done.position, epochs=self.kept.epochs)
         if opening is not None:
             header = codec.read_bare("block-header", done.header)
@@ -292,6 +292,13 @@ class Ledger:
         except ValueError:
             return None
         return checkpoint.height if checkpoint.origin == self.genesis.origin else None
+
+
+def _package(block: bytes, salts: bytes, payloads: bytes) -> bytes:
+    """The block-package of payloads that are the items of an Avro array already."""
+    empty = codec.encode_bare("block-package", {"block": block, "salts": salts, "payloads": []})
+    count = len(salts) // records.SALT_BYTES
+    return empty[:-1] + records.encode_long(count) + payloads + b"\0" if count else empty
 
 
 def _state(genesis: Genesis, kept: tuple[Position, bytes] | None) -> State:

@@ -27,12 +27,20 @@ def give_verdict(s: State, digest: bytes, codes: bytes) -> None:
         message = Message.decode(signed)
         return tally(s, message, Endorsement.decode(message.body))
     s.verdicts[digest] = codes
-    if s.now.ms - s.flushed_ms >= s.config.endorse_delay_ms:
+    delay_ms = _delay_ms(s)
+    if s.now.ms - s.flushed_ms >= delay_ms:
         flush(s)
     elif "endorse" not in s.armed:
         s.armed.add("endorse")
-        s.effects.append(SetTimer("endorse", s.config.endorse_delay_ms))
+        s.effects.append(SetTimer("endorse", delay_ms))
     return None
+
+
+def _delay_ms(s: State) -> int:
+    """How long a verdict may wait for company: longer while more batches wait for their order than a window holds."""
+    c = s.config
+    waiting = sum(batch.records for batch in s.pool.waiting.values())
+    return c.batch_delay_ms if waiting > c.window * c.batch_records else c.endorse_delay_ms
 
 
 def flush(s: State) -> None:
@@ -63,12 +71,28 @@ def resend(s: State) -> None:
     """Send endorsements of batches that are still open again, ever more slowly."""
     kept = set(s.endorsed.values())
     s.resend_ms = {wire: due for wire, due in s.resend_ms.items() if wire in kept}
-    still_open = {wire for digest, wire in s.endorsed.items() if digest in s.pool.batches}
+    still_open = {wire for digest, wire in s.endorsed.items() if _stands_still(s, digest)}
     late = [wire for wire, (at, _) in s.resend_ms.items() if at <= s.now.ms and wire in still_open]
     for wire in late[:RESENDS]:
         delay = min(2 * s.resend_ms[wire][1], 16 * s.config.status_ms)
         s.resend_ms[wire] = (s.now.ms + delay, delay)
         s.effects.append(Send(wire))
+
+
+def _stands_still(s: State, digest: bytes) -> bool:
+    """Whether a batch is open, and not only because it stands in a queue that moves."""
+    batch = s.pool.batches.get(digest)
+    if batch is None or batch.due_ms is None:
+        return batch is not None
+    return batch.due_ms - s.timeout_ms + s.config.status_ms <= s.now.ms
+
+
+def endorsement_refusal(s: State, message: Message, endorsement: Endorsement) -> str:
+    """Why an endorsement is of no use, judged without its signature; empty if it may be."""
+    counted = (s.tallies.get(verdict.batch) for verdict in endorsement.verdicts)
+    known = (None if tally is None else tally.verdicts.get(message.member) for tally in counted)
+    wire = message.encode()
+    return "repeated endorsement" if all(said is not None and said[1] == wire for said in known) else ""
 
 
 def on_endorsement(s: State, message: Message, endorsement: Endorsement) -> None:

@@ -40,7 +40,7 @@ class Rule(NamedTuple):
 
 
 RULES: dict[Kind, Rule] = {
-    Kind.ENDORSEMENT: Rule(bodies.Endorsement, _always, endorsement_votes.on_endorsement),
+    Kind.ENDORSEMENT: Rule(bodies.Endorsement, endorsement_votes.endorsement_refusal, endorsement_votes.on_endorsement),
     Kind.PRE_PREPARE: Rule(bodies.Vote, normal.vote_refusal, normal.on_pre_prepare),
     Kind.PREPARE: Rule(bodies.Vote, normal.vote_refusal, normal.on_prepare),
     Kind.COMMIT: Rule(bodies.Vote, normal.vote_refusal, normal.on_commit),

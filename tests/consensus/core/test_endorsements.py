@@ -74,6 +74,46 @@ def test_verdicts_that_come_close_together_share_a_signature() -> None:
     assert [len(bundle.verdicts) for bundle in bundles] == [1, 3]
 
 
+def test_verdicts_wait_longer_behind_a_queue_that_fills_the_window() -> None:
+    committee = Committee(endorse_delay_ms=5, batch_delay_ms=50, batch_records=1, window=1)
+    for member in range(4):
+        committee.judge(member, committee.offer(member, body_of("first", 2)))
+    committee.settle(unless(Kind.PRE_PREPARE))
+    for number in (2, 3):
+        committee.judge(1, committee.offer(1, body_of(f"batch {number}"), number))
+    committee.pass_time(40, unless(Kind.PRE_PREPARE))
+    assert len(committee.sent(1, Kind.ENDORSEMENT)) == 1
+    committee.pass_time(20, unless(Kind.PRE_PREPARE))
+    assert [len(Endorsement.decode(m.body).verdicts) for m in committee.sent(1, Kind.ENDORSEMENT)] == [1, 2]
+
+
+def test_an_endorsement_that_comes_again_is_not_even_verified() -> None:
+    committee = Committee()
+    message = _verdict(1, committee.offer(0, body_of("one", 1)), PASS)
+    committee.give(0, message)
+    committee.give(0, message)
+    assert committee.replicas[0].dropped == {"repeated endorsement": 1}
+
+
+def test_endorsements_are_not_sent_again_while_their_queue_moves() -> None:
+    committee = Committee(status_ms=500, view_timeout_ms=2_000)
+    digests = [committee.propose(body_of(f"batch {number}", 1), number) for number in (1, 2)]
+    lossy = unless(Kind.PRE_PREPARE)
+    committee.settle(lossy)
+    committee.pass_time(400, lossy)
+    pool = committee.replicas[1]._s.pool
+    pool.applied(digests[:1], due_ms=committee.ms + 2_000)
+
+    def given() -> int:
+        said = [Endorsement.decode(message.body).verdicts for message in committee.sent(1, Kind.ENDORSEMENT)]
+        return sum(verdict.batch == digests[1] for verdicts in said for verdict in verdicts)
+
+    committee.pass_time(450, lossy)
+    assert given() == 1
+    committee.pass_time(500, lossy)
+    assert given() == 2
+
+
 def test_failed_records_are_ordered_with_their_reason() -> None:
     committee = Committee()
     body = b"\x01" + bytes(7) + body_of("good", 1)
