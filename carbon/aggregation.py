@@ -310,7 +310,7 @@ class GatewayWindows:
     def _too_late(self, key: WindowKey) -> bool:
         """Whether the watermark before the packet whose turn it is has passed the window's evidence horizon."""
         end = key[1] + 1000 * self._points[key[0]].window_seconds
-        if self._span(key) is None or self._run.watermarks[-1] > end + self._rules.horizon_ms:
+        if self._span(key) is None or self._run.watermark > end + self._rules.horizon_ms:
             return True
         return bool(self._unreadable) and not self._unreadable.isdisjoint(self._evidence_of(key))
 
@@ -354,9 +354,7 @@ class GatewayWindows:
         self._late = {(name, start): _Late(version, ks) for name, start, version, ks in data["late"]}
         for sequence, place in sorted(places.items()):
             if data["base"] < sequence <= data["last"]:
-                before = self._run.watermarks[-1] if self._run.watermarks else self._run.floor
-                self._run.watermarks += [before] * (sequence - 1 - self.last) + [max(before, place.sent_at)]
-                self._run.head = place.digest
+                self._run.extend(sequence - 1 - self.last, place.sent_at, place.digest)
             elif sequence > data["last"]:
                 self._waiting[sequence - place.lost] = sequence
         assert self.last == data["last"], f"{self.gateway}: packets up to {data['last']}, places up to {self.last}"

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from hashlib import sha256
 from itertools import accumulate
 
+import numpy as np
+from numpy.typing import NDArray
+
 EMPTY_ROOT = sha256(b"").digest()
 
 
@@ -18,6 +21,14 @@ class ProofError(ValueError):
 def leaf_hash(leaf: bytes) -> bytes:
     """Hash of one leaf."""
     return sha256(b"\x00" + leaf).digest()
+
+
+def leaf_hashes(leaves: NDArray[np.uint8]) -> list[bytes]:
+    """Hashes of leaves of one size, each a row."""
+    count, size = leaves.shape
+    prefixed = np.zeros((count, 1 + size), np.uint8)
+    prefixed[:, 1:] = leaves
+    return [sha256(leaf).digest() for leaf in prefixed.view(f"V{1 + size}").ravel().tolist()]
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:

@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from carbon import signing
+from carbon import merkle, signing
 from carbon.registry import POINT_KEY_BYTES, Registry
 from schemas import codec
 
 KIND = "packet"
 MAX_READINGS = 8_192
+MAX_LOST = 10_000
+"""Sequences that one packet may state as lost: whoever reads a range of packets passes over each of them."""
 SALT_BYTES = 16
 LEAF_BYTES = SALT_BYTES + POINT_KEY_BYTES + 8 + 8 + 1
 ZERO_DIGEST = bytes(32)
@@ -117,7 +119,7 @@ def _check_shape(packet: Packet) -> None:
         raise PacketError("not_a_packet", f"columns of {sorted(sizes)} readings (at most {MAX_READINGS})")
     if len(set(packet.points)) != len(packet.points) or (len(packet) and packet.point.max() >= len(packet.points)):
         raise PacketError("not_a_packet", "the column point does not fit the points")
-    if packet.run < 0 or packet.sequence < 1 or not 0 <= packet.lost < packet.sequence:
+    if packet.run < 0 or packet.sequence < 1 or not 0 <= packet.lost < min(packet.sequence, MAX_LOST + 1):
         raise PacketError("not_a_packet", f"run {packet.run}, sequence {packet.sequence}, lost {packet.lost}")
     if not 0 <= packet.sent_at < AT_LIMIT or (len(packet) and (packet.at.min() < 0 or packet.at.max() >= AT_LIMIT)):
         raise PacketError("not_a_packet", "a time is out of bounds")
@@ -165,8 +167,4 @@ def evidence_leaves(packet: Packet) -> NDArray[np.uint8]:
 
 def leaf_hashes(packet: Packet) -> list[bytes]:
     """RFC 6962 leaf hash of every reading, in packet order."""
-    size = LEAF_BYTES + 1
-    prefixed = np.zeros((len(packet), size), np.uint8)
-    prefixed[:, 1:] = evidence_leaves(packet)
-    data = prefixed.tobytes()
-    return [sha256(data[i : i + size]).digest() for i in range(0, len(data), size)]
+    return merkle.leaf_hashes(evidence_leaves(packet))

@@ -10,7 +10,7 @@ makes a correction.
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,6 +147,17 @@ def _content(facts: PacketFacts, index: int) -> tuple[int, int]:
     return int(facts.packet.value[index]), int(facts.packet.flag[index])
 
 
+class Watermarks(Protocol):
+    """The watermarks of a run's packets, wherever they are kept."""
+
+    @property
+    def last(self) -> int:
+        """Sequence of the last packet."""
+
+    def first_reaching(self, time: int) -> int | None:
+        """The first sequence whose watermark is at or past `time`, ms UTC; None when there is none yet."""
+
+
 class ForkError(ValueError):
     """A gateway signed two different packets for one place in its run."""
 
@@ -170,6 +181,11 @@ class Run:
         """Sequence of the last packet."""
         return self.base + len(self.watermarks)
 
+    @property
+    def watermark(self) -> int:
+        """Watermark after the last packet, ms UTC."""
+        return self.watermarks[-1] if self.watermarks else self.floor
+
     def follows(self, packet: Packet) -> bool:
         """Whether this packet is the run's next. Raises ForkError when it claims the place with another past."""
         if packet.sequence - packet.lost != self.last + 1:
@@ -181,10 +197,14 @@ class Run:
     def append(self, packet: Packet) -> int:
         """Add the next packet; returns the watermark after it."""
         assert packet.sequence - packet.lost == self.last + 1 and packet.previous == self.head
-        before = self.watermarks[-1] if self.watermarks else self.floor
-        self.watermarks += [before] * packet.lost + [max(before, packet.sent_at)]
-        self.head = packet.digest
-        return self.watermarks[-1]
+        self.extend(packet.lost, packet.sent_at, packet.digest)
+        return self.watermark
+
+    def extend(self, lost: int, sent_at: int, digest: bytes) -> None:
+        """Go on behind a packet that was checked before: sequences lost before it, its sending time and its digest."""
+        before = self.watermark
+        self.watermarks += [before] * lost + [max(before, sent_at)]
+        self.head = digest
 
     def first_reaching(self, time: int) -> int | None:
         """The first sequence whose watermark is at or past `time`; None when there is none yet."""
@@ -208,7 +228,7 @@ class Span(NamedTuple):
     last: int
 
 
-def closing_span(run: Run, start: int, end: int, lateness_ms: int, future_ms: int) -> Span | None:
+def closing_span(run: Watermarks, start: int, end: int, lateness_ms: int, future_ms: int) -> Span | None:
     """The range of a window by the closing rule; None while the watermark has not passed end plus lateness."""
     last = run.first_reaching(end + lateness_ms)
     if last is None:

@@ -7,7 +7,8 @@ import numpy as np
 
 from carbon import signing
 from carbon.registry import Registry
-from consensus.log.leaf import WINDOW_RECORD
+from consensus import membership
+from consensus.log.leaf import MEMBERSHIP, WINDOW_RECORD
 from schemas import codec
 
 KIND = "batch"
@@ -24,6 +25,7 @@ class Batch:
     submitter: str
     stream: str
     number: int
+    kind: int
     points: list[str]
     windows: list[int]
     payloads: list[bytes]
@@ -41,11 +43,15 @@ def verify(message: bytes, registry: Registry, channel: bytes, most_records: int
         batch = decode(fields["body"])
     except codec.CodecError as error:
         raise BatchError(str(error)) from error
+    if not 0 < len(batch) <= most_records:
+        raise BatchError(f"{len(batch)} records; a batch holds 1 to {most_records}")
+    if batch.kind == MEMBERSHIP:
+        if fields["signature"] != membership.UNSIGNED:
+            raise BatchError("no submitter signs a change of the committee")
+        return batch
     submitter = registry.submitters.get(batch.submitter)
     if submitter is None:
         raise BatchError(f"{batch.submitter!r} is not a registered submitter")
-    if not 0 < len(batch) <= most_records:
-        raise BatchError(f"{len(batch)} records; a batch holds 1 to {most_records}")
     if not signing.verify(submitter.key, KIND, channel, batch.body, fields["signature"]):
         raise BatchError(f"not signed by the registered key of {batch.submitter}")
     return batch
@@ -58,10 +64,13 @@ def decode(body: bytes) -> Batch:
     if len(fields["point"]) != 2 * len(payloads) or len(fields["window"]) != 8 * len(payloads):
         raise BatchError("the columns of the batch differ in length")
     places = np.frombuffer(fields["point"], ">u2").tolist()
-    if fields["kind"] != WINDOW_RECORD or fields["registry_height"] != 0 or fields["number"] < 1:
+    if fields["kind"] not in (WINDOW_RECORD, MEMBERSHIP) or fields["registry_height"] != 0 or fields["number"] < 1:
         raise BatchError("a kind, a registry height or a number that this version does not know")
+    is_change = (fields["submitter"], fields["stream"]) == (membership.SUBMITTER, membership.STREAM)
+    if is_change != (fields["kind"] == MEMBERSHIP) or (is_change and len(payloads) != 1):
+        raise BatchError("changes of the committee have a stream of their own, one a batch")
     if places and max(places) >= len(names):
         raise BatchError("the column point does not fit the points")
     windows = np.frombuffer(fields["window"], ">i8").tolist()
-    key = (fields["submitter"], fields["stream"], fields["number"])
+    key = (fields["submitter"], fields["stream"], fields["number"], fields["kind"])
     return Batch(*key, [names[i] for i in places], windows, payloads, body, sha256(body).digest())

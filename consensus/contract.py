@@ -17,10 +17,12 @@ from carbon.drafting import Range
 from carbon.packet import ZERO_DIGEST
 from carbon.record import Draft, EvidenceRange, PayloadWriter, Replaced
 from carbon.registry import Point, Registry
-from carbon.window import PacketFacts, Run, WindowKey
+from carbon.window import PacketFacts, Watermarks, WindowKey
+from consensus import membership
 from consensus.batch import Batch
+from consensus.log.committee import Committee
 from consensus.log.genesis import Genesis
-from consensus.log.leaf import Refusal
+from consensus.log.leaf import MEMBERSHIP, Refusal
 from schemas import codec
 
 
@@ -31,7 +33,7 @@ class Undecidable(Exception):
 class Evidence(Protocol):
     """The signed packets that a member holds."""
 
-    def run(self, gateway: str, run: int) -> Run:
+    def run(self, gateway: str, run: int) -> Watermarks:
         """The packets of a run that arrived without a hole."""
 
     def facts(self, gateway: str, run: int, sequence: int) -> PacketFacts | None:
@@ -64,9 +66,11 @@ class _Refused(Exception):
 
 
 class Contract:
-    """The evidence half under one genesis and registry."""
+    """The evidence half under one genesis and registry, in one epoch."""
 
-    def __init__(self, genesis: Genesis, registry: Registry) -> None:
+    def __init__(self, genesis: Genesis, registry: Registry, committees: Sequence[Committee] = ()) -> None:
+        """`committees`: one an epoch, this one's the last; that of the genesis alone when empty."""
+        self._committees = committees or (genesis.committee,)
         self._channel = genesis.digest
         self._lateness_ms = 1000 * genesis.lateness_seconds
         self._registry = registry
@@ -74,6 +78,10 @@ class Contract:
 
     def judge(self, batch: Batch, evidence: Evidence) -> list[Ruling]:
         """A ruling for each record of a batch. Raises Undecidable when evidence is missing for any of them."""
+        if batch.kind == MEMBERSHIP:
+            (payload,) = batch.payloads
+            refusal = membership.refusal(payload, batch.number, self._channel, self._committees)
+            return [_without_packets(refusal, payload)]
         ranges: dict[tuple[str, int], Range | None] = {}
         claims = zip(batch.points, batch.windows, batch.payloads, strict=True)
         return [self._record(point, start, payload, evidence, ranges) for point, start, payload in claims]
@@ -88,7 +96,7 @@ class Contract:
     ) -> Ruling:
         point = self._registry.points.get(name)
         if point is None or start < point.start or start % (1000 * point.window_seconds):
-            return _refused(Refusal.UNKNOWN_POINT, payload)
+            return _without_packets(Refusal.UNKNOWN_POINT, payload)
         place = (point.gateway, start)
         if place not in ranges:
             ranges[place] = self._range(point, start, evidence)
@@ -117,11 +125,11 @@ class Contract:
         try:
             fields = records.decode(payload)
         except codec.CodecError:
-            return _refused(Refusal.MALFORMED, payload)
+            return _without_packets(Refusal.MALFORMED, payload)
         try:
             return self._judge_fields(point, start, payload, fields, evidence, range_)
         except _Refused as refused:
-            return _refused(refused.refusal, payload, fields["evidence_root"])
+            return _without_packets(refused.refusal, payload, fields["evidence_root"])
 
     def _judge_fields(
         self,
@@ -201,7 +209,7 @@ def _passed(draft: Draft, previous: bytes, payload: bytes, posted_g: int) -> Rul
     return Ruling(Refusal.PASS, draft.salt, commitment, root, previous, draft.version, posted_g, draft.replaces)
 
 
-def _refused(refusal: Refusal, payload: bytes, root: bytes = ZERO_DIGEST) -> Ruling:
-    """A refused record has no packets to take a salt from; its payload is published with the votes anyway."""
+def _without_packets(refusal: Refusal, payload: bytes, root: bytes = ZERO_DIGEST) -> Ruling:
+    """The ruling on a refused record, or a change of the committee: no packets to take a salt from, nothing to hide."""
     salt = blake2b(payload, digest_size=records.SALT_BYTES, person=b"refused").digest()
     return Ruling(refusal, salt, records.commitment(salt, payload), root)

@@ -5,7 +5,7 @@ block from somebody else, checking everything. Deterministic, and without a disk
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, Protocol
 
@@ -21,6 +21,7 @@ from consensus.contract import Ruling
 from consensus.core.bodies import ProposedBatch
 from consensus.core.effects import OrderedBlock
 from consensus.log import follower, leaf, note
+from consensus.log.committee import Committee, CommitteeError, change_of, in_charge, last_height
 from consensus.log.follower import Follower, LedgerError, Position, VerifiedBlock, VerifiedLeaf
 from consensus.log.genesis import Genesis
 from consensus.log.leaf import Refusal
@@ -53,6 +54,8 @@ class Executed:
     votes: tuple[bytes, ...]
     position: Position
     state: bytes
+    membership: tuple[bytes, bytes] | None
+    """Salt and payload of the change of the committee that was accepted in it."""
 
 
 _Judged = tuple[Batch, list[Ruling]]
@@ -74,6 +77,29 @@ class Ledger:
         self._chains = {point.id: Chain.of(point) for point in registry.points.values()}
         self._schema = codec.schema_ids()[records.SCHEMA]
         self._executed: dict[int, Executed] = {}
+        self.committees = self._state.committees(genesis.committee)
+        """One an epoch, after the last height applied; the last may be one that is to come."""
+        self.epoch = in_charge(self.committees, self.kept.height + 1).epoch
+        """What blocks are executed or installed in; `go_on` moves it."""
+
+    def go_on(self) -> None:
+        """Over to the epoch of the next height, once the last one of this is kept."""
+        self.epoch = in_charge(self.committees, self.kept.height + 1).epoch
+
+    @property
+    def committee(self) -> Committee:
+        """The members of this epoch."""
+        return self.committees[self.epoch]
+
+    @property
+    def base(self) -> int:
+        """The last height of the epoch before; 0 in the first."""
+        return self.committee.first - 1
+
+    @property
+    def epoch_end(self) -> int | None:
+        """The last height of this epoch, once a change that was applied says so."""
+        return last_height(self.committees, self.epoch)
 
     @property
     def height(self) -> int:
@@ -116,10 +142,10 @@ class Ledger:
         held = self._judged(block.batches)
         if held is None:
             return None
-        leaves = self._apply(held)
+        leaves, opening = self._apply(held, block.height)
         for batch in block.batches:
             self._state.streams[batch.submitter, batch.stream] = batch.number
-        done = self._close(block, held, leaves)
+        done = self._close(block, held, leaves, opening)
         self._executed[block.height] = done
         self._position = done.position
         return done.text.encode()
@@ -134,18 +160,38 @@ class Ledger:
             judged.append(found)
         return judged
 
-    def _apply(self, judged: list[_Judged]) -> list[bytes]:
-        """Apply the state half to the records of some batches, in their order; their leaves."""
-        leaves, apply, chains = [], self._state.apply, self._chains
+    def _apply(self, judged: list[_Judged], height: int) -> tuple[list[bytes], tuple[bytes, bytes] | None]:
+        """Apply the state half to the records of some batches, in their order.
+
+        Their leaves, and salt and payload of a change of the committee among them that was accepted.
+        """
+        leaves, apply, chains, opening = [], self._state.apply, self._chains, None
         for batch, rulings in judged:
+            if batch.kind == leaf.MEMBERSHIP:
+                refusal = self._enact(batch.payloads[0], rulings[0].refusal, height)
+                leaves.append(leaf.membership(refusal, rulings[0].commitment))
+                opening = opening if refusal else (rulings[0].salt, batch.payloads[0])
+                continue
             for point, start, ruling in zip(batch.points, batch.windows, rulings, strict=True):
                 refusal = ruling.refusal
                 if refusal is Refusal.PASS:
                     refusal = apply(chains[point], start, ruling)
                 leaves.append(leaf.window_record(refusal, self._schema, ruling.evidence_root, ruling.commitment))
-        return leaves
+        return leaves, opening
 
-    def _close(self, block: OrderedBlock, judged: list[_Judged], leaves: list[bytes]) -> Executed:
+    def _enact(self, payload: bytes, refusal: Refusal, height: int) -> Refusal:
+        if refusal is Refusal.PASS:
+            refusal = self._state.enact(change_of(payload), height)
+            self.committees = self._state.committees(self.genesis.committee)
+        return refusal
+
+    def _close(
+        self,
+        block: OrderedBlock,
+        judged: list[_Judged],
+        leaves: list[bytes],
+        opening: tuple[bytes, bytes] | None,
+    ) -> Executed:
         before, tree = self._position, self._position.tree.copy()
         tree.extend([merkle.leaf_hash(envelope) for envelope in leaves])
         accepted = sum(map(leaf.is_accepted, leaves))
@@ -176,18 +222,32 @@ class Ledger:
             votes=block.endorsements,
             position=position,
             state=text,
+            membership=opening,
         )
 
     def settle(self, height: int, signatures: Sequence[tuple[int, bytes]]) -> bytes:
         """Keep an executed block whose checkpoint 2f + 1 members signed; its package."""
         done = self._executed.pop(height)
-        keys = [member.note_key for member in self.genesis.members]
+        keys = self.committee.note_keys
         checkpoint = note.assemble(done.text, [(keys[member], signature) for member, signature in signatures])
-        fields = {"header": done.header, "leaves": done.leaves, "votes": list(done.votes), "checkpoint": checkpoint}
+        opening = done.membership and {"salt": done.membership[0], "payload": done.membership[1]}
+        fields = {
+            "header": done.header,
+            "leaves": done.leaves,
+            "votes": list(done.votes),
+            "checkpoint": checkpoint,
+            "membership": opening,
+        }
         block = codec.encode("block", fields)
         package = codec.encode_bare("block-package", {"block": block, "salts": done.salts, "payloads": done.payloads})
-        self._store.keep(package, done.position, done.state)
-        self.kept = done.position
+        position = replace(done.position, epochs=self.kept.epochs)
+        if opening is not None:
+            header = codec.read_bare("block-header", done.header)
+            link = follower.membership_link(fields, header, self.kept.tree)
+            assert link is not None, "its leaf was accepted"
+            position = replace(position, epochs=(*position.epochs, link))
+        self._store.keep(package, position, done.state)
+        self.kept = position
         return package
 
     def install(self, package: bytes) -> bool:
@@ -202,11 +262,14 @@ class Ledger:
             replay(state, block, fields["salts"], fields["payloads"])
         except (codec.CodecError, LedgerError):
             return False
+        if block.committee.epoch != self.epoch:
+            return False
         self._store.keep(package, reader.position, state.text())
         self.kept = reader.position
         done = self._executed.pop(block.height, None)
         if done is None:
             self._position, self._state = reader.position, state
+            self.committees = state.committees(self.genesis.committee)
         return done is None or done.position.digest == block.digest
 
     def certified(self, height: int) -> bytes | None:
@@ -219,7 +282,7 @@ class Ledger:
         if package is None:
             return None
         checkpoint = codec.read("block", codec.read_bare("block-package", package)["block"])["checkpoint"]
-        text, signatures = note.signatures(checkpoint, [member.note_key for member in self.genesis.members])
+        text, signatures = note.signatures(checkpoint, in_charge(self.committees, height).note_keys)
         return text.encode(), tuple(sorted(signatures))
 
     def note_height(self, text: bytes) -> int | None:
@@ -255,11 +318,23 @@ def replay(state: State, block: VerifiedBlock, salts: bytes, payloads: list[byte
         if records.commitment(salt, payload) != item.leaf.commitment:
             raise LedgerError(f"leaf {item.index}: not the payload that the leaf commits to")
         if item.leaf.accepted or item.leaf.reason >= Refusal.WRONG_PREDECESSOR:
-            _replay_record(state, item, salt, payload)
+            if item.leaf.kind == leaf.MEMBERSHIP:
+                _replay_change(state, item, payload, block.height)
+            else:
+                _replay_record(state, item, salt, payload)
     for batch in block.header["batches"]:
         state.streams[batch["submitter"], batch["stream"]] = batch["number"]
     if states.digest(state.text()) != block.header["state"]:
         raise LedgerError(f"block {block.height}: the state that it leads to is not the one that it states")
+
+
+def _replay_change(state: State, item: VerifiedLeaf, payload: bytes, height: int) -> None:
+    try:
+        refusal = state.enact(change_of(payload), height)
+    except CommitteeError as error:
+        raise LedgerError(f"leaf {item.index}: {error}") from error
+    if refusal != item.leaf.reason:
+        raise LedgerError(f"leaf {item.index}: its verdict does not follow from the ledger")
 
 
 def _replay_record(state: State, item: VerifiedLeaf, salt: bytes, payload: bytes) -> None:

@@ -1,7 +1,7 @@
 """The state half: what every member computes, record by record in block order, when it applies a block.
 
 The state is small and replicated: the head of each point's chain, the versions of corrected windows, each submitter's
-counter, and each subject's emissions. Its digest stands in every block header.
+counter, each subject's emissions, and the changes of the committee. Its digest stands in every block header.
 """
 
 from dataclasses import dataclass, field
@@ -12,6 +12,7 @@ from carbon.packet import ZERO_DIGEST
 from carbon.record import Replaced
 from carbon.registry import Point
 from consensus.contract import Ruling
+from consensus.log.committee import AHEAD, FURTHEST, Change, Committee
 from consensus.log.leaf import Refusal
 
 
@@ -50,6 +51,22 @@ class State:
     """Point to window start to (version, evidence root), of windows that have more than one version."""
     streams: dict[tuple[str, str], int] = field(default_factory=dict)
     balances: dict[str, int] = field(default_factory=dict)
+    changes: dict[int, bytes] = field(default_factory=dict)
+    """Epoch to the change (canonical membership-change) that begins it."""
+
+    def enact(self, change: Change, height: int) -> Refusal:
+        """Judge a change of the committee that passed the evidence half at `height`, and take it in."""
+        epoch, first = change.committee.epoch, change.committee.first
+        if epoch in self.changes:
+            return Refusal.CHANGE_PENDING
+        if not height + AHEAD <= first <= height + FURTHEST:
+            return Refusal.WRONG_FIRST_HEIGHT
+        self.changes[epoch] = change.encode()
+        return Refusal.PASS
+
+    def committees(self, genesis: Committee) -> tuple[Committee, ...]:
+        """The committees of all epochs up to here, one that is to come included."""
+        return (genesis, *(Change.decode(data).committee for _, data in sorted(self.changes.items())))
 
     def apply(self, chain: Chain, start: int, ruling: Ruling) -> Refusal:
         """Judge the record of a window that passed the evidence half, and take it in when it passes here too."""
@@ -101,6 +118,7 @@ class State:
         ]
         lines += [f"stream {submitter} {stream} {n}" for (submitter, stream), n in self.streams.items()]
         lines += [f"emissions {subject} {grams}" for subject, grams in self.balances.items()]
+        lines += [f"committee {epoch} {change.hex()}" for epoch, change in self.changes.items()]
         return "".join(line + "\n" for line in sorted(lines)).encode()
 
     @classmethod
@@ -117,6 +135,8 @@ class State:
                     state.streams[submitter, stream] = int(number)
                 case ["emissions", subject, grams]:
                     state.balances[subject] = int(grams)
+                case ["committee", epoch, change]:
+                    state.changes[int(epoch)] = bytes.fromhex(change)
                 case _:
                     raise ValueError(f"not a line of a state: {line!r}")
         return state

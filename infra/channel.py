@@ -22,6 +22,7 @@ from infra.errors import EnvironmentFault
 from schemas.topics import Bounds
 
 if TYPE_CHECKING:
+    from consensus.member.config import KeyPair
     from infra.demo.parameters import Parameters
 
 AGGREGATOR = "aggregator"
@@ -52,6 +53,12 @@ class Channel:
         """How many days of the demonstration are replayed; None for all."""
         days: int | None = json.loads((self.folder / "scenario.json").read_text())["days"]
         return days
+
+    @property
+    def played(self) -> list[int]:
+        """The members that this machine plays, by the number of their process: those whose keys are here."""
+        names = {path.name.split(".")[0] for path in (self.folder / "keys").glob("member-*.vote*.seed")}
+        return sorted(int(name.removeprefix("member-")) for name in names)
 
     def seed_file(self, name: str) -> Path:
         """The key file of a gateway, a submitter or a member's vote or note key."""
@@ -87,6 +94,23 @@ def new_seed(path: Path) -> bytes:
     with os.fdopen(handle, "w") as file:
         file.write(seed.hex() + "\n")
     return signing.public_key(seed)
+
+
+def member_keys(folder: Path, member: str) -> tuple["KeyPair", ...]:
+    """The key pairs that a member process such as `member-3` holds, oldest first. Raises EnvironmentFault."""
+    from consensus.member.config import KeyPair
+
+    votes = sorted((folder / "keys").glob(f"{member}.vote*.seed"))
+    files = [(vote, vote.with_name(vote.name.replace(".vote", ".note"))) for vote in votes]
+    return tuple(KeyPair(read_seed(vote), read_seed(note), (vote, note)) for vote, note in files)
+
+
+def new_pair(folder: Path, member: str) -> tuple[bytes, bytes]:
+    """Make one more pair of keys for a member; its public vote and note key."""
+    held = [path.name for path in (folder / "keys").glob(f"{member}.vote*.seed")]
+    number = "" if not held else f"-{1 + max(int(name[len(member) + 6 : -5] or 0) for name in held)}"
+    vote, note = (new_seed(_seed_file(folder, f"{member}.{use}{number}")) for use in ("vote", "note"))
+    return vote, note
 
 
 def folder_of(data: Path) -> Path:

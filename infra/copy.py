@@ -14,8 +14,10 @@ from carbon import identity, packet, window
 from carbon import record as records
 from carbon.registry import Point
 from carbon.window import PacketFacts
+from consensus import membership
 from consensus.log import growth, proof
 from consensus.log import leaf as leaves
+from consensus.log.committee import Committee
 from consensus.log.follower import Follower, LedgerError, OpenedLeaf, VerifiedBlock, VerifiedLeaf, batch_of
 from consensus.member.publisher import votes_on
 from consensus.member.store import read_messages, read_package, read_packages
@@ -54,6 +56,10 @@ class LedgerCopy:
             )
         self._hashes: list[bytes] = []
         self._newest: VerifiedBlock | None = None
+        self.epochs: tuple[dict[str, Any], ...] = ()
+        """The chain of committees up to the newest block, once the blocks were read."""
+        self.changes: dict[int, tuple[int, int]] = {}
+        """Number of each proposed change of the committee to its height and reason (0: accepted), read with them."""
         self._versions: dict[tuple[str, int], list[Found]] = {}
 
     def packages(self) -> Iterator[bytes]:
@@ -71,9 +77,15 @@ class LedgerCopy:
             fields = codec.decode_bare("block-package", package)
             block = reader.accept(fields["block"])
             assert block is not None, "a copy holds each height once"
-            self._newest = block
+            self._newest, self.epochs = block, reader.position.epochs
+            self.changes.update(_changes(block))
             self._hashes += (leaf.hash for leaf in block.leaves)
             yield block, list(_opened(block, fields["salts"], fields["payloads"]))
+
+    def committees(self) -> tuple[Committee, ...]:
+        """One an epoch, as far as the ledger tells; the last may be one that is to come. Raises LedgerError."""
+        deque(self.blocks(), maxlen=0)
+        return proof.committees(self.epochs, self.channel.genesis)
 
     def newest(self) -> VerifiedBlock:
         """The last block. Raises EnvironmentFault when there is none, LedgerError."""
@@ -112,8 +124,8 @@ class LedgerCopy:
         log = proof.inclusion(leaves.encode(found.leaf.leaf), self._hashes, found.leaf.index)
         if reading is None:
             shown = (found.opened.salt, found.opened.payload)
-            return proof.build(log, checkpoint, None, shown)
-        return proof.build(log, checkpoint, self._evidence(found, *reading), None)
+            return proof.build(log, checkpoint, None, shown, self.epochs)
+        return proof.build(log, checkpoint, self._evidence(found, *reading), None, self.epochs)
 
     def _evidence(self, found: Found, packets: list[PacketFacts], leaf_hash: bytes) -> dict[str, Any]:
         key = (found.fields["point"], found.fields["window_start"])
@@ -138,7 +150,7 @@ class LedgerCopy:
         if first.height > last.height:
             raise NotFound(f"{what} {new} is no later than {old}")
         hashes = self._hashes[: last.header["tree_size"]]
-        return growth.build(first.checkpoint, last.checkpoint, hashes, first.header["tree_size"])
+        return growth.build(first.checkpoint, last.checkpoint, hashes, first.header["tree_size"], self.epochs)
 
     def find(self, code: identity.CarbonCode) -> tuple[Found, tuple[list[PacketFacts], bytes] | None]:
         """The record of a code; for a reading's code the record that counts it, its packets and its leaf hash.
@@ -192,7 +204,7 @@ class LedgerCopy:
     def _votes(self, found: Found) -> str:
         batch, inside = batch_of(found.block.header, found.leaf.index - found.block.leaves[0].index)
         said = votes_on(batch["digest"], inside, found.block.votes)
-        return ", ".join(f"{self.channel.genesis.members[v['member']].name}: {v['reason']}" for v in said)
+        return ", ".join(f"{found.block.committee.members[v['member']].name}: {v['reason']}" for v in said)
 
     def evidence(self, fields: dict[str, Any]) -> list[PacketFacts]:
         """The packets that a record names, from the member's archive."""
@@ -214,6 +226,14 @@ def header_bytes(data: Path, member: int, height: int) -> bytes | None:
         return None
     header: bytes = codec.decode("block", codec.decode_bare("block-package", package)["block"])["header"]
     return header
+
+
+def _changes(block: VerifiedBlock) -> Iterator[tuple[int, tuple[int, int]]]:
+    place = 0
+    for batch in block.header["batches"]:
+        if batch["submitter"] == membership.SUBMITTER:
+            yield batch["number"], (block.height, int(block.columns["reason"][place]))
+        place += batch["records"]
 
 
 def _opened(block: VerifiedBlock, salts: bytes, payloads: list[bytes]) -> Iterator[OpenedLeaf]:

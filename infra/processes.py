@@ -28,15 +28,17 @@ def _security(settings: Settings) -> dict[str, str]:
 
 def member(settings: Settings, index: str) -> None:
     """One member of the committee."""
-    from consensus.member.config import MemberConfig
+    from consensus.member.config import KeyPair, MemberConfig
     from consensus.member.process import run
 
     channel = channels.load(settings.data)
-    seeds = (channel.seed(f"member-{index}.vote"), channel.seed(f"member-{index}.note"))
-    folder = settings.data / "members" / index
+    name, folder = f"member-{index}", settings.data / "members" / index
     kafka = services.client(settings)
-    config = MemberConfig(kafka, channel.genesis, channel.registry, int(index), *seeds, folder)
-    run(config, until_sigterm())
+
+    def keys() -> tuple[KeyPair, ...]:
+        return channels.member_keys(channel.folder, name)
+
+    run(MemberConfig(kafka, channel.genesis, channel.registry, name, keys, folder), until_sigterm())
 
 
 def accounts(settings: Settings) -> None:

@@ -49,7 +49,7 @@ def roles_of(channel: "Channel") -> tuple[Role, ...]:
     """All processes of a channel, in the order in which they start: readers first, gateways last."""
     members = (
         Role(f"member-{index}", "infra.processes:member", (str(index),), group=f"carbon.member-{index}")
-        for index in range(len(channel.genesis.members))
+        for index in channel.played
     )
     gateways = (
         Role("intake", "infra.processes:intake", (gateway.id,), group="carbon.intake")

@@ -11,10 +11,10 @@ from carbon import record as records
 from consensus.ledger import replay
 from consensus.log.follower import Follower, LedgerError
 from consensus.log.genesis import Genesis
-from consensus.log.reader import LedgerReader
+from consensus.log.leaf import WINDOW_RECORD
 from consensus.state import State
 from infra.errors import EnvironmentFault
-from schemas import codec, topics
+from schemas import codec
 
 
 @dataclass
@@ -57,7 +57,8 @@ class Verification:
         if block is None:
             raise LedgerError("a height stands twice")
         replay(self._state, block, fields["salts"], fields["payloads"])
-        self._count([p for leaf, p in zip(block.leaves, fields["payloads"], strict=True) if leaf.leaf.accepted])
+        counted = ((leaf.leaf, payload) for leaf, payload in zip(block.leaves, fields["payloads"], strict=True))
+        self._count([payload for leaf, payload in counted if leaf.accepted and leaf.kind == WINDOW_RECORD])
         now = self.follower.position
         report = self.report
         report.height, report.size, report.checkpoint = now.height, now.tree.size, block.checkpoint
@@ -89,57 +90,21 @@ def from_topic(client: dict[str, str], genesis: Genesis) -> Iterator[bytes]:
 
     Raises LedgerError for a message that does not verify, EnvironmentFault when the broker is away.
     """
-    from confluent_kafka import Consumer, KafkaException, TopicPartition
+    from confluent_kafka import Consumer, KafkaException
+
+    from consensus.member import reading
 
     own = {"group.id": "carbon.verify", "enable.auto.commit": "false", "log_level": "0"}
     consumer = Consumer(client | own)
-    both = [TopicPartition(topic, genesis.partition, 0) for topic in (topics.LEDGER_BLOCKS, topics.LEDGER_PAYLOADS)]
     try:
-        ends = {place.topic: consumer.get_watermark_offsets(place, timeout=10)[1] for place in both}
-        consumer.assign(both)
-        yield from _packages(consumer, genesis, ends)
+        ends = reading.ends_of(consumer, genesis.partition)
+        yield from reading.packages(consumer, Follower(genesis), ends, strict=True)
     except KafkaException as error:
         raise EnvironmentFault(f"the broker does not answer: {error}; 'carbonledger up' starts it") from error
+    except TimeoutError as error:
+        raise EnvironmentFault(f"{error}: try again") from error
     finally:
         consumer.close()
-
-
-def _packages(consumer: "object", genesis: Genesis, ends: dict[str, int]) -> Iterator[bytes]:
-    """Blocks joined with their payloads; a block that does not verify raises, it is not passed over."""
-    reader = LedgerReader(Follower(genesis), strict=True)
-    read, paused = dict.fromkeys(ends, 0), set[str]()
-    while any(read[topic] < end for topic, end in ends.items()):
-        _pace(consumer, reader, genesis.partition, {topic for topic, end in ends.items() if read[topic] < end}, paused)
-        messages = [m for m in consumer.consume(2_000, 5.0) if m.error() is None]  # type: ignore[attr-defined]
-        if not messages:
-            raise EnvironmentFault("the broker stopped answering: try again")
-        for message in messages:
-            read[message.topic()] = message.offset() + 1
-            value = message.value() or b""
-            if message.topic() == topics.LEDGER_PAYLOADS:
-                reader.offer_payload(message.key() or b"", value, message.offset())
-            else:
-                reader.offer_block(value, message.offset())
-        for opened in reader.ready():
-            salts = b"".join(leaf.salt for leaf in opened.leaves)
-            payloads = [leaf.payload for leaf in opened.leaves]
-            fields = {"block": opened.message, "salts": salts, "payloads": payloads}
-            yield codec.encode_bare("block-package", fields)
-    if reader.oldest_block is not None:
-        raise LedgerError(f"block {reader.follower.height}: payloads are missing")
-
-
-def _pace(consumer: "object", reader: LedgerReader, partition: int, unread: set[str], paused: set[str]) -> None:
-    """Pause the topic that runs so far ahead of the other that what waits would have to be let go."""
-    from confluent_kafka import TopicPartition
-
-    wanted = {topics.LEDGER_BLOCKS: reader.wants_blocks, topics.LEDGER_PAYLOADS: reader.wants_payloads}
-    for topic, wants in wanted.items():
-        # with nothing left to read of the other topic there is nothing to wait for
-        wants = wants or unread == {topic}
-        if wants == (topic in paused):
-            (consumer.resume if wants else consumer.pause)([TopicPartition(topic, partition)])  # type: ignore[attr-defined]
-            paused ^= {topic}
 
 
 def from_file(path: Path) -> Iterator[bytes]:

@@ -18,6 +18,7 @@ from carbon.ledger.books import Account, Books
 from carbon.registry import Registry
 from consensus.log.follower import Follower, Position
 from consensus.log.genesis import Genesis
+from consensus.log.leaf import WINDOW_RECORD
 from consensus.log.reader import Asker, LedgerReader, OpenedBlock
 from schemas import codec, topics
 
@@ -77,7 +78,7 @@ def post_block(
     changed: dict[str, Account] = {}
     alerts = []
     for leaf in opened.leaves:
-        if not leaf.leaf.leaf.accepted:
+        if not leaf.leaf.leaf.accepted or leaf.leaf.leaf.kind != WINDOW_RECORD:
             continue
         # byte for byte what the members put together themselves
         record = records.read(leaf.payload)

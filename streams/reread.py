@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from itertools import pairwise
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -18,6 +19,13 @@ PORTION = 100
 """Messages that are held in memory at once when a range is read."""
 
 
+def _ranges(offsets: Iterable[int]) -> list[tuple[int, int]]:
+    """First and last of the ranges in which offsets are read, so that no two in one are further apart than NEAR."""
+    rising = sorted(offsets)
+    starts = [i for i, offset in enumerate(rising) if i == 0 or offset - rising[i - 1] > NEAR]
+    return [(rising[start], rising[stop - 1]) for start, stop in pairwise([*starts, len(rising)])]
+
+
 class TopicReader:
     """A consumer without a group that goes wherever it is sent. `group` is whose committed offsets are asked for.
 
@@ -29,18 +37,15 @@ class TopicReader:
         self._starting = asyncio.Lock()
         self._consumer: Any = None
 
-    async def read(self, partition: int, offsets: Iterable[int]) -> dict[int, bytes]:
+    async def read(self, partition: int, offsets: Collection[int]) -> dict[int, bytes]:
         """The values at these offsets; what the broker keeps no longer is left out."""
-        place, found = TopicPartition(self._topic, partition), dict[int, bytes]()
-        consumer = await self._at(place)
-        at = -1
-        for offset in sorted(offsets):
-            if not 0 <= offset - at <= NEAR or at < 0:
-                consumer.seek(place, offset)
-            while at < offset:
-                message = await consumer.getone()
-                at = message.offset
-                found[at] = message.value
+        found = dict[int, bytes]()
+        end = (await self.ends([partition]))[partition]
+        for first, last in _ranges([offset for offset in offsets if offset < end]):
+            at = first
+            while at <= last and (portion := await self.portion(partition, at, last + 1)):
+                found |= {message.offset: message.value for message in portion}
+                at = portion[-1].offset + 1
         return {offset: found[offset] for offset in offsets if offset in found}
 
     async def portion(self, partition: int, first: int, end: int) -> list[Any]:

@@ -9,7 +9,7 @@ class Application(Protocol):
     """The replicated ledger of one member. Deterministic: the same blocks give the same notes on every member.
 
     What it has executed and not yet seen certified may live in memory only; after a restart `height` must be a height
-    whose certificate it holds (or 0).
+    whose certificate it holds (or 0). A replica of an epoch starts on a height that is not below the epoch's base.
     """
 
     @property
@@ -19,6 +19,14 @@ class Application(Protocol):
     @property
     def time_ms(self) -> int:
         """Block time of the last height applied; 0 at none."""
+
+    @property
+    def epoch_end(self) -> int | None:
+        """The last height of this epoch, once an applied change of members says so; None before.
+
+        A change applied at height r ends its epoch at r + 2 windows or later: what is in flight when it is applied is
+        of this epoch still.
+        """
 
     def stream_head(self, submitter: str, stream: str) -> int:
         """Number of the last batch applied of a submitter's stream; 0 is none."""

@@ -132,7 +132,7 @@ def _help_with_view(s: State, member: int, status: Status) -> None:
 
 def _help_with_certificates(s: State, member: int, status: Status) -> None:
     height = status.certified + 1
-    if not height <= min(status.executed, s.certified) or not _is_turn(s, member, status):
+    if not s.config.base < height <= min(status.executed, s.certified) or not _is_turn(s, member, status):
         return
     held = s.application.certificate(height)
     if held is not None:

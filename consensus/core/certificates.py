@@ -55,8 +55,8 @@ def verified_prepared(config: Config, certificate: Prepared) -> Proposal:
     proposal = certificate.content()
     primary = config.primary(certificate.view)
     signers = [member for member, _ in certificate.prepares]
-    if proposal.epoch != config.epoch or proposal.height == 0:
-        raise Malformed("a prepared certificate of another epoch, or of genesis")
+    if proposal.epoch != config.epoch or proposal.height <= config.base:
+        raise Malformed("a prepared certificate of another epoch")
     if primary in signers or not are_distinct(signers) or len(signers) != config.quorum - 1:
         raise Malformed("a prepared certificate needs 2f prepares of distinct backups")
     where = (certificate.view, proposal.height, proposal.digest(config.channel))
@@ -71,6 +71,8 @@ def verified_prepared(config: Config, certificate: Prepared) -> Proposal:
 def is_certified(config: Config, certificate: Certificate) -> bool:
     """Whether exactly 2f + 1 distinct members signed the note. What height the note states is the caller's to check."""
     signers = [member for member, _ in certificate.signatures]
-    if certificate.epoch != config.epoch or not are_distinct(signers) or len(signers) != config.quorum:
+    if certificate.epoch != config.epoch or certificate.height <= config.base:
+        return False
+    if not are_distinct(signers) or len(signers) != config.quorum:
         return False
     return all(is_noted(config, member, certificate.note, signature) for member, signature in certificate.signatures)

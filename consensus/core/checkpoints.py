@@ -3,7 +3,7 @@
 Every block is a checkpoint (Castro and Liskov 1999, section 4.3, with K = 1); its certificate moves the low watermark.
 """
 
-from consensus.core.bodies import Checkpoint, Proposal
+from consensus.core.bodies import HEIGHT_LIMIT, Checkpoint, Proposal
 from consensus.core.certificates import Certificate, MemberSignature, is_certified
 from consensus.core.effects import Certified, Dissent, OrderedBlock
 from consensus.core.endorsements import Tally
@@ -49,14 +49,18 @@ def _dissents(s: State, block: OrderedBlock) -> tuple[Dissent, ...]:
 
 
 def _restart_timers(s: State, proposal: Proposal) -> None:
-    due = s.now.ms + s.timeout_ms
+    due = s.next_due_ms = s.now.ms + s.timeout_ms
     s.suspects = False
     s.pool.applied([batch.digest for batch in proposal.batches], due)
     for batch in proposal.batches:
         stream = Stream(batch.submitter, batch.stream)
         s.pool.extend(stream, s.head(stream), due)
+    _restart_slots(s)
+
+
+def _restart_slots(s: State) -> None:
     for slot in s.slots.values():
-        slot.due_ms = due
+        slot.due_ms = s.now.ms + s.timeout_ms
 
 
 def _sign(s: State, height: int, note: bytes) -> None:
@@ -117,6 +121,7 @@ def _certified(s: State, certificate: Certificate) -> None:
     s.certified = height
     s.level = max(0, s.level - 1)
     adopt_stable(s, certificate)
+    _restart_slots(s)
     _clean(s)
 
 
@@ -141,8 +146,13 @@ def adopt_stable(s: State, certificate: Certificate) -> None:
     s.prune_signed()
 
 
-# Enters: another member shows the certificate of a height that is applied here and not certified yet.
 def on_certificate(s: State, message: Message, certificate: Certificate) -> None:
+    """Another member shows a certificate."""
+    take_over(s, certificate)
+
+
+# Enters: somebody, or the ledger topic, shows the certificate of a height that is applied here and not certified yet.
+def take_over(s: State, certificate: Certificate) -> None:
     """Take over a certificate that others hold."""
     execution = s.executions.get(certificate.height)
     if execution is None or certificate.height != s.certified + 1 or not is_certified(s.config, certificate):
@@ -155,11 +165,18 @@ def on_certificate(s: State, message: Message, certificate: Certificate) -> None
 
 
 # Enters: nothing is applied here that is not certified; the block is from a member or from the ledger topic.
-def install(s: State, block: bytes) -> bool:
-    """Hand a certified block to the application, which verifies it; whether it was applied."""
-    if s.executions or s.question or not s.application.install(block):
+def install(s: State, block: bytes, *, is_left_behind: bool = False) -> bool:
+    """Hand a certified block of this epoch to the application, which verifies it; whether it was applied.
+
+    `is_left_behind`: the others are in the next epoch. Who still asks them after its own messages gets no answer, and
+    takes the block at the price of its votes in this epoch.
+    """
+    is_asking = s.question != 0 and not is_left_behind
+    if s.executions or is_asking or s.executed >= s.end or not s.application.install(block):
         s.drop("block refused")
         return False
+    if s.question:
+        s.question, s.bar = 0, HEIGHT_LIMIT
     height = s.executed
     held = s.application.certificate(height)
     assert held is not None, "an installed block brings its certificate"

@@ -32,6 +32,8 @@ class Config:
     vote_seed: bytes
     note_seed: bytes
     epoch: int = 0
+    base: int = 0
+    """The last height of the epoch before, certified by its members; 0 in epoch 0."""
     max_records: int = 10_000
     """Records in a block, by genesis."""
     max_bytes: int = 4 << 20
@@ -53,7 +55,7 @@ class Config:
     """Batches of one submitter in the pool."""
 
     def __post_init__(self) -> None:
-        assert len(self.channel) == 32 and 0 <= self.index < len(self.members) and self.window > 0
+        assert len(self.channel) == 32 and 0 <= self.index < len(self.members) and self.window > 0 and self.base >= 0
 
     @cached_property
     def n(self) -> int:

@@ -36,9 +36,9 @@ def give_verdict(s: State, digest: bytes, codes: bytes) -> None:
 
 
 def flush(s: State) -> None:
-    """Sign and send all verdicts that wait."""
+    """Sign and send all verdicts that wait; once the epoch is over, they are for the next one to give."""
     s.flushed_ms = s.now.ms
-    waiting = list(s.verdicts.items())
+    waiting = [] if s.is_over else list(s.verdicts.items())
     s.verdicts.clear()
     for start in range(0, len(waiting), BUNDLE):
         verdicts = tuple(verdict_of(digest, codes) for digest, codes in waiting[start : start + BUNDLE])

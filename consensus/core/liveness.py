@@ -5,6 +5,7 @@ them honest. So a member that was cut off alone never leaves its view, and need 
 """
 
 from consensus.core.effects import SetTimer
+from consensus.core.propose import has_room, next_height
 from consensus.core.state import State
 from consensus.core.view_change import leave
 
@@ -21,11 +22,19 @@ def watch(s: State) -> None:
 
 
 def _earliest_due(s: State) -> int | None:
-    """When the first batch that could be ordered, or the first open height, is overdue, ms."""
-    dues = [slot.due_ms for slot in s.slots.values() if slot.height > s.executed and s.settled(slot) is not None]
+    """When the first batch that could be ordered, or the first height without a certificate, is overdue, ms.
+
+    A height that is applied here counts until it is certified: who lacks it may be too few to leave by themselves.
+    What this epoch has no height left for waits for the next one; a height that is still to come before the end of the
+    epoch is waited for like a batch.
+    """
+    dues = [slot.due_ms for slot in s.slots.values() if s.settled(slot) is not None]
+    height = next_height(s)
     waiting = s.pool.earliest_due()
-    if waiting is not None:
+    if waiting is not None and height <= s.end:
         dues.append(waiting)
+    if s.is_closing and has_room(s, height):
+        dues.append(s.next_due_ms)
     return min(dues, default=None)
 
 

@@ -24,7 +24,7 @@ class Change:
 
     @property
     def stable_height(self) -> int:
-        """Height of the stable checkpoint that it proves; 0 at genesis."""
+        """Height of the stable checkpoint that it proves; 0 where it proves none, which means the epoch's base."""
         return 0 if self.stable is None else self.stable.height
 
 
@@ -45,7 +45,7 @@ def verified_change(config: Config, message: Message, view: int, note_height: No
     if message.kind is not Kind.VIEW_CHANGE or body.epoch != config.epoch or body.view != view:
         raise Malformed("not a view change for this view")
     stable = _verified_stable(config, body.stable, note_height)
-    low = 0 if stable is None else stable.height
+    low = config.base if stable is None else stable.height
     prepared = []
     for data in body.prepared:
         certificate = Prepared.decode(data)
@@ -80,7 +80,7 @@ def plan(config: Config, changes: Sequence[Change]) -> Plan:
             known = best.get(proposal.height)
             if known is None or known[0] < view:
                 best[proposal.height] = (view, proposal)
-    low, high = top.stable_height, max(best, default=0)
+    low, high = max(config.base, top.stable_height), max(best, default=0)
     null = (-1, None)
     chosen = [(height, best.get(height, null)[1]) for height in range(low + 1, high + 1)]
     return Plan(top.stable, tuple(found or Proposal(config.epoch, height, 0, ()) for height, found in chosen))

@@ -17,6 +17,8 @@ def vote_refusal(s: State, message: Message, vote: Vote) -> str:
         return "not this member's vote"
     if not s.stable_height < vote.height <= s.stable_height + 2 * s.config.window:
         return "outside the watermarks"
+    if vote.height > s.end:
+        return "beyond the epoch"
     if vote.view < s.view:
         return "earlier view"
     if message.kind is Kind.PRE_PREPARE:
@@ -74,7 +76,10 @@ def accept_waiting(s: State) -> bool:
 
 
 def _can_judge(s: State, waiting: Waiting) -> bool:
-    """Whether the height is between the watermarks, all below are known, and all batches are held."""
+    """Whether the height is between the watermarks, all below are known, and all batches are held.
+
+    Whether an empty block may be is in the block below it at the latest: a change of members that ends the epoch.
+    """
     height = waiting.vote.height
     if s.changing or height > s.stable_height + s.config.window:
         return False
@@ -82,6 +87,8 @@ def _can_judge(s: State, waiting: Waiting) -> bool:
         slot = s.slots.get(below)
         if slot is None or s.settled(slot) is None:
             return False
+    if waiting.proposal.is_null and not s.is_closing and s.executed < height - 1:
+        return False
     missing = [batch.digest for batch in waiting.proposal.batches if batch.digest not in s.pool.batches]
     s.need(missing, height)
     return not missing
@@ -92,7 +99,9 @@ def _objection(s: State, proposal: Proposal, justified: Justified) -> str:
     c = s.config
     if proposal.epoch != c.epoch or proposal.height <= s.executed:
         return "epoch or height"
-    if proposal.is_null:
+    if proposal.height > s.end:
+        return "beyond the epoch"
+    if proposal.is_null and not s.is_closing:
         return "empty"
     held = [s.pool.batches[batch.digest] for batch in proposal.batches]
     if sum(batch.records for batch in held) > c.max_records or sum(batch.size for batch in held) > c.max_bytes:

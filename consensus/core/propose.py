@@ -1,4 +1,7 @@
-"""What a primary proposes, and when: at once if nothing is in flight, else when enough waits or has waited."""
+"""What a primary proposes, and when: at once if nothing is in flight, else when enough waits or has waited.
+
+An epoch that is to end goes on to its end without traffic too: with empty blocks, one each batch delay.
+"""
 
 from consensus.core.bodies import Justified, Proposal, ProposedBatch, Vote
 from consensus.core.effects import SetTimer
@@ -11,26 +14,32 @@ from consensus.core.state import State
 # Enters: after every event; this member leads an open view, and the window has room.
 def propose(s: State, *, waited: bool = False) -> bool:
     """Propose the next height if it is time; whether it did. `waited`: the batch delay is over."""
-    if not s.is_primary or not s.pool.winners or s.is_silent:
+    if not s.is_primary or not (s.pool.winners or s.is_closing) or s.is_silent:
         return False
     height = next_height(s)
-    if height > s.stable_height + s.config.window or s.executed < s.stable_height:
+    if not has_room(s, height) or s.executed < s.stable_height:
         return False
     batches = _choose(s, s.heads_before(height))
-    if not batches or not (waited or _is_time(s, height, batches)):
+    if not (batches or s.is_closing) or not (waited or _is_time(s, height, batches)):
         return False
     _pre_prepare(s, height, batches)
     return True
 
 
+def has_room(s: State, height: int) -> bool:
+    """Whether a height is within the window and the epoch."""
+    return height <= min(s.stable_height + s.config.window, s.end)
+
+
 def next_height(s: State) -> int:
     """The first height above all that is stable, applied or proposed in this view."""
     in_view = (slot.height for slot in s.slots.values() if slot.accepted and slot.accepted.view == s.view)
-    return max(s.stable_height, s.executed, *in_view, 0) + 1
+    return max(s.stable_height, s.executed, *in_view) + 1
 
 
 def _is_time(s: State, height: int, batches: list[Batch]) -> bool:
-    if s.executed >= height - 1 or sum(batch.records for batch in batches) >= s.config.batch_records:
+    is_full = sum(batch.records for batch in batches) >= s.config.batch_records
+    if batches and (s.executed >= height - 1 or is_full):
         return True
     if "batch" not in s.armed:
         s.armed.add("batch")

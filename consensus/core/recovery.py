@@ -1,6 +1,7 @@
 """A restart: the vote log back into a state that never signs a conflict, and out of it in its shortest form."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from consensus.core import votelog
 from consensus.core.bodies import VOTES, Checkpoint, Endorsement, Justified, NewView, Proposal, Recall, ViewChange, Vote
@@ -23,7 +24,6 @@ def reload(s: State, entries: Iterable[bytes]) -> None:
     What follows from the entries without standing among them is persisted at the start, like anything else.
     """
     s.question = s.now.wall_ms
-    _adopt_application(s)
     written = set()
     for data in entries:
         written.add(data)
@@ -37,9 +37,11 @@ def reload(s: State, entries: Iterable[bytes]) -> None:
     s.effects = [Persist(entry) for entry in entries_of(s) if entry not in written]
 
 
-def _adopt_application(s: State) -> None:
+def adopt_application(s: State) -> None:
+    """Begin at the height that the application holds: the epoch's base, or one that this epoch has certified."""
     s.certified = s.executed
-    if s.certified:
+    assert s.certified >= s.config.base, "an epoch starts above the one before"
+    if s.certified > s.config.base:
         held = s.application.certificate(s.certified)
         assert held is not None, "an application restarts at a height whose certificate it holds"
         signatures = tuple(MemberSignature(*pair) for pair in held[1])
@@ -49,6 +51,7 @@ def _adopt_application(s: State) -> None:
 def _apply(s: State, entry: Entry) -> None:
     content = entry.content
     if isinstance(content, Certificate):
+        _check_epoch(s, content.epoch)
         adopt_stable(s, content)
     elif isinstance(content, Prepared):
         _apply_prepared(s, content)
@@ -66,32 +69,51 @@ def _apply(s: State, entry: Entry) -> None:
         _apply_own(s, content)
 
 
+def _check_epoch(s: State, epoch: int) -> None:
+    """A key may serve in many epochs, a log in one: what was signed in another says nothing of this one."""
+    if epoch != s.config.epoch:
+        raise VoteLogError("an entry of another epoch")
+
+
 def _apply_prepared(s: State, certificate: Prepared) -> None:
-    height = certificate.content().height
-    if height <= s.stable_height:
+    proposal = certificate.content()
+    _check_epoch(s, proposal.epoch)
+    if proposal.height <= s.stable_height:
         return
-    slot = s.slot(height)
+    slot = s.slot(proposal.height)
     if slot.prepared is None or slot.prepared.view < certificate.view:
         slot.prepared = certificate
 
 
+OWN: dict[Kind, Any] = {
+    **dict.fromkeys(VOTES, Vote),
+    Kind.CHECKPOINT: Checkpoint,
+    Kind.VIEW_CHANGE: ViewChange,
+    Kind.RECALL: Recall,
+    Kind.ENDORSEMENT: Endorsement,
+}
+"""The bodies of the messages that a log holds."""
+
+
 def _apply_own(s: State, message: Message) -> None:
     """An own message: whatever is signed once is known again before anything can be signed anew."""
-    if message.member != s.config.index or not is_authentic(s.config, message):
+    if message.kind not in OWN or message.member != s.config.index or not is_authentic(s.config, message):
         raise VoteLogError("an own message that this member didn't sign")
-    if message.kind in VOTES:
-        vote = Vote.decode(message.body)
-        s.signed[message.kind, vote.view, vote.height] = message
-        if message.kind is Kind.PRE_PREPARE:
-            _apply_own_pre_prepare(s, message, vote)
-    elif message.kind is Kind.CHECKPOINT:
-        s.signed[Kind.CHECKPOINT, 0, Checkpoint.decode(message.body).height] = message
-    elif message.kind is Kind.VIEW_CHANGE:
-        _apply_own_view_change(s, message)
-    elif message.kind is Kind.RECALL:
-        s.barred, s.bar = message, Recall.decode(message.body).bar
-    elif message.kind is Kind.ENDORSEMENT:
-        keep_own(s, message, Endorsement.decode(message.body))
+    body = OWN[message.kind].decode(message.body)
+    _check_epoch(s, body.epoch)
+    match body:
+        case Vote():
+            s.signed[message.kind, body.view, body.height] = message
+            if message.kind is Kind.PRE_PREPARE:
+                _apply_own_pre_prepare(s, message, body)
+        case Checkpoint():
+            s.signed[Kind.CHECKPOINT, 0, body.height] = message
+        case ViewChange():
+            _apply_own_view_change(s, message, body.view)
+        case Recall():
+            s.barred, s.bar = message, body.bar
+        case Endorsement():
+            keep_own(s, message, body)
 
 
 def _apply_own_pre_prepare(s: State, message: Message, vote: Vote) -> None:
@@ -100,8 +122,7 @@ def _apply_own_pre_prepare(s: State, message: Message, vote: Vote) -> None:
         accept(s, vote, Proposal.decode(justified.proposal), message.signature, justified.endorsements)
 
 
-def _apply_own_view_change(s: State, message: Message) -> None:
-    view = ViewChange.decode(message.body).view
+def _apply_own_view_change(s: State, message: Message, view: int) -> None:
     if view > s.view:
         s.view, s.changing = view, True
         s.opened.clear()
@@ -111,6 +132,7 @@ def _apply_own_view_change(s: State, message: Message) -> None:
 
 def resume(s: State) -> None:
     """Start the periodic status, and take up heights that were prepared here in the view that is still open."""
+    s.next_due_ms = s.now.ms + s.timeout_ms
     for slot in s.slots.values():
         prepared = slot.prepared
         if prepared is None or prepared.view != s.view or s.changing or slot.accepted is not None:

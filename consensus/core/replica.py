@@ -16,7 +16,7 @@ from consensus.core.liveness import complain, is_overdue, watch
 from consensus.core.messages import Kind, Malformed, Message, is_authentic, sign
 from consensus.core.pool import Batch, Pool, Stream
 from consensus.core.propose import propose
-from consensus.core.recovery import entries_of, reload, resume
+from consensus.core.recovery import adopt_application, entries_of, reload, resume
 from consensus.core.state import State
 
 MESSAGE_LIMIT = 16 << 20
@@ -79,6 +79,7 @@ class Replica:
     def __init__(self, config: Config, application: Application, now: Instant) -> None:
         """A member that never ran. Use `restore` for one that may have."""
         self._s = State(config, application, Pool(config.quota), now)
+        adopt_application(self._s)
 
     @classmethod
     def restore(cls, config: Config, application: Application, entries: Iterable[bytes], now: Instant) -> "Replica":
@@ -117,8 +118,16 @@ class Replica:
 
     @property
     def is_silent(self) -> bool:
-        """Whether this member votes on nothing: it asks after its own messages, or its disk was set back."""
+        """Whether this member votes on nothing: it asks for its votes, its disk was set back, or the epoch is over."""
         return self._s.is_silent
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the last height of this epoch is certified here: the next one is for another replica.
+
+        It goes on to answer the members that are not there yet, and signs no votes.
+        """
+        return self._s.is_over
 
     @property
     def lags(self) -> bool:
@@ -194,8 +203,22 @@ class Replica:
         return self._event(now, lambda s: _send_batch(s, to, digest, body))
 
     def block(self, block: bytes, now: Instant) -> list[Effect]:
-        """A certified block from the ledger topic, for a member that lags."""
-        return self._event(now, lambda s: checkpoints.install(s, block))
+        """A certified block from the ledger topic, for a member whose others have gone on to the next epoch.
+
+        In a restarted one, which nobody answers any more, it ends its votes in this epoch.
+        """
+        return self._event(now, lambda s: checkpoints.install(s, block, is_left_behind=True))
+
+    def certificate_seen(
+        self, height: int, note: bytes, signatures: Iterable[tuple[int, bytes]], now: Instant
+    ) -> list[Effect]:
+        """A certificate from the ledger topic, of a height that is applied here: note, (member, note signature) sorted.
+
+        For a member whose others have gone on to the next epoch and sign nothing of this one any more.
+        """
+        signed = tuple(certificates.MemberSignature(*pair) for pair in signatures)
+        certificate = certificates.Certificate(self._s.config.epoch, height, note, signed)
+        return self._event(now, lambda s: checkpoints.take_over(s, certificate))
 
     def _event(self, now: Instant, handle: Callable[[State], object]) -> list[Effect]:
         s = self._s

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from consensus.core import votelog
 from consensus.core.application import Application
-from consensus.core.bodies import VOTES, Justified, Proposal, Status, Vote
+from consensus.core.bodies import HEIGHT_LIMIT, VOTES, Justified, Proposal, Status, Vote
 from consensus.core.certificates import Certificate, Prepared
 from consensus.core.config import Config, Instant
 from consensus.core.effects import (
@@ -128,8 +128,11 @@ class State:
     """Something that could be ordered waits longer than this view's primary may take."""
     level: int = 0
     """The view timeout is doubled this many times."""
+    next_due_ms: int = 0
+    """When the primary of an epoch that is to end has waited too long with its next height."""
 
     stable: Certificate | None = None
+    """The highest checkpoint of this epoch that is known to be certified; None while that is its base."""
     certified: int = 0
     """Last height whose certificate the application holds."""
     question: int = 0
@@ -179,7 +182,23 @@ class State:
     @property
     def stable_height(self) -> int:
         """The low watermark."""
-        return 0 if self.stable is None else self.stable.height
+        return self.config.base if self.stable is None else self.stable.height
+
+    @property
+    def end(self) -> int:
+        """The last height of this epoch, as far as that is known here."""
+        end = self.application.epoch_end
+        return HEIGHT_LIMIT if end is None else end
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the last height of this epoch is certified here: it signs no votes any more."""
+        return self.certified >= self.end
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether this epoch goes on to a known end, with empty blocks if there are no others."""
+        return self.application.epoch_end is not None and not self.is_over
 
     @property
     def executed(self) -> int:
@@ -193,8 +212,8 @@ class State:
 
     @property
     def is_silent(self) -> bool:
-        """Whether this member signs nothing that it may have signed otherwise before its restart."""
-        return self.question != 0 or self.stable_height < self.bar
+        """Whether this member votes on nothing: it may have voted otherwise before, or the epoch is over."""
+        return self.question != 0 or self.stable_height < self.bar or self.is_over
 
     @property
     def timeout_ms(self) -> int:

@@ -143,7 +143,8 @@ def begin(s: State, message: Message, view: int) -> None:
     s.sound.clear()
     s.unsound.clear()
     disarm(s, "new_view")
-    s.pool.restart(s.now.ms + s.timeout_ms)
+    s.next_due_ms = s.now.ms + s.timeout_ms
+    s.pool.restart(s.next_due_ms)
 
 
 def _reopen(s: State, height: int, pre_prepare: OpenedHeight, found: Plan) -> None:

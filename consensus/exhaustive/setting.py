@@ -47,6 +47,10 @@ class Chain:
         """See `Application`."""
         return self.blocks[-1].time_ms if self.blocks else 0
 
+    @property
+    def epoch_end(self) -> None:
+        """Members don't change within the bounds."""
+
     def stream_head(self, submitter: str, stream: str) -> int:
         """See `Application`."""
         return sum(len(block.batches) for block in self.blocks)

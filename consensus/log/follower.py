@@ -5,14 +5,19 @@ restores the follower from the header and the tree that it had there.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from carbon import merkle, signing
 from consensus.log import leaf as leaves_
-from consensus.log import note
+from consensus.log import note, proof
+from consensus.log.committee import Committee, in_charge
 from consensus.log.genesis import Genesis
 from consensus.log.genesis import parse as parse_genesis
 from consensus.log.leaf import Leaf
@@ -45,10 +50,24 @@ class VerifiedBlock:
     height: int
     digest: bytes
     header: dict[str, Any]
-    leaves: list[VerifiedLeaf]
+    first: int
+    """Index of its first leaf in the log."""
+    columns: NDArray[np.void] = field(compare=False)
+    """Its leaves, each field a column, as `leaf.columns` has them."""
+    hashes: list[bytes]
+    """Those of its leaves."""
     checkpoint: str
+    committee: Committee
     signers: tuple[int, ...]
+    """Places in the committee."""
     votes: list[bytes]
+
+    @cached_property
+    def leaves(self) -> list[VerifiedLeaf]:
+        """Its leaves one by one, for whoever wants them so: making them takes longer than verifying them."""
+        opened = leaves_.opened(self.columns)
+        places = range(self.first, self.first + len(opened))
+        return [VerifiedLeaf(*parts) for parts in zip(places, self.hashes, opened, strict=True)]
 
 
 @dataclass
@@ -61,19 +80,22 @@ class Position:
     accepted: int
     rejected: int
     tree: merkle.GrowingTree
+    epochs: tuple[dict[str, Any], ...] = ()
+    """The chain of committees up to here: one link of a proof's `epochs` for each change."""
 
     def dump(self) -> dict[str, Any]:
         """The position as a JSON value."""
         peaks = [peak.hex() for peak in self.tree.peaks]
         counts = {"height": self.height, "time": self.time, "accepted": self.accepted, "rejected": self.rejected}
-        return counts | {"digest": self.digest.hex(), "size": self.tree.size, "peaks": peaks}
+        tree = {"digest": self.digest.hex(), "size": self.tree.size, "peaks": peaks}
+        return counts | tree | ({"epochs": list(self.epochs)} if self.epochs else {})
 
     @classmethod
     def load(cls, data: dict[str, Any]) -> "Position":
         """The position of a value that `dump` made."""
         tree = merkle.GrowingTree(data["size"], [bytes.fromhex(peak) for peak in data["peaks"]])
         counts = (data["time"], data["accepted"], data["rejected"])
-        return cls(data["height"], bytes.fromhex(data["digest"]), *counts, tree)
+        return cls(data["height"], bytes.fromhex(data["digest"]), *counts, tree, tuple(data.get("epochs", ())))
 
 
 def beginning(genesis: Genesis) -> Position:
@@ -87,6 +109,8 @@ class Follower:
     def __init__(self, genesis: Genesis, position: Position | None = None) -> None:
         self.genesis = genesis
         self.position = position or beginning(genesis)
+        self.committees = proof.committees(self.position.epochs, genesis)
+        """One an epoch, as far as the position tells."""
 
     @classmethod
     def from_file(cls, path: str | Path) -> "Follower":
@@ -104,72 +128,106 @@ class Follower:
         header = _decode_bare("block-header", block["header"])
         if header["height"] <= self.height:
             return None
-        block_digest = sha256(block["header"]).digest()
+        block_digest, committee = sha256(block["header"]).digest(), in_charge(self.committees, header["height"])
         self._check_header(header)
-        leaves, position = self._grow(header, block_digest, block["leaves"])
-        signers = certificate_signers(self.genesis, header, block_digest, block["checkpoint"])
+        columns, hashes, position = self._grow(header, block_digest, block["leaves"])
+        signers = certificate_signers(self.genesis, committee, header, block_digest, block["checkpoint"])
         for vote in block["votes"]:
-            check_vote(self.genesis, header["height"], vote)
+            check_vote(self.genesis, committee, header["height"], vote)
+        link = membership_link(block, header, self.position.tree)
+        if link is not None:
+            position = replace(position, epochs=(*position.epochs, link))
+            self.committees = _committees(position, self.genesis)
+        leaves = (self.position.tree.size, columns, hashes)
         self.position = position
-        return VerifiedBlock(
-            header["height"], block_digest, header, leaves, block["checkpoint"], signers, block["votes"]
-        )
+        certificate = (block["checkpoint"], committee, signers)
+        return VerifiedBlock(header["height"], block_digest, header, *leaves, *certificate, block["votes"])
 
     def _check_header(self, header: Mapping[str, Any]) -> None:
         now, genesis = self.position, self.genesis
         if header["height"] != now.height + 1:
             raise LedgerError(f"block {header['height']} where {now.height + 1} was due: a block is missing")
-        if (header["format"], header["channel"], header["epoch"]) != (1, genesis.digest, genesis.epoch):
-            raise LedgerError(f"block {header['height']} is of another channel, epoch or format")
+        if (header["format"], header["channel"]) != (1, genesis.digest):
+            raise LedgerError(f"block {header['height']} is of another channel or format")
         if header["previous"] != now.digest:
             raise LedgerError(f"block {header['height']} does not name the block before it")
         if header["time"] < now.time:
             raise LedgerError(f"block {header['height']} is older than the block before it")
 
-    def _grow(self, header: Mapping[str, Any], block_digest: bytes, data: bytes) -> tuple[list[VerifiedLeaf], Position]:
+    def _grow(
+        self, header: Mapping[str, Any], block_digest: bytes, data: bytes
+    ) -> tuple[NDArray[np.void], list[bytes], Position]:
         try:
-            envelopes = leaves_.split(data)
-            leaves = [leaves_.decode(envelope) for envelope in envelopes]
+            columns = leaves_.columns(data)
         except leaves_.LeafError as error:
             raise LedgerError(f"block {header['height']}: {error}") from error
         now, tree = self.position, self.position.tree.copy()
-        hashes = [merkle.leaf_hash(envelope) for envelope in envelopes]
+        hashes = merkle.leaf_hashes(np.frombuffer(data, np.uint8).reshape(-1, leaves_.SIZE))
         tree.extend(hashes)
-        accepted = sum(leaf.accepted for leaf in leaves)
-        counts = (now.accepted + accepted, now.rejected + len(leaves) - accepted)
+        rejected = int(np.count_nonzero(columns["reason"]))
+        counts = (now.accepted + len(hashes) - rejected, now.rejected + rejected)
         stated = (header["tree_size"], header["root"], header["accepted"], header["rejected"])
-        if (tree.size, tree.root(), *counts) != stated or sum(b["records"] for b in header["batches"]) != len(leaves):
+        if (tree.size, tree.root(), *counts) != stated or sum(b["records"] for b in header["batches"]) != len(hashes):
             raise LedgerError(f"block {header['height']}: its leaves are not what its header states")
-        places = range(now.tree.size, tree.size)
-        verified = [VerifiedLeaf(*parts) for parts in zip(places, hashes, leaves, strict=True)]
-        return verified, Position(header["height"], block_digest, header["time"], *counts, tree)
+        position = Position(header["height"], block_digest, header["time"], *counts, tree, now.epochs)
+        return columns, hashes, position
+
+
+def membership_link(
+    block: Mapping[str, Any], header: Mapping[str, Any], before: merkle.GrowingTree
+) -> dict[str, Any] | None:
+    """The link of the chain of committees that a block adds; None when it changes none. Raises LedgerError.
+
+    `before` is the tree before the block. There is a link exactly where an accepted leaf is of that kind.
+    """
+    data, opening = block["leaves"], block["membership"]
+    place = leaves_.accepted_place(data, leaves_.MEMBERSHIP)
+    if (place is None) != (opening is None):
+        raise LedgerError(f"block {header['height']}: what its change of the committee opens is missing, or foreign")
+    if place is None or opening is None:
+        return None
+    envelopes = leaves_.split(data)
+    path = merkle.appended_path(before, [merkle.leaf_hash(envelope) for envelope in envelopes], place)
+    log = proof.located(envelopes[place], before.size + place, header["tree_size"], path)
+    return proof.epoch_link(log, block["checkpoint"], opening["salt"], opening["payload"])
+
+
+def _committees(position: Position, genesis: Genesis) -> tuple[Committee, ...]:
+    try:
+        return proof.committees(position.epochs, genesis)
+    except proof.ProofRefused as error:
+        raise LedgerError(f"block {position.height}: {error}") from error
 
 
 def certificate_signers(
-    genesis: Genesis, header: Mapping[str, Any], block_digest: bytes, checkpoint: str
+    genesis: Genesis, committee: Committee, header: Mapping[str, Any], block_digest: bytes, checkpoint: str
 ) -> tuple[int, ...]:
-    """The members that certified a block: exactly 2f + 1 different ones. Raises LedgerError for anything else."""
+    """The members that certified a block: exactly a quorum of the committee. Raises LedgerError for anything else."""
+    if header["epoch"] != committee.epoch:
+        raise LedgerError(f"block {header['height']} is of epoch {header['epoch']}, not {committee.epoch}")
     try:
-        signed, signers = note.signers(checkpoint, [member.note_key for member in genesis.members])
+        signed, signers = note.signers(checkpoint, committee.note_keys)
     except note.NoteError as error:
         raise LedgerError(f"block {header['height']}: {error}") from error
     if signed != checkpoint_of(genesis, header, block_digest):
         raise LedgerError(f"block {header['height']}: the checkpoint is of another block")
-    if len(signers) != genesis.quorum:
-        raise LedgerError(f"block {header['height']}: {len(signers)} signatures, wanted {genesis.quorum}")
+    if len(signers) != committee.quorum:
+        raise LedgerError(f"block {header['height']}: {len(signers)} signatures, wanted {committee.quorum}")
     return tuple(signers)
 
 
-def check_vote(genesis: Genesis, height: int, message: bytes, verify: Verify = signing.verify) -> None:
+def check_vote(
+    genesis: Genesis, committee: Committee, height: int, message: bytes, verify: Verify = signing.verify
+) -> None:
     """An endorsement in a block must be what a member signed, to the last byte. Raises LedgerError.
 
     The certificate does not cover the votes: which members' endorsements a publisher holds may differ.
     """
     vote = _decode("consensus-message", message)
     member = vote["member"]
-    if vote["kind"] != "endorsement" or vote["attachment"] or not 0 <= member < len(genesis.members):
+    if vote["kind"] != "endorsement" or vote["attachment"] or not 0 <= member < len(committee.members):
         raise LedgerError(f"block {height}: a vote that is no endorsement of a member")
-    key = genesis.members[member].vote_key
+    key = committee.members[member].vote_key
     if not verify(key, "consensus/endorsement", genesis.digest, vote["body"], vote["signature"]):
         raise LedgerError(f"block {height}: an endorsement that member {member} did not sign")
 

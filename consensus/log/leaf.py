@@ -9,12 +9,32 @@ from enum import IntEnum
 from functools import cache
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas import codec
+
 _ENVELOPE = struct.Struct(">BBBBHQI32s32s")
+_COLUMNS = np.dtype(
+    [
+        ("version", "u1"),
+        ("suite", "u1"),
+        ("kind", "u1"),
+        ("verdict", "u1"),
+        ("reason", ">u2"),
+        ("registry_height", ">u8"),
+        ("schema_id", ">u4"),
+        ("evidence_root", "V32"),
+        ("commitment", "V32"),
+    ]
+)
+"""The same envelope."""
 SIZE = _ENVELOPE.size
-_VERDICT = 3
+_KIND, _VERDICT = 2, 3
 VERSION = 1
 SUITE = 1
-WINDOW_RECORD = 1
+WINDOW_RECORD, MEMBERSHIP = 1, 2
+"""Kinds of records."""
 ACCEPTED, REJECTED = 0, 1
 
 
@@ -31,10 +51,14 @@ class Refusal(IntEnum):
     WRONG_EMISSION = 7
     WRONG_FACTORS = 8
     WRONG_CORRECTION = 9
+    WRONG_COMMITTEE = 10
+    NOT_APPROVED = 11
     WRONG_PREDECESSOR = 40
     WINDOW_NOT_NEXT = 41
     WRONG_VERSION = 42
     TOO_LATE = 43
+    WRONG_FIRST_HEIGHT = 44
+    CHANGE_PENDING = 45
 
     @property
     def label(self) -> str:
@@ -85,6 +109,23 @@ def window_record(reason: int, schema_id: int, evidence_root: bytes, commitment:
     return _window_record(reason, schema_id) + evidence_root + commitment
 
 
+def membership(reason: int, commitment: bytes) -> bytes:
+    """The 82 bytes of the leaf of a change of the committee."""
+    verdict = REJECTED if reason else ACCEPTED
+    return encode(Leaf(MEMBERSHIP, verdict, reason, 0, codec.schema_ids()["membership"], bytes(32), commitment))
+
+
+def accepted_place(data: bytes, kind: int) -> int | None:
+    """Place of the first accepted leaf of a kind among leaves that stand one behind the other; None if there is none.
+
+    Of changes of the committee there is one at most: the next must wait for the one before.
+    """
+    if kind not in data[_KIND::SIZE]:
+        return None
+    both = zip(data[_KIND::SIZE], data[_VERDICT::SIZE], strict=True)
+    return next((place for place, found in enumerate(both) if found == (kind, ACCEPTED)), None)
+
+
 def is_accepted(data: bytes) -> bool:
     """Whether the record of an encoded leaf counts."""
     return data[_VERDICT] == ACCEPTED
@@ -99,6 +140,23 @@ def decode(data: bytes) -> Leaf:
     if (version, suite) != (VERSION, SUITE) or leaf.accepted != (leaf.reason == 0) or leaf.verdict > REJECTED:
         raise LeafError(f"version {version}, suite {suite}, verdict {leaf.verdict}, reason {leaf.reason}")
     return leaf
+
+
+def columns(data: bytes) -> NDArray[np.void]:
+    """The leaves that stand one behind the other, each field a column. Raises LeafError as `decode` does."""
+    if len(data) % SIZE:
+        raise LeafError("the leaves are cut off")
+    found = np.frombuffer(data, _COLUMNS)
+    right = (found["version"] == VERSION) & (found["suite"] == SUITE)
+    right &= found["verdict"] == np.where(found["reason"] == 0, ACCEPTED, REJECTED)
+    for wrong in np.flatnonzero(~right).tolist():
+        decode(data[SIZE * wrong : SIZE * (wrong + 1)])
+    return found
+
+
+def opened(columns_: NDArray[np.void]) -> list[Leaf]:
+    """The leaves of some columns."""
+    return [Leaf._make(fields[2:]) for fields in columns_.tolist()]
 
 
 def split(data: bytes) -> list[bytes]:

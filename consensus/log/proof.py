@@ -2,7 +2,8 @@
 
 The shape is fixed, so that tools in other languages can read it: `log` and `evidence` hold RFC 6962 inclusion proofs,
 bytes in standard base64; `evidence` is absent for a record's own proof, and its root stands verbatim in `log.leaf`.
-`epochs` is empty in epoch 0. Other keys may show what the leaf commits to.
+`epochs` is the chain of committees: one proof of an accepted membership record for each change since the genesis, each
+certified by the members that the one before it names; empty in epoch 0. Other keys may show what the leaf commits to.
 """
 
 import base64
@@ -16,6 +17,7 @@ from typing import Any
 from carbon import merkle
 from consensus.log import leaf as leaves
 from consensus.log import note
+from consensus.log.committee import AHEAD, Committee, CommitteeError, Member, change_of, in_charge
 from consensus.log.genesis import Genesis
 from consensus.log.leaf import Leaf
 from schemas import codec
@@ -50,15 +52,50 @@ def located(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> dict[s
 
 
 def build(
-    log: dict[str, Any], checkpoint: str, evidence: dict[str, Any] | None, shown: tuple[bytes, bytes] | None
+    log: dict[str, Any],
+    checkpoint: str,
+    evidence: dict[str, Any] | None,
+    shown: tuple[bytes, bytes] | None,
+    epochs: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """The proof file: `log` and `evidence` as `inclusion` makes them, and (salt, payload) when the holder shows it."""
-    proof: dict[str, Any] = {"log": {**log, "checkpoint": checkpoint}, "epochs": []}
+    proof: dict[str, Any] = {"log": {**log, "checkpoint": checkpoint}, "epochs": list(epochs)}
     if evidence is not None:
         proof["evidence"] = {**evidence, "root": b64(leaves.decode(unb64(log["leaf"])).evidence_root)}
     if shown is not None:
-        proof["record"] = {"salt": b64(shown[0]), "payload": b64(shown[1])}
+        proof["record"] = _opening(*shown)
     return proof
+
+
+def _opening(salt: bytes, payload: bytes) -> dict[str, str]:
+    return {"salt": b64(salt), "payload": b64(payload)}
+
+
+def epoch_link(log: dict[str, Any], checkpoint: str, salt: bytes, payload: bytes) -> dict[str, Any]:
+    """One link of `epochs`: the proof of a membership record, at the certified checkpoint of its own block."""
+    return {"log": {**log, "checkpoint": checkpoint}, "record": _opening(salt, payload)}
+
+
+def committees(epochs: Sequence[Mapping[str, Any]], genesis: Genesis) -> tuple[Committee, ...]:
+    """The committees that a chain leads to, that of the genesis first. Raises ProofRefused."""
+    with reading("a chain of committees"):
+        known = [genesis.committee]
+        for link in epochs:
+            known.append(_next_committee(link, genesis, known))
+        return tuple(known)
+
+
+def _next_committee(link: Mapping[str, Any], genesis: Genesis, known: Sequence[Committee]) -> Committee:
+    shown = _shown(link, genesis, known)
+    if shown.leaf.kind != leaves.MEMBERSHIP or not shown.leaf.accepted or shown.payload is None:
+        raise ProofRefused("a link of the epochs that is no accepted change of the committee")
+    try:
+        named = change_of(shown.payload).committee
+    except CommitteeError as error:
+        raise ProofRefused(str(error)) from error
+    if named.epoch != len(known) or named.first < shown.height + AHEAD:
+        raise ProofRefused(f"the epochs go from {len(known) - 1} to {named.epoch}: a gap in their chain")
+    return named
 
 
 def verify(proof: Mapping[str, Any], genesis: Genesis) -> Shown:
@@ -78,16 +115,13 @@ def reading(what: str) -> Iterator[None]:
         raise ProofRefused(f"not {what}: {error!r}") from error
 
 
-def check_epochs(file: Mapping[str, Any]) -> None:
-    """A file of this version carries no chain of epochs. Raises ProofRefused."""
-    if file["epochs"]:
-        raise ProofRefused("this version knows epoch 0 only")
-
-
 def _verify(proof: Mapping[str, Any], genesis: Genesis) -> Shown:
-    check_epochs(proof)
+    return _shown(proof, genesis, committees(proof["epochs"], genesis))
+
+
+def _shown(proof: Mapping[str, Any], genesis: Genesis, known: Sequence[Committee]) -> Shown:
     log = proof["log"]
-    checkpoint = certified(log["checkpoint"], genesis)
+    checkpoint, _ = certified(log["checkpoint"], genesis, known)
     envelope = unb64(log["leaf"])
     if log["tree_size"] != checkpoint.size or root_of(log) != checkpoint.root:
         raise ProofRefused("the leaf is not in the certified tree")
@@ -97,18 +131,23 @@ def _verify(proof: Mapping[str, Any], genesis: Genesis) -> Shown:
     return Shown(leaf, log["leaf_index"], checkpoint.size, checkpoint.height, reading, payload)
 
 
-def certified(signed_note: str, genesis: Genesis) -> note.Checkpoint:
-    """The checkpoint of a note that 2f + 1 members signed. Raises ProofRefused."""
+def certified(
+    signed_note: str, genesis: Genesis, known: Sequence[Committee]
+) -> tuple[note.Checkpoint, tuple[Member, ...]]:
+    """The checkpoint of a note that a quorum of its epoch's committee signed, and who did. Raises ProofRefused."""
     try:
-        text, signers = note.signers(signed_note, [member.note_key for member in genesis.members])
-        checkpoint = note.parse_checkpoint(text)
+        checkpoint = note.parse_checkpoint(note.split(signed_note)[0])
+        if checkpoint.origin != genesis.origin:
+            raise ProofRefused("the checkpoint is of another channel")
+        committee = in_charge(known, checkpoint.height)
+        if checkpoint.epoch != committee.epoch:
+            raise ProofRefused(f"by its epochs, height {checkpoint.height} is not of epoch {checkpoint.epoch}: a gap")
+        _, signers = note.signers(signed_note, committee.note_keys)
     except note.NoteError as error:
         raise ProofRefused(str(error)) from error
-    if checkpoint.origin != genesis.origin or checkpoint.epoch != genesis.epoch:
-        raise ProofRefused("the checkpoint is of another channel or epoch")
-    if len(signers) < genesis.quorum:
-        raise ProofRefused(f"{len(signers)} members signed, {genesis.quorum} are needed")
-    return checkpoint
+    if len(signers) < committee.quorum:
+        raise ProofRefused(f"{len(signers)} members signed, {committee.quorum} are needed")
+    return checkpoint, tuple(committee.members[index] for index in signers)
 
 
 def root_of(part: Mapping[str, Any]) -> bytes:
@@ -162,7 +201,7 @@ def describe(shown: Shown) -> dict[str, Any]:
         at, value = (int.from_bytes(shown.reading[i : i + 8], "big", signed=True) for i in (32, 40))
         point_key = shown.reading[16:32].hex()
         return {"point_key": point_key, "at": at, "value": value, "flag": chr(shown.reading[48])}
-    if shown.payload is not None and shown.leaf.accepted:
+    if shown.payload is not None and shown.leaf.accepted and shown.leaf.kind == leaves.WINDOW_RECORD:
         record = codec.decode_bare("record", shown.payload)
         return {name: record[name] for name in ("point", "window_start", "version", "count", "quantity", "emission_g")}
     return {}

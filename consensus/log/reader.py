@@ -13,6 +13,7 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from carbon import record as records
+from consensus.log.committee import in_charge
 from consensus.log.follower import Follower, LedgerError, OpenedLeaf, Position, VerifiedBlock, certificate_signers
 from schemas import codec
 
@@ -209,7 +210,8 @@ def certified_height(message: bytes, follower: Follower) -> int:
     try:
         block = codec.decode("block", message)
         header = codec.decode_bare("block-header", block["header"])
-        certificate_signers(follower.genesis, header, sha256(block["header"]).digest(), block["checkpoint"])
+        committee, digest = in_charge(follower.committees, header["height"]), sha256(block["header"]).digest()
+        certificate_signers(follower.genesis, committee, header, digest, block["checkpoint"])
     except (codec.CodecError, LedgerError):
         return 0
     height: int = header["height"]

@@ -9,11 +9,12 @@ from hashlib import sha256
 from typing import Any
 
 from carbon import signing
-from consensus.log import evidence, note
+from consensus.log import evidence, note, proof
+from consensus.log.committee import in_charge
 from consensus.log.follower import Follower, LedgerError, Position, certificate_signers
 from consensus.log.genesis import Genesis
 from consensus.log.note import NoteKey
-from consensus.log.proof import ProofRefused, certified
+from consensus.log.proof import ProofRefused
 from schemas import codec
 
 WAITING_BLOCKS = 64
@@ -82,8 +83,9 @@ class Witness:
         try:
             block: dict[str, Any] = codec.decode("block", message)
             header = codec.decode_bare("block-header", block["header"])
-            digest = sha256(block["header"]).digest()
-            certificate_signers(self._follower.genesis, header, digest, block["checkpoint"])
+            digest, follower = sha256(block["header"]).digest(), self._follower
+            committee = in_charge(follower.committees, header["height"])
+            certificate_signers(follower.genesis, committee, header, digest, block["checkpoint"])
         except (codec.CodecError, LedgerError):
             return None
         return block
@@ -93,8 +95,8 @@ class Witness:
         same = header["height"] == now.height and sha256(block["header"]).digest() != now.digest
         beside = header["height"] == now.height + 1 and header["previous"] != now.digest
         if now.height and (same or beside):
-            genesis = self._follower.genesis
-            raise Forked(evidence.fork(genesis, self.checkpoint, block["checkpoint"], block["header"]))
+            known = evidence.Known.of(self._follower.genesis, now.epochs)
+            raise Forked(evidence.fork(known, self.checkpoint, block["checkpoint"], block["header"]))
 
     def _take(self, message: bytes) -> None:
         try:
@@ -109,7 +111,7 @@ class Witness:
 def is_of(genesis: Genesis, position: Position, checkpoint: str) -> bool:
     """Whether a checkpoint is certified, and the position's."""
     try:
-        stated = certified(checkpoint, genesis)
+        stated, _ = proof.certified(checkpoint, genesis, proof.committees(position.epochs, genesis))
     except ProofRefused:
         return False
     tree = position.tree

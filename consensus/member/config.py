@@ -1,11 +1,30 @@
 """What a member process is told at its start."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from carbon.registry import Registry
+from carbon.signing import public_key
 from consensus.core.config import Config, MemberKeys
+from consensus.log.committee import Committee
 from consensus.log.genesis import Genesis
+
+
+@dataclass(frozen=True)
+class KeyPair:
+    """The seeds of a vote key and a note key, and the files that hold them."""
+
+    vote_seed: bytes
+    note_seed: bytes
+    files: tuple[Path, ...] = ()
+
+    def index_in(self, committee: Committee) -> int | None:
+        """The index of the member with these keys; None when they are nobody's."""
+        index = committee.index_of(public_key(self.vote_seed))
+        if index is None or committee.members[index].note_key.key != public_key(self.note_seed):
+            return None
+        return index
 
 
 @dataclass(frozen=True)
@@ -15,25 +34,28 @@ class MemberConfig:
     kafka: dict[str, str]
     genesis: Genesis
     registry: Registry
-    index: int
-    vote_seed: bytes
-    note_seed: bytes
+    name: str
+    """Of the process; what index its member has is the committee's to say."""
+    key_pairs: Callable[[], tuple[KeyPair, ...]]
+    """The keys that it holds now: of this epoch, and of one to come."""
     folder: Path
     batch_records: int = 1_800
     batch_delay_ms: int = 200
     endorse_delay_ms: int = 40
     status_ms: int = 1_500
 
-    def core(self) -> Config:
-        """The protocol core's part of it."""
-        genesis = self.genesis
+    def core(self, committee: Committee, keys: KeyPair) -> Config:
+        """The protocol core's part of it, in one epoch."""
+        genesis, index = self.genesis, keys.index_in(committee)
+        assert index is not None, "whoever is no member takes no part"
         return Config(
             channel=genesis.digest,
-            members=tuple(MemberKeys(member.vote_key, member.note_key.key) for member in genesis.members),
-            index=self.index,
-            vote_seed=self.vote_seed,
-            note_seed=self.note_seed,
-            epoch=genesis.epoch,
+            members=tuple(MemberKeys(member.vote_key, member.note_key.key) for member in committee.members),
+            index=index,
+            vote_seed=keys.vote_seed,
+            note_seed=keys.note_seed,
+            epoch=committee.epoch,
+            base=committee.first - 1,
             max_records=genesis.block.records,
             max_bytes=genesis.block.bytes,
             batch_records=self.batch_records,

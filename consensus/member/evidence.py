@@ -13,7 +13,7 @@ from carbon import merkle
 from consensus.core.messages import Message
 from consensus.log import evidence, proof
 from consensus.log import leaf as leaves
-from consensus.log.evidence import EvidenceRefused, Proven
+from consensus.log.evidence import EvidenceRefused, Known, Proven
 from consensus.log.genesis import Genesis
 from schemas import codec
 
@@ -81,21 +81,19 @@ def _kept(proven: Proven, path: Path) -> Kept:
     return Kept(proven, path.stat().st_mtime_ns // 1_000_000, path)
 
 
-def dissent(
-    genesis: Genesis, before: merkle.GrowingTree, package: bytes, batch: bytes, message: bytes
-) -> dict[str, Any]:
+def dissent(known: Known, before: merkle.GrowingTree, package: bytes, batch: bytes, message: bytes) -> dict[str, Any]:
     """The evidence of an endorsement that a block of this member's own contradicts. `before`: the tree before it."""
     block = codec.decode("block", codec.decode_bare("block-package", package)["block"])
     envelopes, header = leaves.split(block["leaves"]), codec.decode_bare("block-header", block["header"])
     names = [ordered["digest"] for ordered in header["batches"] for _ in range(ordered["records"])]
-    given = evidence.codes_given(Message.decode(message), genesis)
+    given = evidence.codes_given(Message.decode(message), known.genesis)
     said = np.frombuffer(next(codes for digest, codes in given if digest == batch), ">u2").tolist()
     first = names.index(batch)
     decided = [evidence.decided_code(envelope) for envelope in envelopes[first : first + len(said)]]
     index = first + next(place for place, both in enumerate(zip(said, decided, strict=True)) if both[0] != both[1])
     path = merkle.appended_path(before, [merkle.leaf_hash(envelope) for envelope in envelopes], index)
     log = proof.located(envelopes[index], before.size + index, header["tree_size"], path)
-    return evidence.dissent(genesis, message, block, log)
+    return evidence.dissent(known, message, block, log)
 
 
 def write(path: Path, text: str) -> None:

@@ -8,7 +8,7 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,23 +24,29 @@ from consensus.core import effects as fx
 from consensus.core.config import Instant
 from consensus.core.replica import Replica
 from consensus.ledger import Ledger
-from consensus.log import evidence
-from consensus.member.config import MemberConfig
+from consensus.log import evidence, note
+from consensus.log.committee import Committee
+from consensus.log.follower import LedgerError
+from consensus.member.config import KeyPair, MemberConfig
 from consensus.member.evidence import FOLDER, EvidenceFolder, Kept, dissent
 from consensus.member.publisher import Publisher
-from consensus.member.store import Archive, DamagedArchive, LedgerFile, set_aside
+from consensus.member.reading import Reading
+from consensus.member.store import Archive, CopyCheck, DamagedArchive, LedgerFile, set_aside, suspect
 from consensus.member.votelog import VoteLog
 from consensus.member.wire import Wire
 from schemas import codec, topics
 
 LOG = logging.getLogger(__name__)
 ARCHIVE = "archive.sqlite"
+LEDGER = "ledger.sqlite"
 TURN_SECONDS = 0.01
 """How long a turn waits for votes when there is nothing else to do."""
 SOURCE_MESSAGES = 32
 """Packets, batches and blocks taken in one turn."""
 JUDGED_RECORDS = 600
 """Records judged in one turn before votes are looked at again."""
+LEFT_BEHIND_MS = 3_000
+"""How long a member goes on alone in an epoch that is over for others: their last votes may still be on their way."""
 WAITING_BATCHES = 512
 """Batches that may wait for their evidence; beyond it the newest are let go, their submitter proposes them again."""
 _SEEN = "ledger.blocks seen"
@@ -51,24 +57,30 @@ def _now() -> Instant:
 
 
 class Member:
-    """One member of the committee, running."""
+    """One member of the committee, running in one epoch: the next one has a member of its own."""
 
-    def __init__(self, config: MemberConfig) -> None:
-        self._config = config
+    def __init__(self, config: MemberConfig, file: LedgerFile) -> None:
+        self._config, self._ledger_file = config, file
         genesis, folder = config.genesis, config.folder
-        folder.mkdir(parents=True, exist_ok=True)
-        self._ledger_file, damaged = LedgerFile.checked(folder / "ledger.sqlite", genesis)
-        if damaged is not None:
-            LOG.warning("the ledger's copy was damaged: blocks from height %d on come from the other members", damaged)
+        self._copy_check = CopyCheck(file, genesis)
         lateness_ms = 1000 * genesis.lateness_seconds
         self._archive = Archive(folder / ARCHIVE, config.registry, genesis.digest, lateness_ms)
-        self._votes = VoteLog(folder / "votes.log")
-        self._ledger = Ledger(genesis, config.registry, self._ledger_file)
-        self._contract = Contract(genesis, config.registry)
+        self._ledger = Ledger(genesis, config.registry, file)
+        committees, epoch = self._ledger.committees, self._ledger.epoch
+        retire(config, committees, epoch)
+        self._core = config.core(committees[epoch], keys_of(config, committees[epoch]))
+        self._votes = VoteLog(_vote_log(folder, epoch))
+        self._contract = Contract(genesis, config.registry, committees[: epoch + 1])
         self._evidence = EvidenceFolder(folder / FOLDER, genesis)
-        self._wire = Wire(config.kafka, config.index, genesis.partition)
-        self._publisher = Publisher(genesis, self._ledger_file.package, self._ledger_file.snapshot, self._wire.produce)
-        self._replica = Replica.restore(config.core(), self._ledger, self._votes.entries, _now())
+        self._wire = Wire(config.kafka, config.name, genesis.partition)
+        self._publisher = Publisher(
+            genesis,
+            lambda: self._ledger.committees,
+            self._ledger_file.package,
+            self._ledger_file.snapshot,
+            self._wire.produce,
+        )
+        self._replica = Replica.restore(self._core, self._ledger, self._votes.entries, _now())
         self._timers: dict[str, int] = {}
         self._unjudged: dict[bytes, Batch] = {}
         self._proposal_offsets: dict[bytes, int] = {}
@@ -81,6 +93,19 @@ class Member:
         self._persist: list[bytes] = []
         self._sends: list[fx.Send] = []
         self._reported_ms = 0
+        self._left_behind_ms = 0
+        """Since when a later epoch shows on the topic (unverified) and nothing was certified here; 0: neither."""
+
+    @property
+    def _known(self) -> evidence.Known:
+        return evidence.Known.of(self._config.genesis, self._ledger.kept.epochs)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether this epoch is: its last height is kept here, or others have long gone on without this member."""
+        if self._ledger.kept.height == self._ledger.epoch_end:
+            return True
+        return 0 < self._left_behind_ms < _now().ms - LEFT_BEHIND_MS
 
     def start(self) -> None:
         """Take up where the last life ended."""
@@ -99,10 +124,13 @@ class Member:
     def turn(self) -> None:
         """Take what is there, decide, make it durable, send."""
         judged = self._judge()
-        for message in self._wire.votes(0 if judged else TURN_SECONDS):
-            if message.key() in (None, b"", b"%d" % self._config.index):
+        votes = self._wire.votes(0 if judged else TURN_SECONDS)
+        for message in votes:
+            if message.key() in (None, b"", b"%d" % self._core.index):
                 self._carry_out(self._replica.receive(message.value() or b"", _now()))
         self._take_sources()
+        if not judged and not votes:
+            self._copy_check.step()
         self._fire_timers()
         self._finish()
         self._publish()
@@ -146,10 +174,18 @@ class Member:
             self._proposal_offsets[batch.digest] = offset
 
     def _on_block(self, message: Message) -> None:
-        self._publisher.saw(message.value() or b"")
+        seen, ledger = self._publisher.saw(message.value() or b""), self._ledger
+        if seen is None:
+            return
+        if seen.epoch > ledger.epoch and not self._left_behind_ms:
+            self._left_behind_ms = _now().ms
+        if seen.is_certified and seen.height == ledger.kept.height + 1 == ledger.epoch_end:
+            # who is in the next epoch answers nobody in this one any more
+            text, signatures = note.signatures(seen.checkpoint, ledger.committee.note_keys)
+            self._carry_out(self._replica.certificate_seen(seen.height, text.encode(), tuple(signatures), _now()))
 
     def _on_request(self, message: Message) -> None:
-        self._publisher.asked(message.value() or b"", self._config.index, self._ledger.kept.height, _now().ms)
+        self._publisher.asked(message.value() or b"", self._core.index, self._ledger.kept.height, _now().ms)
 
     _handlers: dict[str, Callable[["Member", Message], None]] = {  # noqa: RUF012
         topics.METER_READINGS: _on_packet,
@@ -207,6 +243,7 @@ class Member:
                     self._timers.pop(name, None)
                 case fx.Certified(height, _, _, signatures):
                     self._settled = (self._ledger.kept.tree, self._ledger.settle(height, signatures))
+                    self._left_behind_ms = 0
                 case _:
                     self._carry_out_rare(effect)
 
@@ -223,16 +260,16 @@ class Member:
                 self._take_body(digest, body)
             case fx.Evidence(_, member, message_a, message_b):
                 if self._evidence.has_room(member, convicts=True):
-                    self._keep_evidence(evidence.conflict(self._config.genesis, (message_a, message_b)))
+                    self._keep_evidence(evidence.conflict(self._known, (message_a, message_b)))
             case fx.Dissent(_, batch, member, message):
                 if self._evidence.has_room(member, convicts=False):
-                    self._keep_evidence(dissent(self._config.genesis, *self._settled, batch, message))
+                    self._keep_evidence(dissent(self._known, *self._settled, batch, message))
             case fx.SetBack(_, bar):
                 LOG.warning(
                     "this disk is older than what was signed from it: no vote before height %d is certified", bar
                 )
             case fx.Divergence(height, reason):
-                raise SystemExit(f"member {self._config.index} stops at height {height}: {reason}")
+                raise SystemExit(f"{self._config.name} stops at height {height}: {reason}")
             case _:
                 pass
 
@@ -274,8 +311,7 @@ class Member:
             self._votes.rewrite(self._replica.compacted())
 
     def _publish(self) -> None:
-        index, members = self._config.index, len(self._config.genesis.members)
-        rank = (index - self._replica.view) % members
+        rank = (self._core.index - self._replica.view) % self._core.n
         self._publisher.publish(self._ledger.kept.height, _now().ms, rank)
 
     def _report(self) -> None:
@@ -291,6 +327,7 @@ class Member:
             "executed": self._ledger.height,
             "accepted": kept.accepted,
             "rejected": kept.rejected,
+            "epoch": self._ledger.epoch,
             "view": self._replica.view,
             "waiting": len(self._unjudged),
             "published": self._publisher.seen,
@@ -315,7 +352,6 @@ class Member:
         self._commit()
         self._wire.close()
         self._archive.close()
-        self._ledger_file.close()
         self._votes.close()
 
 
@@ -325,14 +361,56 @@ def _replace(path: Path, text: str) -> None:
     fresh.replace(path)
 
 
+def _vote_log(folder: Path, epoch: int) -> Path:
+    """The vote log of an epoch; those of epochs that are over are of no more use to anybody."""
+    for path in folder.glob("votes.*.log"):
+        if int(path.suffixes[0][1:]) < epoch:
+            path.unlink()
+    return folder / f"votes.{epoch}.log"
+
+
+def keys_of(config: MemberConfig, committee: Committee) -> KeyPair:
+    """The keys by which this member stands in a committee. Raises SystemExit when it holds none."""
+    for pair in config.key_pairs():
+        if pair.index_in(committee) is not None:
+            return pair
+    raise SystemExit(f"{config.name} holds no keys of a member of epoch {committee.epoch}")
+
+
+def retire(config: MemberConfig, committees: Sequence[Committee], epoch: int) -> None:
+    """Destroy the keys that stood for this member in an earlier epoch and do no longer: nothing they sign counts."""
+    for pair in config.key_pairs():
+        if any(pair.index_in(c) is not None for c in committees[:epoch]) and pair.index_in(committees[epoch]) is None:
+            LOG.warning("epoch %d: a retired pair of keys is destroyed", epoch)
+            for file in pair.files:
+                file.unlink(missing_ok=True)
+
+
 def run(config: MemberConfig, stopped: Callable[[], bool]) -> None:
-    """Run a member until `stopped` says so. Raises SystemExit where only a new start helps."""
+    """Run a member until `stopped` says so, epoch after epoch. Raises SystemExit where only a new start helps.
+
+    Outside the committee it is a reader: a newcomer until the epoch that names it, whoever left it for ever.
+    """
+    config.folder.mkdir(parents=True, exist_ok=True)
+    file, damaged = LedgerFile.opened(config.folder / LEDGER, config.genesis)
+    if damaged is not None:
+        LOG.warning("the ledger's copy was damaged: blocks from height %d on come from the other members", damaged)
     try:
-        member = Member(config)
-        member.start()
-        while not stopped():
-            member.turn()
-        member.close()
+        while Reading(config, file).until_member(stopped):
+            member = Member(config, file)
+            member.start()
+            while not stopped() and not member.is_over:
+                member.turn()
+            member.close()
     except DamagedArchive as damage:
         set_aside(config.folder / ARCHIVE)
         raise SystemExit(f"the archive is damaged ({damage}): the next start reads all packets again") from damage
+    except LedgerError as damage:
+        suspect(config.folder / LEDGER)
+        raise SystemExit(f"the ledger's copy is damaged ({damage}): the next start cuts it off there") from damage
+    except Exception:
+        # whatever it was: a damaged block of the copy may be behind it, and would be there again at the next start
+        suspect(config.folder / LEDGER)
+        raise
+    finally:
+        file.close()

@@ -4,15 +4,16 @@ The primary publishes at once. Any other member does so when a block stays missi
 does not read back, checked, from the topic. A repeat does no harm, readers know it by its height.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 from carbon import merkle
 from carbon import record as records
 from consensus.core.messages import signatures
 from consensus.log import follower
 from consensus.log import leaf as leaves
+from consensus.log.committee import Committee, in_charge
 from consensus.log.follower import LedgerError, batch_of
 from consensus.log.genesis import Genesis
 from schemas import codec, topics
@@ -30,11 +31,28 @@ Produce = Callable[[str, bytes, bytes], None]
 OfHeight = Callable[[int], bytes | None]
 
 
+class Seen(NamedTuple):
+    """What a message of the ledger topic says it is, and whether its certificate and votes hold."""
+
+    height: int
+    epoch: int
+    checkpoint: str
+    is_certified: bool
+
+
 class Publisher:
     """Knows what stands on the ledger topic, and publishes what is missing from this member's copy."""
 
-    def __init__(self, genesis: Genesis, package_of: OfHeight, snapshot_of: OfHeight, produce: Produce) -> None:
+    def __init__(
+        self,
+        genesis: Genesis,
+        committees: Callable[[], Sequence[Committee]],
+        package_of: OfHeight,
+        snapshot_of: OfHeight,
+        produce: Produce,
+    ) -> None:
         self._genesis = genesis
+        self._committees = committees
         self._package_of = package_of
         self._snapshot_of = snapshot_of
         self._produce = produce
@@ -45,7 +63,7 @@ class Publisher:
         self._waiting_since: int | None = None
         self._answers_from = 0
 
-    def saw(self, message: bytes) -> None:
+    def saw(self, message: bytes) -> Seen | None:
         """A message of the ledger topic: noted when certificate and votes hold, compared once the block is here too.
 
         What its readers would refuse must not count as published, or the block would stay missing for them.
@@ -53,15 +71,22 @@ class Publisher:
         try:
             block = codec.decode("block", message)
             header = codec.decode_bare("block-header", block["header"])
-            if not self.seen < header["height"] <= self.seen + NOTED_HEIGHTS:
-                return
-            digest = sha256(block["header"]).digest()
-            follower.certificate_signers(self._genesis, header, digest, block["checkpoint"])
+        except codec.CodecError:
+            return None
+        is_noted = self.seen < header["height"] <= self.seen + NOTED_HEIGHTS and self._holds(block, header)
+        if is_noted:
+            self._noted.setdefault(header["height"], set()).add(_content(block))
+        return Seen(header["height"], header["epoch"], block["checkpoint"], is_noted)
+
+    def _holds(self, block: Mapping[str, Any], header: Mapping[str, Any]) -> bool:
+        digest, committee = sha256(block["header"]).digest(), in_charge(self._committees(), header["height"])
+        try:
+            follower.certificate_signers(self._genesis, committee, header, digest, block["checkpoint"])
             for vote in block["votes"]:
-                follower.check_vote(self._genesis, header["height"], vote, signatures.check)
-        except (codec.CodecError, LedgerError):
-            return
-        self._noted.setdefault(header["height"], set()).add(_content(block))
+                follower.check_vote(self._genesis, committee, header["height"], vote, signatures.check)
+        except LedgerError:
+            return False
+        return True
 
     def _advance(self, kept: int) -> None:
         """Count what was noted and is, byte for byte in header and leaves, this member's own block."""
@@ -110,7 +135,8 @@ class Publisher:
             request = codec.decode("payload-request", message)
         except codec.CodecError:
             return
-        is_turn = (request["height"] + request["attempt"]) % len(self._genesis.members) == index
+        members = len(in_charge(self._committees(), kept + 1).members)
+        is_turn = (request["height"] + request["attempt"]) % members == index
         if is_turn and 0 < request["height"] <= kept and now_ms >= self._answers_from:
             self._answers_from = now_ms + ANSWER_EVERY_MS
             self._publish(request["height"])
@@ -123,7 +149,9 @@ class Publisher:
 
 
 def _content(block: dict[str, Any]) -> bytes:
-    return sha256(block["header"] + block["leaves"]).digest()
+    """What of a block must be this member's own; the certificate and the votes may be other members'."""
+    opening = block["membership"] or {"salt": b"", "payload": b""}
+    return sha256(block["header"] + block["leaves"] + opening["salt"] + opening["payload"]).digest()
 
 
 def messages_of(package: bytes) -> Iterator[tuple[str, bytes, bytes]]:

@@ -33,9 +33,9 @@ def good(messages: list[Message]) -> Iterator[Message]:
 class Wire:
     """Everything that a member reads and writes on Kafka."""
 
-    def __init__(self, kafka: dict[str, str], member: int, partition: int) -> None:
+    def __init__(self, kafka: dict[str, str], name: str, partition: int) -> None:
         self._partition = partition
-        self._group = f"carbon.member-{member}"
+        self._group = f"carbon.{name}"
         self._producer = Producer(
             kafka | {"linger.ms": "1", "enable.idempotence": "true", "message.max.bytes": "8000000"}
         )

@@ -8,7 +8,21 @@ from typing import Annotated
 
 import typer
 
-from infra.cli import demo, evidence, growth, ledger, query, run, schemas, simulate, status, topics, up, witness
+from infra.cli import (
+    committee,
+    demo,
+    evidence,
+    growth,
+    ledger,
+    query,
+    run,
+    schemas,
+    simulate,
+    status,
+    topics,
+    up,
+    witness,
+)
 from infra.errors import EnvironmentFault
 
 ENVIRONMENT_EXIT = 3
@@ -67,7 +81,7 @@ app.command("witness")(witness.witness)
 app.command("resolve")(ledger.resolve)
 app.add_typer(evidence.app, name="evidence")
 app.command("verify-evidence")(evidence.verify_evidence)
-app.add_typer(ledger.committee, name="committee")
+app.add_typer(committee.app, name="committee")
 app.command("simulate")(simulate.simulate)
 app.add_typer(schemas.app, name="schemas")
 app.add_typer(topics.app, name="topics")

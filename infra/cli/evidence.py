@@ -27,9 +27,9 @@ def _kept() -> "Iterator[tuple[int, Kept]]":
 
     data = settings.load().data
     genesis = channel.load(data).genesis
-    for member in range(len(genesis.members)):
-        for kept in EvidenceFolder(data / "members" / str(member) / FOLDER, genesis).at_start:
-            yield member, kept
+    for folder in sorted((data / "members").glob("*"), key=lambda folder: int(folder.name)):
+        for kept in EvidenceFolder(folder / FOLDER, genesis).at_start:
+            yield int(folder.name), kept
 
 
 def _row(kept: "Kept") -> dict[str, Any]:
@@ -94,8 +94,7 @@ def verify_evidence(
         print(f"carbonledger: it proves nothing: {error}", file=sys.stderr)
         raise typer.Exit(CHECK_FAILED) from error
     row = {"kind": proven.kind, "convicts": proven.convicts, "members": list(proven.members)}
-    row |= {"names": [known.members[member].name for member in proven.members]}
-    row |= {"height": proven.height, "id": proven.id, "text": proven.sentence}
+    row |= {"names": list(proven.names), "height": proven.height, "id": proven.id, "text": proven.sentence}
     show([row], output, row)
 
 

@@ -1,4 +1,4 @@
-"""The commands about the ledger: verify, export, prove, verify-proof, resolve, checkpoint, committee.
+"""The commands about the ledger: verify, export, prove, verify-proof, resolve, checkpoint.
 
 They read the topic beside a running `up`, or a member's copy with nothing running; what they show is checked first.
 """
@@ -213,34 +213,3 @@ def resolve(code: Code, member: Member = 0, output: Output = Form.TABLE) -> None
         show([row], output, row)
     else:
         show(({"what": key, "value": value} for key, value in row.items()), output, ("what", "value"))
-
-
-committee = typer.Typer(no_args_is_help=True, help="The members of the committee.")
-
-
-@committee.command("vkeys")
-def vkeys(output: Output = Form.TABLE) -> None:
-    """Print each member's signed-note verifier key, one a line.
-
-    \b
-      carbonledger committee vkeys > committee.vkeys
-    """
-    keys = [str(member.note_key) for member in _channel().genesis.members]
-    if output is Form.JSON:
-        show(({"vkey": key} for key in keys), output, ("vkey",))
-    else:
-        print("\n".join(keys))
-
-
-@committee.command("list")
-def members(output: Output = Form.TABLE) -> None:
-    """List the members with their roles.
-
-    \b
-      carbonledger committee list --output json
-    """
-    rows = [
-        {"index": m.index, "name": m.name, "role": m.role, "note_key": str(m.note_key)}
-        for m in _channel().genesis.members
-    ]
-    show(rows, output, ("index", "name", "role", "note_key"))

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from consensus.log.follower import Follower, LedgerError, VerifiedBlock
-from consensus.log.genesis import Genesis
+from consensus.log.leaf import WINDOW_RECORD
 from consensus.log.reader import COPIES, certified_height
 from schemas import codec, topics
 from sinks.clickhouse import engine
@@ -49,10 +49,10 @@ BLOCKS = pa.schema(
 )
 
 
-def block_row(block: VerifiedBlock, genesis: Genesis) -> dict[str, Any]:
+def block_row(block: VerifiedBlock) -> dict[str, Any]:
     """The row of a block in table `blocks`."""
     header = block.header
-    signers = [genesis.members[index].name for index in block.signers]
+    signers = [block.committee.members[index].name for index in block.signers]
     plain = {name: header[name] for name in ("time", "epoch", "accepted", "rejected", "tree_size")}
     hexed = {name: header[name].hex() for name in ("previous", "root", "state")}
     head = {"height": block.height, "digest": block.digest.hex(), "records": len(block.leaves)}
@@ -171,13 +171,17 @@ class LedgerFeed:
             if block.height > self._written_records:
                 self._add_records(block)
             if block.height > self._written_blocks:
-                self._blocks.add([block_row(block, self._follower.genesis)], f"block:{block.height}")
+                self._blocks.add([block_row(block)], f"block:{block.height}")
                 self._written_blocks = block.height
             self._pending.popleft()
 
     def _add_records(self, block: VerifiedBlock) -> None:
         payloads = self._pool.take(leaf.leaf.commitment for leaf in block.leaves)
-        self._records += [record_row(block.height, leaf, payloads[leaf.leaf.commitment]) for leaf in block.leaves]
+        self._records += [
+            record_row(block.height, leaf, payloads[leaf.leaf.commitment])
+            for leaf in block.leaves
+            if leaf.leaf.kind == WINDOW_RECORD
+        ]
         self._heights.append(f"block:{block.height}")
         self._written_records = block.height
 

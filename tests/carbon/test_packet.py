@@ -64,6 +64,14 @@ def test_columns_of_different_length(world):
         assert refused(world, packet.sign(seed("gw-0"), world.channel, body)) == "not_a_packet"
 
 
+def test_a_packet_states_so_many_sequences_lost_and_no_more(world):
+    """A range of packets is passed over one by one: a signature must not buy more work than it costs."""
+    world.sequence = packet.MAX_LOST
+    assert world.decode(world.pack(START, [], lost=packet.MAX_LOST)).lost == packet.MAX_LOST
+    world.sequence = 2 * packet.MAX_LOST
+    assert refused(world, world.pack(START, [], lost=packet.MAX_LOST + 1)) == "not_a_packet"
+
+
 @given(st.data())
 @settings(max_examples=300)
 def test_damaged_bytes_are_refused_and_never_crash(data):

@@ -153,7 +153,7 @@ def test_a_false_record_is_refused_by_name_and_changes_no_balance(scene: Scene, 
     told = scene.lie(scene.liar.record(scene.liar.draft(POINT, start), LIES[reason]))
     assert (told["reason"], told["point"], told["window_start"]) == (reason, POINT, start)
     assert told["submitter"] == "aggregator"
-    assert len(told["votes"]) >= scene.world.genesis.quorum
+    assert len(told["votes"]) >= scene.world.genesis.committee.quorum
     assert {vote["reason"] for vote in told["votes"]} == {reason}
     assert len({vote["member"] for vote in told["votes"]}) == len(told["votes"])
     after = scene.verified()
@@ -227,7 +227,7 @@ def test_a_refused_record_can_be_proved_and_its_proof_says_so(scene: Scene, tmp_
     assert resolved.returncode == 0, resolved.stderr
     (what,) = json.loads(resolved.stdout)
     assert (what["verdict"], what["reason"]) == ("rejected", "wrong_sum")
-    assert what["votes"].count("wrong_sum") >= scene.world.genesis.quorum
+    assert what["votes"].count("wrong_sum") >= scene.world.genesis.committee.quorum
 
 
 # -- a member that lies

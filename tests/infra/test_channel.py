@@ -21,7 +21,7 @@ def made(tmp_path_factory):
 def test_seven_institutions_with_keys_of_their_own(made):
     _, own = made
     roles = [member.role for member in own.genesis.members]
-    assert (len(roles), own.genesis.f, own.genesis.quorum) == (7, 2, 5)
+    assert (len(roles), own.genesis.committee.f, own.genesis.committee.quorum) == (7, 2, 5)
     assert roles.count("power company") == roles.count("local carbon-emission department") == 2
     assert own.genesis.clock == "replay"
     assert own.days == 2

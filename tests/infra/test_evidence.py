@@ -21,7 +21,7 @@ ID = "evidence/two_commits/3/0.2.17"
 def data(tmp_path: Path) -> Path:
     """A channel of which members 0 and 2 keep the same evidence."""
     assert write_channel(tmp_path, points=3, gateways=1).genesis == GENESIS
-    file = evidence.conflict(GENESIS, [vote(Kind.COMMIT, digest).encode() for digest in (A, B)])
+    file = evidence.conflict(evidence.Known.of(GENESIS), [vote(Kind.COMMIT, digest).encode() for digest in (A, B)])
     for member in (0, 2):
         EvidenceFolder(tmp_path / "members" / str(member) / FOLDER, GENESIS).keep(file)
     return tmp_path

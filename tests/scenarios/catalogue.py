@@ -87,6 +87,9 @@ def tampered_copy(committee: Committee) -> None:
         database.execute("UPDATE block SET package = ? WHERE height = 2", (flipped,))
     database.close()
     committee.start(3)
+    # its idle turns find the damage, and the start after that cuts the copy off
+    committee.processes.running.pop("member-3").wait(120)
+    committee.start(3)
     committee.record()
     said = "copy was damaged: blocks from height 2 on"
     committee.until(lambda: said in committee.log(3), "the member says that its copy was damaged")

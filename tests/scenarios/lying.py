@@ -62,13 +62,13 @@ class Equivocating(Member):
         if message.kind is not Kind.PRE_PREPARE or not message.attachment:
             return [send]
         told("two pre-prepares")
-        members = len(self._config.genesis.members)
+        members = self._core.n
         second = self._second(message).encode()
         receivers = range(members) if send.to is None else [send.to]
         return [Send(second if 2 * to >= members else send.message, to) for to in receivers]
 
     def _second(self, message: Message) -> Message:
-        core = self._config.core()
+        core = self._core
         vote, justified = Vote.decode(message.body), Justified.decode(message.attachment)
         first = Proposal.decode(justified.proposal)
         second = replace(first, time=first.time + 1)
@@ -103,7 +103,7 @@ class LyingWire(Wire):
     Packets are repeated, reordered and made up, but not lost: a member reads them from the broker's log alone.
     """
 
-    def __init__(self, kafka: dict[str, str], member: int, partition: int) -> None:
+    def __init__(self, kafka: dict[str, str], member: str, partition: int) -> None:
         super().__init__(kafka, member, partition)
         self._dice = random.Random(f"{_lie()['seed']} {member}")
         self._late: list[tuple[str, bytes, bytes]] = []

@@ -3,7 +3,7 @@
 import pytest
 
 from consensus.simulator import Scenario, play, run, simulate
-from consensus.simulator.byzantine import Replayer
+from consensus.simulator.byzantine import Replayer, SelectiveSender
 
 KNOWN = {
     "a restarted member's endorsements were not sent again": Scenario(
@@ -14,6 +14,17 @@ KNOWN = {
     ),
     "a replayer stumbled over what another had made of a message": Scenario(
         1393, members=7, batches=2, faults_until=375, crashes=6, liars=(Replayer, Replayer)
+    ),
+    "three members had applied a height, two could not, and nobody complained enough": Scenario(
+        4073,
+        members=7,
+        batches=2,
+        faults_until=600,
+        repetition=0.2,
+        partitions=1,
+        liars=(SelectiveSender,),
+        silenced=(6,),
+        contested=1,
     ),
 }
 

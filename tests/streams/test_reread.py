@@ -52,6 +52,7 @@ def test_a_range_is_read_whole_and_in_order(broker: str, topic: str) -> None:
         try:
             assert await whole(reader, 3, 240) == [(offset, b"%d" % offset) for offset in range(3, 240)]
             assert await reader.read(1, [5, 249, 7]) == {5: b"5", 249: b"249", 7: b"7"}
+            assert await reader.read(1, range(20, 240)) == {offset: b"%d" % offset for offset in range(20, 240)}
             assert await whole(reader, 0, 1) == [(0, b"0")]
         finally:
             await reader.close()
@@ -67,10 +68,38 @@ def test_what_is_not_kept_any_longer_is_left_out(broker: str, topic: str) -> Non
         try:
             assert [offset for offset, _ in await whole(reader, 90, 110)] == list(range(100, 110))
             assert await reader.portion(1, 90, 100) == []
+            assert await reader.read(1, [99, 5, 120]) == {120: b"120"}
         finally:
             await reader.close()
 
     asyncio.run(play())
+
+
+def test_what_is_gone_with_all_that_came_after_it_is_not_waited_for(broker: str, topic: str) -> None:
+    forget_before(broker, topic, 250)
+
+    async def play() -> None:
+        reader = TopicReader(Kafka(broker), topic, GROUP)
+        try:
+            assert await asyncio.wait_for(reader.read(1, [5, 249]), 120) == {}
+            assert await asyncio.wait_for(reader.read(1, [250, 400]), 120) == {}, "of another life of the topic"
+        finally:
+            await reader.close()
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize(
+    ("offsets", "ranges"),
+    [
+        ([], []),
+        ([7], [(7, 7)]),
+        ([9, 7, 8], [(7, 9)]),
+        ([7, 7 + reread.NEAR, 8 + 2 * reread.NEAR], [(7, 7 + reread.NEAR), (8 + 2 * reread.NEAR,) * 2]),
+    ],
+)
+def test_what_is_far_apart_is_not_read_through(offsets: list[int], ranges: list[tuple[int, int]]) -> None:
+    assert reread._ranges(offsets) == ranges
 
 
 def test_a_group_goes_on_where_it_committed_or_at_what_is_kept(

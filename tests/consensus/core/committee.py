@@ -2,7 +2,8 @@
 says so, to whom it says so; timers run when a test moves the time."""
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -11,20 +12,36 @@ from consensus.core import effects as fx
 from consensus.core.config import Config, Instant, MemberKeys
 from consensus.core.messages import Kind, Message
 from consensus.core.replica import Replica
-from consensus.simulator.application import Ledger, codes_of_body
+from consensus.simulator.application import MEMBERS, Ledger, change_body, codes_of_body, name_of
 
 CHANNEL = sha256(b"a channel of tests").digest()
 WALL = 1_700_000_000_000
 Hears = Callable[[int, int, Message], bool]
 
 
+WINDOWS = 8
+"""Heights of two windows: an epoch ends so far above its change at least."""
+
+
 def seed(name: str) -> bytes:
     return sha256(name.encode()).digest()
 
 
+def keys_of(i: int) -> MemberKeys:
+    return MemberKeys(public_key(seed(f"vote {i}")), public_key(seed(f"note {i}")))
+
+
 def config_of(index: int, n: int = 4, **settings: Any) -> Config:
-    keys = tuple(MemberKeys(public_key(seed(f"vote {i}")), public_key(seed(f"note {i}"))) for i in range(n))
+    keys = tuple(keys_of(i) for i in range(n))
     return Config(CHANNEL, keys, index, seed(f"vote {index}"), seed(f"note {index}"), **settings)
+
+
+def after(config: Config, members: Sequence[int], place: int, base: int) -> Config:
+    """The facts of the next epoch for the one at `place` of `members`, each with its keys."""
+    who = members[place]
+    keys = tuple(map(keys_of, members))
+    seeds = {"vote_seed": seed(f"vote {who}"), "note_seed": seed(f"note {who}")}
+    return replace(config, epoch=config.epoch + 1, base=base, members=keys, index=place, **seeds)
 
 
 def body_of(name: str, records: int = 2) -> bytes:
@@ -39,7 +56,8 @@ class Committee:
         self.ms = self.skew_ms = 0
         self.bodies: dict[bytes, bytes] = {}
         self.configs = [config_of(i, n, **settings) for i in range(n)]
-        self.ledgers = [Ledger(config, self.bodies) for config in self.configs]
+        directory = {name_of(keys_of(who)): keys_of(who) for who in range(12)}
+        self.ledgers = [Ledger(config, self.bodies, directory) for config in self.configs]
         self.replicas = [Replica(c, ledger, self.now) for c, ledger in zip(self.configs, self.ledgers, strict=True)]
         self.wire: deque[tuple[int, int, bytes]] = deque()
         self.logs: list[list[bytes]] = [[] for _ in range(n)]
@@ -123,6 +141,15 @@ class Committee:
         self.logs[i] = list(log)
         self.replicas[i] = Replica.restore(self.configs[i], self.ledgers[i], log, self.now)
         self.do(i, self.replicas[i].start(self.now))
+
+    def change(self, members: Sequence[int], heights: int = WINDOWS, number: int = 1) -> None:
+        """Propose that the committee is `members` from so many heights above."""
+        self.propose(change_body(map(keys_of, members), heights), number, *MEMBERS)
+
+    def enter(self, i: int, config: Config) -> None:
+        """A member goes on to the next epoch, with a new vote log."""
+        self.configs[i] = self.ledgers[i].config = config
+        self.restart(i, [])
 
     def found(self, i: int, kind: type) -> list[Any]:
         return [effect for effect in self.done[i] if isinstance(effect, kind)]

@@ -50,6 +50,24 @@ def test_point_09_undecided_batches_never_cause_a_view_change() -> None:
     assert [replica.in_pool for replica in committee.replicas] == [0] * 4
 
 
+def test_point_09_a_height_that_too_few_applied_for_its_certificate_is_overdue() -> None:
+    """A selective primary and a silent member leave three that applied a height, whose two others can't leave alone."""
+    committee = Committee(7)
+    committee.down = {6}
+
+    def hears(sender: int, to: int, message: Message) -> bool:
+        unheard = {Kind.PRE_PREPARE: (1,), Kind.COMMIT: (1, 4)}.get(message.kind, ())
+        return sender != 0 or to not in unheard
+
+    committee.propose(body_of("one"))
+    committee.settle(hears)
+    assert [replica.executed for replica in committee.replicas] == [1, 0, 1, 1, 0, 1, 0]
+    assert max(committee.heights()) == 0
+    committee.pass_time(10_000, hears, step=50)
+    assert committee.heights()[1:6] == [1] * 5
+    assert {replica.view for replica in committee.replicas[1:6]} == {1}
+
+
 def test_a_member_that_is_cut_off_alone_stays_in_its_view() -> None:
     committee = Committee()
 

@@ -44,7 +44,7 @@ def endorsement(*verdicts: tuple[bytes, list[int]], epoch: int = 0, **more: Any)
 
 
 def check(*messages: Message) -> Proven:
-    file = evidence.conflict(GENESIS, [message.encode() for message in messages])
+    file = evidence.conflict(evidence.Known.of(GENESIS), [message.encode() for message in messages])
     return evidence.check(json.loads(evidence.text(file)), GENESIS)
 
 
@@ -77,7 +77,7 @@ def test_two_verdicts_in_one_message_convict() -> None:
 def test_attachments_are_left_out() -> None:
     first = vote(Kind.PRE_PREPARE, A)
     attached = Message(first.kind, first.member, first.body, first.signature, b"a proposal")
-    file = evidence.conflict(GENESIS, [attached.encode(), vote(Kind.PRE_PREPARE, B).encode()])
+    file = evidence.conflict(evidence.Known.of(GENESIS), [attached.encode(), vote(Kind.PRE_PREPARE, B).encode()])
     assert evidence.check(file, GENESIS).convicts
     file["messages"] = [evidence.b64(attached.encode()), file["messages"][0]]
     with pytest.raises(EvidenceRefused, match="more than its signature covers"):
@@ -87,7 +87,7 @@ def test_attachments_are_left_out() -> None:
 def test_one_deed_has_one_name_whoever_finds_it() -> None:
     """The same two messages in another order, and a third message for the same place, are the same deed."""
     wires = [vote(Kind.COMMIT, digest).encode() for digest in (A, B, BATCH)]
-    files = [evidence.conflict(GENESIS, pair) for pair in (wires[:2], wires[1::-1], wires[1:])]
+    files = [evidence.conflict(evidence.Known.of(GENESIS), pair) for pair in (wires[:2], wires[1::-1], wires[1:])]
     assert evidence.text(files[0]) == evidence.text(files[1])
     assert len({evidence.check(file, GENESIS).id for file in files}) == 1
     other = check(vote(Kind.COMMIT, A, height=18), vote(Kind.COMMIT, B, height=18))
@@ -99,8 +99,8 @@ REFUSED: dict[str, tuple[Message, Message, str]] = {
     "views": (vote(Kind.COMMIT, A), vote(Kind.COMMIT, B, view=3), "different views or heights"),
     "heights": (vote(Kind.COMMIT, A), vote(Kind.COMMIT, B, height=18), "different views or heights"),
     "kinds": (vote(Kind.PREPARE, A), vote(Kind.COMMIT, B), "different kinds"),
-    "another epoch": (vote(Kind.COMMIT, A, epoch=1), vote(Kind.COMMIT, B, epoch=1), "another epoch"),
-    "two epochs": (vote(Kind.COMMIT, A), vote(Kind.COMMIT, B, epoch=1), "another epoch"),
+    "epoch": (vote(Kind.COMMIT, A, epoch=1), vote(Kind.COMMIT, B, epoch=1), "epoch"),
+    "two epochs": (vote(Kind.COMMIT, A), vote(Kind.COMMIT, B, epoch=1), "epoch"),
     "the same digest": (vote(Kind.PREPARE, A), vote(Kind.PREPARE, A), "one vote twice"),
     "another channel": (vote(Kind.COMMIT, A), vote(Kind.COMMIT, B, channel=bytes(32)), "did not sign"),
     "forged": (vote(Kind.COMMIT, A), vote(Kind.COMMIT, B, key="vote-4"), "did not sign"),
@@ -110,7 +110,7 @@ REFUSED: dict[str, tuple[Message, Message, str]] = {
     "below the members": (vote(Kind.COMMIT, A, member=-1), vote(Kind.COMMIT, B, member=-1), "no member -1"),
     "other batches": (endorsement((A, [0])), endorsement((B, [1])), "no batch"),
     "the same codes": (endorsement((A, [0, 7])), endorsement((A, [0, 7]), (B, [1])), "no batch"),
-    "endorsements of epochs": (endorsement((A, [0])), endorsement((A, [1]), epoch=1), "another epoch"),
+    "endorsements of epochs": (endorsement((A, [0])), endorsement((A, [1]), epoch=1), "epoch"),
     "a statement of no place": (
         signed(Kind.STATUS, Status(0, 1, False, False, False, 1, 0, 0, 0, ()).encode()),
         signed(Kind.STATUS, Status(0, 2, False, False, False, 2, 0, 0, 0, ()).encode()),
@@ -151,7 +151,9 @@ def test_an_honest_member_is_never_convicted(statements: list[tuple[Any, ...]]) 
 @given(st.data())
 def test_no_changed_byte_convicts_anybody_else(data: st.DataObject) -> None:
     """Whatever is changed in a file, it proves the same of the same member, or nothing."""
-    file = evidence.conflict(GENESIS, [vote(Kind.PREPARE, A).encode(), vote(Kind.PREPARE, B).encode()])
+    file = evidence.conflict(
+        evidence.Known.of(GENESIS), [vote(Kind.PREPARE, A).encode(), vote(Kind.PREPARE, B).encode()]
+    )
     before = evidence.check(file, GENESIS)
     raw = bytearray(evidence.text(file).encode())
     raw[data.draw(st.integers(0, len(raw) - 1))] ^= 1 << data.draw(st.integers(0, 6))
@@ -182,7 +184,7 @@ def test_no_changed_byte_convicts_anybody_else(data: st.DataObject) -> None:
     ],
 )
 def test_a_file_of_another_form_is_refused(change: Callable[[dict[str, Any]], Any]) -> None:
-    file = evidence.conflict(GENESIS, [vote(Kind.COMMIT, A).encode(), vote(Kind.COMMIT, B).encode()])
+    file = evidence.conflict(evidence.Known.of(GENESIS), [vote(Kind.COMMIT, A).encode(), vote(Kind.COMMIT, B).encode()])
     change(file)
     with pytest.raises(EvidenceRefused):
         evidence.check(file, GENESIS)
@@ -208,7 +210,7 @@ class Dissent:
         return endorsement((batch, codes), member=5, key="vote-5", channel=self.genesis.digest, **more)
 
     def file(self, batch: bytes, message: Message) -> dict[str, Any]:
-        return dissent(self.genesis, self.before, self.package, batch, message.encode())
+        return dissent(evidence.Known.of(self.genesis), self.before, self.package, batch, message.encode())
 
 
 @pytest.fixture(scope="module")
@@ -223,10 +225,10 @@ def test_a_wrong_verdict_is_shown_and_convicts_nobody(scene: Dissent) -> None:
     assert (proven.kind, proven.members, proven.height) == ("wrong_verdict", (5,), 2)
     assert not proven.convicts
     assert file["block"]["log"]["leaf_index"] == 6
-    assert "endorsed leaf 6 as wrong_correction, 2f + 1 members decided pass" in proven.sentence
+    assert "endorsed leaf 6 as wrong_correction, a quorum decided pass" in proven.sentence
     assert "no guilt" in proven.sentence
     passed = evidence.check(scene.file(scene.first.digest, scene.said(scene.first.digest, [0])), scene.genesis)
-    assert "endorsed leaf 3 as pass, 2f + 1 members decided wrong_sum" in passed.sentence
+    assert "endorsed leaf 3 as pass, a quorum decided wrong_sum" in passed.sentence
     assert passed.id != proven.id
 
 
@@ -263,7 +265,7 @@ def test_a_wrong_verdict_of_another_block_batch_or_length_is_refused(scene: Diss
 
     refuse("not about the leaf's batch", **message(scene.said(BATCH, [0, 0, 9])))
     refuse("not about the leaf's batch", **message(scene.said(digest, [0, 9])))
-    refuse("another epoch", **message(scene.said(digest, [0, 0, 9], epoch=1)))
+    refuse("epoch", **message(scene.said(digest, [0, 0, 9], epoch=1)))
     refuse("did not sign", **message(endorsement((digest, [0, 0, 9]), member=5, key="vote-4")))
     refuse("no endorsement", **message(vote(Kind.COMMIT, A, member=5, key="vote-5", channel=scene.genesis.digest)))
     block, leaves = good["block"], _all_leaves(scene)
@@ -293,7 +295,7 @@ class Fork:
         return [codec.decode("block", block) for block in chain.blocks()]
 
     def file(self, old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-        return evidence.fork(self.genesis, old["checkpoint"], new["checkpoint"], new["header"])
+        return evidence.fork(evidence.Known.of(self.genesis), old["checkpoint"], new["checkpoint"], new["header"])
 
 
 @pytest.fixture(scope="module")

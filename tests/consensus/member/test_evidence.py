@@ -13,7 +13,7 @@ from tests.consensus.log.test_evidence import BATCH, GENESIS, A, B, Dissent, end
 
 def commits(height: int, first: bytes = A, second: bytes = B) -> dict[str, object]:
     wires = [vote(Kind.COMMIT, digest, height=height).encode() for digest in (first, second)]
-    return evidence.conflict(GENESIS, wires)
+    return evidence.conflict(evidence.Known.of(GENESIS), wires)
 
 
 def test_a_deed_is_kept_once_also_after_a_restart(tmp_path: Path) -> None:

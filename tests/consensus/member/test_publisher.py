@@ -30,7 +30,11 @@ class Topic:
         self.sent: list[tuple[str, bytes, bytes]] = []
         store = chain.store
         self.publisher = Publisher(
-            chain.world.genesis, store.package, store.snapshot, lambda *one: self.sent.append(one)
+            chain.world.genesis,
+            lambda: chain.ledger.committees,
+            store.package,
+            store.snapshot,
+            lambda *one: self.sent.append(one),
         )
 
     @property

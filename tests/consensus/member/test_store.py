@@ -2,17 +2,29 @@
 
 import json
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from carbon.packet import PacketError
-from carbon.window import ForkError
+from carbon.window import ForkError, Run
 from consensus.ledger import Ledger
-from consensus.log.follower import beginning
+from consensus.log.follower import LedgerError, beginning
 from consensus.member import store
-from consensus.member.store import Archive, DamagedArchive, LedgerFile, read_messages, read_package, read_packages
+from consensus.member.store import (
+    Archive,
+    CopyCheck,
+    DamagedArchive,
+    LedgerFile,
+    read_messages,
+    read_package,
+    read_packages,
+)
+from schemas import codec
 from tests.consensus.test_ledger import Chain
 from tests.small import HOUR, QUARTER, START, World, seed
 
@@ -41,8 +53,9 @@ class Keeper:
         rows = self.world.day(2, hours - 2) if readings is None else readings
         return self.world.pack(START + hours * HOUR, rows, **changes)
 
-    def watermarks(self) -> list[int]:
-        return list(self.archive.run("gw-0", 0).watermarks)
+    def reached(self, gateway: str = "gw-0") -> list[int | None]:
+        """Which packet's watermark reaches each hour first."""
+        return [self.archive.run(gateway, 0).first_reaching(START + h * HOUR) for h in range(1, 10)]
 
 
 @pytest.fixture
@@ -55,10 +68,11 @@ def keeper(tmp_path: Path) -> Iterator[Keeper]:
 def test_packets_in_order_are_kept_as_signed_and_known_after_a_restart(keeper: Keeper) -> None:
     messages = [keeper.pack(hours) for hours in (2, 4, 6)]
     assert [keeper.archive.add(message).sequence for message in messages] == [1, 2, 3]
-    before = (keeper.watermarks(), keeper.archive.run("gw-0", 0).head)
+    before = (keeper.reached(), keeper.archive.run("gw-0", 0).head)
+    assert keeper.reached() == [1, 1, 2, 2, 3, 3, None, None, None]
     keeper.committed(p0=7, p3=9)
     keeper.reopen()
-    assert (keeper.watermarks(), keeper.archive.run("gw-0", 0).head) == before
+    assert (keeper.reached(), keeper.archive.run("gw-0", 0).head) == before
     assert keeper.archive.positions("meter.readings") == {0: 7, 3: 9}
     assert [keeper.archive.message("gw-0", 0, k) for k in (1, 2, 3)] == messages
     assert read_messages(keeper.path, "gw-0", 0, 2, 3) == messages[1:]
@@ -82,7 +96,82 @@ def test_packets_that_come_early_wait_for_the_one_before(keeper: Keeper) -> None
     assert keeper.archive.run("gw-0", 0).last == 0
     assert keeper.archive.add(messages[0]).sequence == 1
     assert keeper.archive.run("gw-0", 0).last == 4
-    assert keeper.watermarks() == [START + h * HOUR for h in (2, 4, 6, 8)]
+    assert keeper.reached() == [1, 1, 2, 2, 3, 3, 4, 4, None]
+
+
+def test_packets_that_wait_still_wait_after_a_restart(keeper: Keeper) -> None:
+    """The topic was read past them, so they do not come again."""
+    messages = [keeper.pack(hours) for hours in (2, 4, 6)]
+    assert [keeper.archive.add(messages[i]) for i in (2, 1)] == [None] * 2
+    keeper.committed(p0=2)
+    keeper.reopen()
+    assert keeper.archive.add(messages[0]).sequence == 1
+    assert keeper.archive.run("gw-0", 0).last == 3
+
+
+def test_a_packet_that_waited_and_has_changed_on_disk_is_not_taken(keeper: Keeper) -> None:
+    messages = [keeper.pack(hours) for hours in (2, 4)]
+    keeper.archive.add(messages[1])
+    keeper.archive.commit({})
+    _change(keeper.path, "UPDATE early SET message = substr(message, 1, 60)")
+    with pytest.raises(DamagedArchive):
+        keeper.archive.add(messages[0])
+
+
+@given(
+    packets=st.lists(st.tuples(st.integers(-3, 4), st.sampled_from([0, 0, 0, 1, 3])), min_size=1, max_size=24),
+    held=st.integers(1, 4),
+    opened_at=st.integers(0, 24),
+)
+@settings(max_examples=60)
+def test_a_runs_watermarks_are_the_same_in_memory_and_looked_up(
+    packets: list[tuple[int, int]], held: int, opened_at: int
+) -> None:
+    """Packets as (hours since the one before, sequences stated lost), the archive opened again before one of them."""
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "WATERMARKS_HELD", held)
+        keeper, run, hours = Keeper(Path(folder) / "archive.sqlite"), Run(), 4
+        for number, (later, lost) in enumerate(packets):
+            hours = max(hours + later, 0)
+            keeper.world.sequence += lost
+            message = keeper.pack(hours, [], lost=lost)
+            keeper.archive.add(message)
+            run.append(keeper.world.decode(message))
+            if number == opened_at:
+                keeper.committed(p0=number)
+                keeper.reopen()
+        archived = keeper.archive.run("gw-0", 0)
+        assert (archived.last, archived.head, archived.watermark) == (run.last, run.head, run.watermark)
+        assert len(archived.watermarks) <= 2 * held + 3
+        for time in (START + h * HOUR + shift for h in range(max(hours, 8) + 2) for shift in (0, 1)):
+            assert archived.first_reaching(time) == run.first_reaching(time)
+        keeper.archive.close()
+
+
+def test_an_archive_made_without_watermarks_gets_them(keeper: Keeper) -> None:
+    for hours in (4, 2, 6, 8):
+        keeper.archive.add(keeper.pack(hours, []))
+    keeper.archive.commit({})
+    held = keeper.reached()
+    _change(keeper.path, "DROP TABLE watermark")
+    keeper.reopen()
+    assert keeper.reached() == held == [1, 1, 1, 1, 3, 3, 4, 4, None]
+
+
+@pytest.mark.parametrize("hours", [3, -1])
+@pytest.mark.parametrize("sequence", [1, 2, 3, 4, 5, 6])
+def test_a_watermark_that_has_changed_on_disk_is_never_judged_by(
+    keeper: Keeper, monkeypatch: pytest.MonkeyPatch, sequence: int, hours: int
+) -> None:
+    """Asked for the time that the changed one would make another packet's, in memory or looked up."""
+    monkeypatch.setattr(store, "WATERMARKS_HELD", 2)
+    for sent in range(2, 14, 2):
+        keeper.archive.add(keeper.pack(sent, []))
+    keeper.committed(p0=6)
+    _change(keeper.path, "UPDATE watermark SET watermark = watermark + ? WHERE sequence = ?", hours * HOUR, sequence)
+    keeper.reopen()
+    with pytest.raises(DamagedArchive):
+        keeper.archive.run("gw-0", 0).first_reaching(START + 2 * sequence * HOUR)
 
 
 def test_the_same_packet_again_changes_nothing(keeper: Keeper) -> None:
@@ -136,12 +225,12 @@ def test_a_statement_of_loss_closes_its_hole(keeper: Keeper) -> None:
     keeper.world.previous = keeper.archive.facts("gw-0", 0, 1).packet.digest
     after = keeper.archive.add(keeper.pack(8, [], lost=2))
     assert (after.sequence, after.lost) == (4, 2)
-    held = keeper.watermarks()
-    assert held == [START + h * HOUR for h in (2, 2, 2, 8)]
+    held = keeper.reached()
+    assert held == [1, 1, 4, 4, 4, 4, 4, 4, None]
     assert keeper.archive.facts("gw-0", 0, 3) is None
     keeper.committed(p0=2)
     keeper.reopen()
-    assert keeper.watermarks() == held
+    assert keeper.reached() == held
 
 
 def test_late_packets_are_found_by_point_and_window_and_after_a_restart(keeper: Keeper) -> None:
@@ -263,27 +352,103 @@ def _change(path: Path, statement: str, *values: object) -> None:
     database.close()
 
 
-def _healed(chain: Chain, path: Path) -> int | None:
-    """Where the file was cut off; afterwards the blocks that are gone are installed again, and nothing differs."""
-    file, cut = LedgerFile.checked(path, chain.world.genesis)
-    ledger = Ledger(chain.world.genesis, chain.world.registry, file)
-    assert ledger.height == (cut or len(chain.store.kept) + 1) - 1
-    assert all(ledger.install(package) for package in chain.store.kept[ledger.height :])
-    assert ledger.balances == chain.ledger.balances
-    file.close()
+def _life(chain: Chain, path: Path) -> int | None:
+    """A start and all idle turns of a life: where the file was cut off at its start. Raises what they find."""
+    file, gone = LedgerFile.opened(path, chain.world.genesis)
+    try:
+        check = CopyCheck(file, chain.world.genesis)
+        for _ in range(len(chain.store.kept) + 1):
+            check.step()
+        ledger = Ledger(chain.world.genesis, chain.world.registry, file)
+        assert ledger.height == (gone or len(chain.store.kept) + 1) - 1
+        assert all(ledger.install(package) for package in chain.store.kept[ledger.height :])
+        assert ledger.balances == chain.ledger.balances
+    finally:
+        file.close()
     assert list(read_packages(path)) == chain.store.kept
-    return cut
+    return gone
+
+
+def _healed(chain: Chain, path: Path) -> int | None:
+    """Where the file was cut off, at a start or at the one after the life that found the damage; nothing differs then.
+
+    What is gone is installed again.
+    """
+    try:
+        return _life(chain, path)
+    except LedgerError:
+        store.suspect(path)
+    gone = _life(chain, path)
+    assert gone is not None
+    return gone
 
 
 def test_a_whole_copy_is_left_as_it_is(chain: Chain, tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
-    new, cut = LedgerFile.checked(path, chain.world.genesis)
+    new, gone = LedgerFile.opened(path, chain.world.genesis)
     new.close()
-    assert cut is None
+    assert gone is None
     _kept(chain, path)
-    before = path.read_bytes()
     assert _healed(chain, path) is None
-    assert path.read_bytes() == before
+    store.suspect(path)
+    assert _life(chain, path) is None
+    assert list(tmp_path.glob("*.suspect")) == []
+
+
+def test_a_start_checks_the_end_alone_and_the_life_after_it_the_rest(
+    chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, genesis = tmp_path / "ledger.sqlite", chain.world.genesis
+    _kept(chain, path)
+    opened: list[int] = []
+    real = store._opened
+    monkeypatch.setattr(
+        store, "_opened", lambda follower, height, *rest: opened.append(height) or real(follower, height, *rest)
+    )
+    monkeypatch.setattr(store, "CHECKS_NOTED", 2)
+    for turns, due in ((3, [1, 2, 3]), (1, [3]), (9, [3, 4]), (1, [1])):
+        file, _ = LedgerFile.opened(path, genesis)
+        assert opened == []
+        check = CopyCheck(file, genesis)
+        for _ in range(turns):
+            check.step()
+        file.close()
+        assert opened == due
+        opened.clear()
+
+
+def test_a_last_block_that_too_few_signed_is_found_at_the_start(chain: Chain, tmp_path: Path) -> None:
+    path, package = tmp_path / "ledger.sqlite", chain.store.kept[3]
+    _kept(chain, path)
+    checkpoint = codec.decode("block", codec.decode_bare("block-package", package)["block"])["checkpoint"].encode()
+    unsigned = package.replace(checkpoint, checkpoint[:-20] + b"A" * 16 + checkpoint[-4:])
+    _change(path, "UPDATE block SET package = ? WHERE height = 4", unsigned)
+    file, gone = LedgerFile.opened(path, chain.world.genesis)
+    file.close()
+    assert gone == 4
+
+
+def test_blocks_of_this_life_are_the_next_ones_to_check(chain: Chain, tmp_path: Path) -> None:
+    path, world = tmp_path / "ledger.sqlite", chain.world
+    file, _ = LedgerFile.opened(path, world.genesis)
+    check = CopyCheck(file, world.genesis)
+    assert Ledger(world.genesis, world.registry, file).install(chain.store.kept[0])
+    _change(path, "UPDATE block SET package = x'00'")
+    check.step()
+    file.close()
+
+
+def test_what_a_damaged_note_of_the_check_leads_to_is_a_whole_check(chain: Chain, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    _kept(chain, path)
+    file = LedgerFile(path)
+    file.note_checked(beginning(chain.world.genesis))
+    file.close()
+    _change(path, "UPDATE checked SET position = replace(position, '\"height\": 0', '\"height\": 1')")
+    with pytest.raises(LedgerError):
+        _life(chain, path)
+    store.suspect(path)
+    assert _life(chain, path) is None
 
 
 @pytest.mark.parametrize("height", [1, 2, 4])
@@ -308,6 +473,11 @@ def test_any_flipped_byte_of_a_block_is_found_and_healed_from_certified_blocks(
         ("UPDATE after_block SET state = CAST(state || 'x' AS BLOB)", 5),
         ("UPDATE after_block SET position = replace(position, '4', '3')", 5),
         ("DELETE FROM after_block", 5),
+        ("UPDATE after_block SET position = 'x'", 5),
+        ("UPDATE after_block SET position = replace(position, 'accepted', 'expected')", 5),
+        ("UPDATE after_block SET position = json_replace(position, '$.time', 1)", 5),
+        ("UPDATE after_block SET position = json_replace(position, '$.rejected', 1)", 5),
+        ("UPDATE after_block SET position = json_replace(position, '$.peaks', json_array())", 5),
     ],
 )
 def test_other_damage_to_a_copy_is_found_too(chain: Chain, tmp_path: Path, statement: str, cut: int) -> None:
