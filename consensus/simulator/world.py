@@ -129,6 +129,7 @@ class World:
                 batch_records=6,
                 batch_delay_ms=20,
                 status_ms=300,
+                view_timeout_floor_ms=150,
                 view_timeout_ms=500,
                 view_timeout_cap_ms=4_000,
             )
