@@ -118,7 +118,7 @@ def test_a_packet_that_waited_and_has_changed_on_disk_is_not_taken(keeper: Keepe
     held=st.integers(1, 4),
     opened_at=st.integers(0, 24),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_runs_watermarks_are_the_same_in_memory_and_looked_up(
     packets: list[tuple[int, int]], held: int, opened_at: int
 ) -> None:
