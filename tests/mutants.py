@@ -578,6 +578,13 @@ MUTANTS = (
     ),
     Mutant(
         0,
+        _core("endorsement_votes"),
+        "not in s.pool.batches:\n        return 0",
+        "not in s.pool.batches:\n        return c.endorse_delay_ms",
+        _test("endorsements.py::test_an_idle_member_endorses_at_once"),
+    ),
+    Mutant(
+        0,
         _core("recovery"),
         "keep_own(s, message, body)",
         "keep_own(s, message, body)\n            s.resend_ms.clear()",
