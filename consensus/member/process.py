@@ -8,7 +8,7 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,6 @@ class Member:
         self._archive = Archive(folder / ARCHIVE, config.registry, genesis.digest, lateness_ms)
         self._ledger = Ledger(genesis, config.registry, file)
         committees, epoch = self._ledger.committees, self._ledger.epoch
-        retire(config, committees, epoch)
         self._core = config.core(committees[epoch], keys_of(config, committees[epoch]))
         self._votes = VoteLog(_vote_log(folder, epoch))
         self._contract = Contract(genesis, config.registry, committees[: epoch + 1])
@@ -375,15 +374,6 @@ def keys_of(config: MemberConfig, committee: Committee) -> KeyPair:
         if pair.index_in(committee) is not None:
             return pair
     raise SystemExit(f"{config.name} holds no keys of a member of epoch {committee.epoch}")
-
-
-def retire(config: MemberConfig, committees: Sequence[Committee], epoch: int) -> None:
-    """Destroy the keys that stood for this member in an earlier epoch and do no longer: nothing they sign counts."""
-    for pair in config.key_pairs():
-        if any(pair.index_in(c) is not None for c in committees[:epoch]) and pair.index_in(committees[epoch]) is None:
-            LOG.warning("epoch %d: a retired pair of keys is destroyed", epoch)
-            for file in pair.files:
-                file.unlink(missing_ok=True)
 
 
 def run(config: MemberConfig, stopped: Callable[[], bool]) -> None:

@@ -6,11 +6,12 @@ epoch: nobody there answers messages of the one before. Any other lag is made up
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from consensus.ledger import Ledger
+from consensus.log.committee import Committee
 from consensus.log.follower import Follower, LedgerError
 from consensus.log.reader import LedgerReader
 from consensus.member.config import MemberConfig
@@ -81,6 +82,15 @@ def ends_of(consumer: Consumer, partition: int) -> dict[str, int]:
     return {place.topic: consumer.get_watermark_offsets(place, timeout=10)[1] for place in places}
 
 
+def retire(config: MemberConfig, committees: Sequence[Committee], epoch: int) -> None:
+    """Destroy the keys that stood for this member in an earlier epoch and do no longer: nothing they sign counts."""
+    for pair in config.key_pairs():
+        if any(pair.index_in(c) is not None for c in committees[:epoch]) and pair.index_in(committees[epoch]) is None:
+            LOG.warning("epoch %d: a retired pair of keys is destroyed", epoch)
+            for file in pair.files:
+                file.unlink(missing_ok=True)
+
+
 class Reading:
     """Takes blocks into a member's own copy until it may take part."""
 
@@ -95,6 +105,7 @@ class Reading:
         """Read on until this member stands in the committee of the next height; False if it was stopped before."""
         try:
             while not stopped():
+                retire(self._config, self._ledger.committees, self._ledger.epoch)
                 try:
                     if self._topic_epoch() > self._ledger.epoch or not self._is_member:
                         self._catch_up()

@@ -16,6 +16,8 @@ _LENGTH = struct.Struct(">I")
 _CHECK = 8
 _HEAD = _LENGTH.size + _CHECK + 32
 ROTATE_BYTES = 16 << 20
+FIRST = bytes(32)
+"""What stands for the digest before the first entry."""
 
 
 class DamagedVoteLog(Exception):
@@ -28,19 +30,14 @@ class VoteLog:
     def __init__(self, path: Path) -> None:
         self._path = path
         path.touch(mode=0o600)
-        self.entries, self._chain, whole = _read(path)
+        self.entries, self._chain, self._size = whole(path.read_bytes(), str(path))
         self._file = path.open("r+b")
-        self._file.truncate(whole)
-        self._file.seek(whole)
-        self._size = whole
+        self._file.truncate(self._size)
+        self._file.seek(self._size)
 
     def append(self, entries: Iterable[bytes]) -> None:
         """Write entries and sync them, all by one sync."""
-        data = bytearray()
-        for entry in entries:
-            head = _head(self._chain, _LENGTH.pack(len(entry)))
-            self._chain = sha256(self._chain + entry).digest()
-            data += head + self._chain + entry
+        data, self._chain = framed(entries, self._chain)
         self._file.write(data)
         self._file.flush()
         os.fdatasync(self._file.fileno())
@@ -71,28 +68,38 @@ def _head(chain: bytes, length: bytes) -> bytes:
     return length + sha256(chain + length).digest()[:_CHECK]
 
 
-def _read(path: Path) -> tuple[list[bytes], bytes, int]:
-    """Entries, last digest and length of the whole part. Raises DamagedVoteLog."""
-    data, place, chain = path.read_bytes(), 0, bytes(32)
+def framed(entries: Iterable[bytes], chain: bytes = FIRST) -> tuple[bytes, bytes]:
+    """The bytes of entries behind one of digest `chain`, and the digest of the last."""
+    data = bytearray()
+    for entry in entries:
+        head = _head(chain, _LENGTH.pack(len(entry)))
+        chain = sha256(chain + entry).digest()
+        data += head + chain + entry
+    return bytes(data), chain
+
+
+def whole(data: bytes, name: str) -> tuple[list[bytes], bytes, int]:
+    """Entries, last digest and length of the whole part of a log called `name`. Raises DamagedVoteLog."""
+    place, chain = 0, FIRST
     entries: list[bytes] = []
     while len(data) - place >= _HEAD:
         head, digest = data[place : place + _HEAD - 32], data[place + _HEAD - 32 : place + _HEAD]
         if head != _head(chain, head[: _LENGTH.size]):
-            raise _damaged(path, place)
+            raise _damaged(name, place)
         (length,) = _LENGTH.unpack_from(head)
         entry = data[place + _HEAD : place + _HEAD + length]
         if len(entry) < length:
             break
         chain = sha256(chain + entry).digest()
         if digest != chain:
-            raise _damaged(path, place)
+            raise _damaged(name, place)
         entries.append(entry)
         place += _HEAD + length
     return entries, chain, place
 
 
-def _damaged(path: Path, place: int) -> DamagedVoteLog:
-    return DamagedVoteLog(f"{path} is damaged at byte {place}: restore nothing, ask the other members, see docs")
+def _damaged(name: str, place: int) -> DamagedVoteLog:
+    return DamagedVoteLog(f"{name} is damaged at byte {place}: restore nothing, ask the other members, see docs")
 
 
 def _sync_folder(folder: Path) -> None:

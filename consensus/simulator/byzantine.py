@@ -73,15 +73,17 @@ class DoubleJudge(Liar):
 
     def lie(self, message: Message, receiver: int) -> list[Message]:
         """The opposite verdict for odd members."""
-        if message.kind is not Kind.ENDORSEMENT or receiver % 2 == 0:
-            return [message]
+        return [self.opposite(message) if message.kind is Kind.ENDORSEMENT and receiver % 2 else message]
+
+    def opposite(self, message: Message) -> Message:
+        """An endorsement that says the opposite of another."""
         endorsement = Endorsement.decode(message.body)
         opposite = []
         for verdict in endorsement.verdicts:
             codes = codes_of(verdict, self.config.max_records)
             flipped = b"".join(b"\0\0" if any(codes[i : i + 2]) else b"\0\x09" for i in range(0, len(codes), 2))
             opposite.append(verdict_of(verdict.batch, flipped))
-        return [sign(self.config, Kind.ENDORSEMENT, Endorsement(self.config.epoch, tuple(opposite)).encode())]
+        return sign(self.config, Kind.ENDORSEMENT, Endorsement(self.config.epoch, tuple(opposite)).encode())
 
 
 class Equivocator(Liar):
@@ -227,7 +229,7 @@ class Flooder(Liar):
 
 
 class Replayer(Liar):
-    """Sends what it heard again: as it was, as another kind, as its own, in another view or epoch."""
+    """Sends what it heard again: as it was, as another kind, as its own, in another view, epoch or channel."""
 
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]
@@ -244,6 +246,9 @@ class Replayer(Liar):
             return [message]
         rng = self.world.rng
         old = rng.choice(self.heard)
+        if rng.randrange(8) == 0:
+            elsewhere = replace(self.config, channel=sha256(b"another channel").digest())
+            return [message, sign(elsewhere, old.kind, old.body, old.attachment)]
         others = [old, replace(old, kind=rng.choice(tuple(Kind))), replace(old, member=self.config.index)]
         if old.kind in VOTES and is_authentic(self.config, old):
             vote = Vote.decode(old.body)
@@ -298,15 +303,3 @@ class _SecondTwin(Liar):
         twin = self.world.members[self.config.index]
         assert isinstance(twin, Twin)
         return [] if twin._faces(receiver) else [message]
-
-
-LIARS: tuple[type[Liar], ...] = (
-    Equivocator,
-    SelectiveSender,
-    DoubleJudge,
-    StateLiar,
-    ViewChangeLiar,
-    Flooder,
-    Replayer,
-    Twin,
-)

@@ -12,6 +12,9 @@ from consensus.core.config import Config
 from consensus.core.effects import Certified, OrderedBlock
 from consensus.core.messages import Kind, Message, signatures
 
+SUBMITTERS = 8
+"""Submitters of a run at most, the rogue among them."""
+
 
 class Violation(AssertionError):
     """A property of the protocol does not hold."""
@@ -31,7 +34,8 @@ class Checkers:
     blocks: dict[int, tuple[int, int, tuple[ProposedBatch, ...]]] = field(default_factory=dict)
     notes: dict[int, bytes] = field(default_factory=dict)
     codes: dict[bytes, bytes] = field(default_factory=dict)
-    numbers: dict[tuple[str, str, int], int] = field(default_factory=dict)
+    states: dict[int, dict[tuple[str, str], int]] = field(default_factory=dict)
+    numbers: dict[tuple[str, str, int], tuple[int, bytes]] = field(default_factory=dict)
     votes: dict[tuple[object, ...], bytes] = field(default_factory=dict)
 
     def executed(self, block: OrderedBlock) -> None:
@@ -40,12 +44,16 @@ class Checkers:
         require(self.blocks.setdefault(block.height, content) == content, f"two blocks at height {block.height}")
         for batch in block.batches:
             place = (batch.submitter, batch.stream, batch.number)
-            require(self.numbers.setdefault(place, block.height) == block.height, f"batch {place} is recorded twice")
+            recorded = (block.height, batch.digest)
+            require(self.numbers.setdefault(place, recorded) == recorded, f"batch {place} is recorded twice")
             self.decided(batch.digest, batch.codes)
 
-    def applied(self, height: int, note: bytes) -> None:
-        """State: whoever applies a height comes to the same note, certified or not."""
+    def applied(self, height: int, note: bytes, heads: dict[tuple[str, str], int]) -> None:
+        """State: whoever applies a height comes to the same note and streams, certified or not."""
         require(self.notes.setdefault(height, note) == note, f"two states at height {height}")
+        if height not in self.states:
+            self.states[height] = dict(heads)
+        require(self.states[height] == heads, f"two states of the streams at height {height}")
 
     def bounded(self, sizes: dict[str, int], pool: int) -> None:
         """Memory: heights within two windows, one entry a member, a bounded number of strangers' batches."""
@@ -53,8 +61,10 @@ class Checkers:
         limits = dict.fromkeys(("slots", "checkpoints", "waiting", "opened", "executions"), heights)
         limits |= dict.fromkeys(("view_changes", "sought", "sound", "unsound", "peers", "answers", "strangers"), n)
         limits |= {"signed": 4 * heights + 2, "tallies": 512 * n + pool, "endorsed": 2048, "shown": 1024}
+        limits["pool"] = SUBMITTERS * self.config.quota + self.config.max_records * heights
+        held = sizes | {"pool": pool}
         for name, limit in limits.items():
-            require(sizes[name] <= limit, f"{sizes[name]} {name} are kept, {limit} are the most")
+            require(held[name] <= limit, f"{held[name]} {name} are kept, {limit} are the most")
 
     def decided(self, digest: bytes, codes: bytes) -> None:
         """Verdicts: whoever decides a batch decides it alike."""

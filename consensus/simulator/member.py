@@ -1,6 +1,7 @@
 """A simulated member: the thin shell around a replica, with group commit, and the disk that survives it."""
 
 from hashlib import sha256
+from random import Random
 from typing import TYPE_CHECKING
 
 from consensus.core import effects as fx
@@ -8,7 +9,8 @@ from consensus.core.bodies import ProposedBatch
 from consensus.core.config import Config, Instant
 from consensus.core.messages import Message
 from consensus.core.replica import Replica
-from consensus.simulator.application import Ledger, codes_of_body
+from consensus.member.votelog import DamagedVoteLog
+from consensus.simulator.application import RECORD_BYTES, Ledger, codes_of_body
 from consensus.simulator.checkers import Checkers, Violation
 from consensus.simulator.storage import VoteLogStore
 
@@ -32,8 +34,17 @@ class ObservedLedger(Ledger):
             self.checkers.executed(block)
         note = super().execute(block)
         if self.checkers is not None:
-            self.checkers.applied(block.height, note)
+            self.checkers.applied(block.height, note, self.heads)
         return note
+
+    def install(self, block: bytes) -> bool:
+        """Take over from another member and show."""
+        is_new = super().install(block)
+        if is_new and self.checkers is not None:
+            found = self.blocks[self.height]
+            self.checkers.executed(found.block)
+            self.checkers.applied(self.height, found.note, self.heads)
+        return is_new
 
 
 class Member:
@@ -63,13 +74,17 @@ class Member:
         return Instant(self.world.now, 1_700_000_000_000 + self.world.now + self.skew_ms)
 
     def start(self) -> None:
-        """Start, or start again after a crash, from what the disk holds."""
+        """Start, or start again after a crash, from what the disk holds; not at all if its vote log is damaged."""
+        try:
+            entries = self.store.read()
+        except DamagedVoteLog:
+            return
         self.life += 1
         self.is_up = True
         self.timers.clear()
         self.outbox.clear()
         self.is_syncing = False
-        self.durable = set(self.store.entries)
+        self.durable = set(entries)
         observed = ObservedLedger(self.config, self.bodies)
         again = self.ledger.restarted()
         for name in ("blocks", "heads", "tree", "height", "time_ms"):
@@ -77,7 +92,7 @@ class Member:
         if self.is_honest:
             observed.checkers = self.world.checkers
         self.ledger = observed
-        self.replica = Replica.restore(self.config, self.ledger, self.store.entries, self.now)
+        self.replica = Replica.restore(self.config, self.ledger, entries, self.now)
         self.do(self.replica.start(self.now))
 
     def crash(self) -> None:
@@ -91,6 +106,23 @@ class Member:
         self.is_set_back = True
         self.store, self.ledger = store, ledger
         self.start()
+
+    def wiped(self) -> None:
+        """Start with an empty disk."""
+        self.ledger.blocks, self.bodies = {}, {}
+        self.set_back(VoteLogStore(), self.ledger.restarted())
+
+    def spoil_copy(self, rng: Random) -> None:
+        """Change a bit of a certified block on the disk: one that doesn't hold any more goes, and all above it."""
+        if not self.ledger.blocks:
+            return
+        height = rng.choice(sorted(self.ledger.blocks))
+        damaged = bytearray(self.ledger.certified(height) or b"")
+        damaged[rng.randrange(len(damaged))] ^= 1 << rng.randrange(8)
+        kept = self.ledger.blocks
+        self.ledger.blocks = {below: block for below, block in kept.items() if below < height}
+        if self.ledger.restarted().install(bytes(damaged)):
+            self.ledger.blocks = kept
 
     def bodies_lost(self) -> None:
         """Keep only bodies of certified batches: the rest is read from the topic again."""
@@ -112,8 +144,10 @@ class Member:
     def body(self, batch: ProposedBatch, body: bytes) -> None:
         """A batch from the topic or another member: checked, kept, handed over; its verdict follows."""
         assert sha256(body).digest() == batch.digest
+        if not body or len(body) % RECORD_BYTES:
+            return
         self.bodies[batch.digest] = body
-        records = len(body) // 8
+        records = len(body) // RECORD_BYTES
         self.do(self.replica.batch_arrived(*self._facts(batch), records, len(body), self.now))
         self.world.after(self.world.rng.randint(1, 30), self, lambda: self.judge(batch.digest, body))
 
@@ -122,10 +156,10 @@ class Member:
         return batch.digest, batch.submitter, batch.stream, batch.number
 
     def judge(self, digest: bytes, body: bytes) -> None:
-        """The contract's result; contested batches are those on which honest members differ."""
+        """The contract's result; contested batches are those on which honest members differ, by their first record."""
         codes = codes_of_body(body)
-        if digest in self.world.contested and self.config.index in self.world.contested[digest]:
-            codes = b"".join((9).to_bytes(2, "big") for _ in range(len(codes) // 2))
+        if self.world.sees_other(digest, self):
+            codes = b"\0\x09" + codes[2:]
         self.do(self.replica.verdict(digest, codes, self.now))
 
     def fire(self, name: str, token: int) -> None:
@@ -133,6 +167,8 @@ class Member:
         if self.timers.get(name) == token:
             del self.timers[name]
             self.do(self.replica.timer(name, self.now))
+            if name == "status" and self.is_honest:
+                self.world.checkers.bounded(self.replica.sizes(), self.replica.in_pool)
 
     def do(self, effects: list[fx.Effect]) -> None:
         """Take effects: entries to the disk at once, everything that others may see after the next sync."""
@@ -174,7 +210,7 @@ class Member:
 
     def _check_dissent(self, dissent: fx.Dissent) -> None:
         """Honest members differ on contested batches only; a dissent is no guilt."""
-        if dissent.member not in self.world.liars | set(self.world.contested.get(dissent.batch, ())):
+        if dissent.member not in self.world.liars and dissent.batch not in self.world.contested:
             raise Violation(f"the honest member {dissent.member} is shown as dissenting at {dissent.height}")
 
     def sync(self) -> None:

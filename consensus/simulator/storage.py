@@ -1,6 +1,12 @@
-"""A member's vote log on a disk that loses: what was not synced at a crash may be gone, from the end."""
+"""A member's vote log on a disk that loses and changes bytes, in the member's own format.
+
+What was not synced at a crash may be gone, from the end, in the middle of an entry too. A byte that changes in what was
+synced must be found at the next start.
+"""
 
 from random import Random
+
+from consensus.member.votelog import framed, whole
 
 
 class VoteLogStore:
@@ -9,6 +15,12 @@ class VoteLogStore:
     def __init__(self) -> None:
         self.entries: list[bytes] = []
         self.synced = 0
+        self._damaged: bytes | None = None
+        """What the disk holds if a byte has changed."""
+
+    def read(self) -> list[bytes]:
+        """The entries at a start. Raises DamagedVoteLog."""
+        return self.entries if self._damaged is None else whole(self._damaged, "the simulated vote log")[0]
 
     def append(self, entry: bytes) -> int:
         """Write an entry that is not durable yet; how many must be synced for it to be."""
@@ -20,10 +32,22 @@ class VoteLogStore:
         self.synced = max(self.synced, count)
 
     def crash(self, rng: Random) -> None:
-        """Lose some of the tail that was not synced; an entry torn in the middle is cut."""
-        kept = rng.randint(self.synced, len(self.entries))
-        del self.entries[kept:]
-        self.synced = kept
+        """Lose some of the bytes that were not synced, from the end; an entry torn in the middle is cut off."""
+        kept, chain = framed(self.entries[: self.synced])
+        written = framed(self.entries[self.synced :], chain)[0]
+        torn = kept + written[: rng.randint(0, len(written))]
+        self.entries = whole(torn, "the simulated vote log")[0]
+        assert len(self.entries) >= self.synced, "what was synced survives"
+        self.synced = len(self.entries)
+
+    def spoil(self, rng: Random) -> bool:
+        """Change one bit of what is on the disk; whether there was any."""
+        data = bytearray(framed(self.entries)[0])
+        if not data:
+            return False
+        data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+        self._damaged = bytes(data)
+        return True
 
     def copied(self) -> "VoteLogStore":
         """A backup of what is durable."""

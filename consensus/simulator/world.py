@@ -14,10 +14,12 @@ from consensus.core.bodies import ProposedBatch
 from consensus.core.config import Config, MemberKeys
 from consensus.core.replica import RULES
 from consensus.simulator.application import leaves
-from consensus.simulator.byzantine import LIARS, Liar
+from consensus.simulator.byzantine import Liar
 from consensus.simulator.checkers import Checkers, Violation, require
+from consensus.simulator.liars import LIARS
 from consensus.simulator.member import Member
 from consensus.simulator.network import Network
+from consensus.simulator.submitters import ROGUE, ROGUES, Offer, Rogue
 
 HEAL_BOUND_MS = 60_000
 """After the network has healed, everything that was proposed is certified everywhere within this virtual time."""
@@ -49,6 +51,14 @@ class Scenario:
     """Members, the last of all, whose disk is set back once to what it was some time before."""
     contested: int = 0
     """Batches on which honest members disagree by three to two (seven members)."""
+    two_faced: int = 0
+    """Batches of gateways that signed two packets for one place: who sees which changes with each start of a member."""
+    rogues: tuple[Rogue, ...] = ()
+    """Submitters that lie, each in its way."""
+    damaged_logs: int = 0
+    """Members, the last of all, in whose synced vote log a bit changes: they must not start, and get an empty disk."""
+    damaged_copies: int = 0
+    """Members, the last of all, in whose copy of the ledger a bit changes, once."""
     cached: bool = True
     """Whether verified signatures are remembered."""
 
@@ -61,6 +71,8 @@ def drawn(seed: int) -> Scenario:
     liars = tuple(rng.choice(LIARS) for _ in range(rng.randint(0, f)))
     spare = f - len(liars)
     silenced = (members - 1,) if spare and rng.random() < 0.3 else ()
+    is_spare = spare and not silenced
+    disk = rng.choice(("", "backups", "damaged_logs", "damaged_copies")) if is_spare and rng.random() < 0.6 else ""
     return Scenario(
         seed=seed,
         members=members,
@@ -74,9 +86,11 @@ def drawn(seed: int) -> Scenario:
         jumps=rng.choice((0, 0, 0, 2)),
         liars=liars,
         silenced=silenced,
-        backups=1 if spare and not silenced and rng.random() < 0.4 else 0,
         contested=1 if members == 7 and rng.random() < 0.5 else 0,
+        two_faced=rng.choice((0, 0, 0, 0, 1, 2)),
+        rogues=(rng.choice(ROGUES),) if rng.random() < 0.2 else (),
         cached=rng.random() > 0.03,
+        **({disk: 1} if disk else {}),
     )
 
 
@@ -108,6 +122,7 @@ class World:
         self.published: dict[bytes, ProposedBatch] = {}
         self.topic: dict[bytes, bytes] = {}
         self.contested: dict[bytes, frozenset[int]] = {}
+        self.two_faced: set[bytes] = set()
         self.members = self._committee()
         self.liars = {member.config.index for member in self.members if not member.is_honest}
         self.checkers = Checkers(self.members[0].config)
@@ -129,6 +144,8 @@ class World:
                 batch_records=6,
                 batch_delay_ms=20,
                 status_ms=300,
+                quota=16,
+                view_timeout_floor_ms=150,
                 view_timeout_ms=500,
                 view_timeout_cap_ms=4_000,
             )
@@ -186,11 +203,28 @@ class World:
         """A submitter puts a batch on the topic; it does so again until it is applied somewhere honest."""
         self.published[batch.digest] = batch
         self.topic[batch.digest] = body
-        for member in self.members:
-            if member.is_up and batch.digest not in member.bodies and self.rng.random() < 0.9:
-                self._hand_over(member, batch, body)
+        self._put(batch, body, 0.9)
         if self.now < self.scenario.faults_until or not self._is_applied(batch):
             self.at(1_000, lambda: self.publish(batch, body))
+
+    def _put(self, batch: ProposedBatch, body: bytes, share: float, *, again: bool = False) -> None:
+        for member in self.members:
+            if member.is_up and (again or batch.digest not in member.bodies) and self.rng.random() < share:
+                self._hand_over(member, batch, body)
+
+    def _offer(self, offer: Offer) -> None:
+        """A submitter that lies shows a batch, and an old one of anybody once more."""
+        batch = ProposedBatch(ROGUE, "a", offer.number, sha256(offer.body).digest(), b"")
+        self.published[batch.digest] = batch
+        self.topic[batch.digest] = offer.body
+        self._put(batch, offer.body, offer.share, again=True)
+        old = self.rng.choice(list(self.topic))
+        self._put(self.published[old], self.topic[old], 0.5, again=True)
+
+    def sees_other(self, digest: bytes, member: Member) -> bool:
+        """Whether a member holds the other one of two packets that a gateway signed for one place."""
+        turn = member.life if digest in self.two_faced else 0
+        return (member.config.index + turn) % self.scenario.members in self.contested.get(digest, ())
 
     def _hand_over(self, member: Member, batch: ProposedBatch, body: bytes) -> None:
         self.after(self.rng.randint(1, 60), member, lambda: member.body(batch, body))
@@ -237,8 +271,13 @@ class World:
             self.at(rng.randint(0, scenario.faults_until), self._crash_one)
         for _ in range(scenario.jumps):
             self.at(rng.randint(0, scenario.faults_until), self._jump)
-        for i in range(scenario.backups):
-            self.at(rng.randrange(scenario.faults_until), lambda i=i: self._back_up(self.members[-1 - i]))  # type: ignore[misc]
+        for fault, count in (
+            (self._back_up, scenario.backups),
+            (self._damage_log, scenario.damaged_logs),
+            (self._damage_copy, scenario.damaged_copies),
+        ):
+            for member in self.members[len(self.members) - count :]:
+                self.at(rng.randrange(scenario.faults_until), lambda fault=fault, member=member: fault(member))  # type: ignore[misc]
 
     def _schedule_batches(self) -> None:
         streams = [("power", "a"), ("power", "b"), ("steel", "a")]
@@ -251,6 +290,14 @@ class World:
             digest = self._schedule_batch((f"contested {i}", "a"), 1)
             liars = len(self.scenario.liars)
             self.contested[digest] = frozenset(range(liars, liars + 2))
+        for i in range(self.scenario.two_faced):
+            digest = self._schedule_batch((f"two-faced {i}", "a"), 1)
+            members = range(self.scenario.members)
+            self.contested[digest] = frozenset(self.rng.sample(members, self.rng.randrange(1, len(members))))
+            self.two_faced.add(digest)
+        for rogue in self.scenario.rogues:
+            for offer in rogue(self.rng):
+                self.at(self.rng.randint(0, self.scenario.faults_until), lambda offer=offer: self._offer(offer))  # type: ignore[misc]
 
     def _schedule_batch(self, stream: tuple[str, str], number: int) -> bytes:
         body = self.rng.randbytes(8 * self.rng.randint(1, 5))
@@ -279,11 +326,29 @@ class World:
 
         self.at(self.rng.randint(100, 1_000), set_back)
 
+    def _damage_log(self, member: Member) -> None:
+        """Change a bit of a member's vote log. It must not start; later its operator gives it an empty disk."""
+        if member.is_up:
+            member.crash()
+        if not member.store.spoil(self.rng):
+            return self._restart(member)
+        self._restart(member)
+        require(not member.is_up, "a member started with a damaged vote log")
+        self.liars.add(member.config.index)
+        return self.at(self.rng.randint(50, 500), lambda: self._restart(member, member.wiped))
+
+    def _damage_copy(self, member: Member) -> None:
+        """Change a bit of a member's copy of the ledger: from there on it is thrown away, and comes from the others."""
+        if member.is_up:
+            member.crash()
+        member.spoil_copy(self.rng)
+        self._restart(member)
+
     def _restart(self, member: Member, start: Callable[[], None] | None = None) -> None:
         if not member.is_up:
             (start or member.start)()
             for digest, body in self.topic.items():
-                if digest not in member.bodies:
+                if member.is_up and digest not in member.bodies:
                     self._hand_over(member, self.published[digest], body)
 
     def _heal(self) -> None:
@@ -308,7 +373,7 @@ class World:
         return all(
             honest[0].ledger.stream_head(batch.submitter, batch.stream) >= batch.number
             for batch in self.published.values()
-            if batch.digest not in self.contested
+            if batch.digest not in self.contested and batch.submitter != ROGUE
         )
 
     def _standing(self) -> str:
@@ -319,8 +384,6 @@ class World:
         )
 
     def _finish(self) -> None:
-        for member in self.honest(up=True):
-            self.checkers.bounded(member.replica.sizes(), member.replica.in_pool)
         longest = max(self.honest(up=True), key=lambda member: member.ledger.height)
         hashes = [
             leaf_hash(leaf)

@@ -5,15 +5,27 @@ from dataclasses import replace
 
 import pytest
 
-from consensus.core import certificates, endorsement_votes, normal, quorum, replica, view_change
+from consensus.core import (
+    certificates,
+    checkpoints,
+    endorsement_votes,
+    normal,
+    pool,
+    quorum,
+    replica,
+    state,
+    view_change,
+)
 from consensus.core import effects as fx
 from consensus.core.bodies import Vote
 from consensus.core.config import Config
 from consensus.core.messages import Kind, Message
 from consensus.core.state import State
-from consensus.simulator import Scenario, drawn, play
+from consensus.member.votelog import DamagedVoteLog, whole
+from consensus.simulator import Scenario, drawn, play, storage
 from consensus.simulator.byzantine import DoubleJudge, Equivocator
 from consensus.simulator.member import Member
+from consensus.simulator.submitters import two_batches_of_one_number
 
 
 def _found(scenarios: Callable[[int], Scenario], within: int) -> str:
@@ -44,7 +56,15 @@ def _losing(seed: int) -> Scenario:
     return Scenario(seed, batches=8, faults_until=4_000, loss=0.3, partitions=6)
 
 
-@pytest.mark.parametrize("scenarios", [_equivocating, _judging_doubly, _crashing, _losing])
+def _damaging(seed: int) -> Scenario:
+    return Scenario(seed, batches=6, faults_until=2_000, damaged_logs=1)
+
+
+def _rivalling(seed: int) -> Scenario:
+    return Scenario(seed, batches=2, faults_until=800, rogues=(two_batches_of_one_number,))
+
+
+@pytest.mark.parametrize("scenarios", [_equivocating, _judging_doubly, _crashing, _losing, _damaging, _rivalling])
 def test_without_a_bug_nothing_is_found(scenarios: Callable[[int], Scenario]) -> None:
     assert _found(scenarios, within=4) == ""
 
@@ -95,6 +115,27 @@ def test_a_repeated_vote_that_counts_is_found(monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setitem(replica.RULES, kind, replica.RULES[kind]._replace(refusal=lenient))
     monkeypatch.setattr(quorum.Ballots, "add", every)
     assert _found(_equivocating, within=60)
+
+
+def test_a_vote_log_that_is_not_held_against_its_digests_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lenient(data: bytes, name: str) -> tuple[list[bytes], bytes, int]:
+        try:
+            return whole(data, name)
+        except DamagedVoteLog:
+            return [], b"", 0
+
+    monkeypatch.setattr(storage, "whole", lenient)
+    assert "damaged vote log" in _found(_damaging, within=5)
+
+
+def test_a_number_that_is_taken_twice_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a stream whose submitter signs two batches of one number, both are recorded."""
+    everything = lambda batches, head_of, heads: tuple(batches)  # noqa: E731
+    monkeypatch.setattr(pool.Pool, "refusal", lambda held, batch, head: "")
+    for module in (pool, normal, state, checkpoints):
+        monkeypatch.setattr(module, "fitting", everything, raising=False)
+    monkeypatch.setattr(pool.Pool, "passed", lambda held, head_of: [])
+    assert "recorded twice" in _found(_rivalling, within=5)
 
 
 def test_a_verdict_by_more_than_half_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
