@@ -68,7 +68,7 @@ MUTANTS = (
     Mutant(
         2,
         _core("messages"),
-        'return f"consensus/{kind.value}"',
+        "return _SIGNATURE_KINDS[kind]",
         'return "consensus/message"',
         _test("messages.py::test_point_02_signature_is_of_one_kind"),
     ),
@@ -549,8 +549,8 @@ MUTANTS = (
     Mutant(
         21,
         "consensus/simulator/checkers.py",
-        "require(self.numbers.setdefault(place, block.height) == block.height,",
-        "require(self.numbers.setdefault(place, block.height) >= 0,",
+        "require(self.numbers.setdefault(place, recorded) == recorded,",
+        "require(self.numbers.setdefault(place, recorded) != (),",
         _test("points.py::test_point_21_two_blocks_of_a_height_or_a_record_twice_are_seen"),
     ),
     Mutant(
