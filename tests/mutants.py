@@ -68,7 +68,7 @@ MUTANTS = (
     Mutant(
         2,
         _core("messages"),
-        'return f"consensus/{kind.value}"',
+        "return _SIGNATURE_KINDS[kind]",
         'return "consensus/message"',
         _test("messages.py::test_point_02_signature_is_of_one_kind"),
     ),
@@ -556,8 +556,8 @@ MUTANTS = (
     Mutant(
         21,
         "consensus/simulator/checkers.py",
-        "require(self.numbers.setdefault(place, block.height) == block.height,",
-        "require(self.numbers.setdefault(place, block.height) >= 0,",
+        "require(self.numbers.setdefault(place, recorded) == recorded,",
+        "require(self.numbers.setdefault(place, recorded) != (),",
         _test("points.py::test_point_21_two_blocks_of_a_height_or_a_record_twice_are_seen"),
     ),
     Mutant(
@@ -582,6 +582,13 @@ MUTANTS = (
         "        if self.committed is not None:\n            return 3\n"
         "        if self.prepared is not None and self.prepared.view == view:\n            return 2",
         _test("catch_up.py::test_what_was_committed_in_an_earlier_view_is_asked_for_again"),
+    ),
+    Mutant(
+        0,
+        _core("endorsement_votes"),
+        "not in s.pool.batches:\n        return 0",
+        "not in s.pool.batches:\n        return c.endorse_delay_ms",
+        _test("endorsements.py::test_an_idle_member_endorses_at_once"),
     ),
     Mutant(
         0,
