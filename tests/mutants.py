@@ -237,9 +237,30 @@ MUTANTS = (
     Mutant(
         10,
         _core("state"),
-        "return min(self.config.view_timeout_ms << min(self.level, 16), self.config.view_timeout_cap_ms)",
-        "return self.config.view_timeout_ms << min(self.level, 16)",
+        "return min(base << min(self.level, 16), c.view_timeout_cap_ms)",
+        "return base << min(self.level, 16)",
         _test("liveness.py::test_point_10_timeouts_double_are_capped_and_come_down"),
+    ),
+    Mutant(
+        10,
+        _core("state"),
+        "base = max(PATIENCE * self.pace_ms, c.view_timeout_floor_ms)",
+        "base = c.view_timeout_ms",
+        _test("liveness.py::test_point_10_the_timeout_follows_what_heights_take"),
+    ),
+    Mutant(
+        10,
+        _core("state"),
+        "self.pace_ms = max(took, self",
+        "self.pace_ms = max(0, self",
+        _test("liveness.py::test_point_10_heights_that_take_ever_longer_are_no_reason_to_leave"),
+    ),
+    Mutant(
+        10,
+        _core("replica"),
+        "        _take_back(s)\n",
+        "",
+        _test("liveness.py::test_a_complaint_is_taken_back_at_once"),
     ),
     Mutant(
         10,
@@ -554,6 +575,13 @@ MUTANTS = (
         "        if self.committed is not None:\n            return 3\n"
         "        if self.prepared is not None and self.prepared.view == view:\n            return 2",
         _test("catch_up.py::test_what_was_committed_in_an_earlier_view_is_asked_for_again"),
+    ),
+    Mutant(
+        0,
+        _core("endorsement_votes"),
+        "not in s.pool.batches:\n        return 0",
+        "not in s.pool.batches:\n        return c.endorse_delay_ms",
+        _test("endorsements.py::test_an_idle_member_endorses_at_once"),
     ),
     Mutant(
         0,

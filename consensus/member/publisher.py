@@ -16,6 +16,7 @@ from consensus.log import leaf as leaves
 from consensus.log.committee import Committee, in_charge
 from consensus.log.follower import LedgerError, batch_of
 from consensus.log.genesis import Genesis
+from consensus.log.reader import COPIES
 from schemas import codec, topics
 
 NOTED_HEIGHTS = 256
@@ -75,7 +76,9 @@ class Publisher:
             return None
         is_noted = self.seen < header["height"] <= self.seen + NOTED_HEIGHTS and self._holds(block, header)
         if is_noted:
-            self._noted.setdefault(header["height"], set()).add(_content(block))
+            noted = self._noted.setdefault(header["height"], set())
+            if len(noted) < COPIES:
+                noted.add(_content(block))
         return Seen(header["height"], header["epoch"], block["checkpoint"], is_noted)
 
     def _holds(self, block: Mapping[str, Any], header: Mapping[str, Any]) -> bool:
@@ -90,14 +93,13 @@ class Publisher:
 
     def _advance(self, kept: int) -> None:
         """Count what was noted and is, byte for byte in header and leaves, this member's own block."""
-        while self.seen < kept and (noted := self._noted.get(self.seen + 1)) is not None:
+        while self.seen < kept and (noted := self._noted.pop(self.seen + 1, None)) is not None:
             package = self._package_of(self.seen + 1)
             assert package is not None
             if _content(codec.read("block", codec.read_bare("block-package", package)["block"])) not in noted:
                 return
             self.seen += 1
             self._waiting_since = None
-            del self._noted[self.seen]
 
     def resume_at(self, height: int) -> None:
         """What stands on the topic up to `height` was checked by this member in an earlier life."""

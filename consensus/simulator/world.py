@@ -145,6 +145,7 @@ class World:
                 batch_delay_ms=20,
                 status_ms=300,
                 quota=16,
+                view_timeout_floor_ms=150,
                 view_timeout_ms=500,
                 view_timeout_cap_ms=4_000,
             )
