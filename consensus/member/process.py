@@ -40,8 +40,8 @@ from schemas import codec, topics
 LOG = logging.getLogger(__name__)
 ARCHIVE = "archive.sqlite"
 LEDGER = "ledger.sqlite"
-TURN_SECONDS = 0.01
-"""How long a turn waits for votes when there is nothing else to do."""
+TURN_SECONDS = 0.005
+"""How long a turn waits for votes when there is nothing else to do: so long, too, a batch may wait to be looked at."""
 SOURCE_MESSAGES = 32
 """Packets, batches and blocks taken in one turn."""
 JUDGED_RECORDS = 600

@@ -36,6 +36,8 @@ def open_database(path: Path, schema: str, synchronous: str) -> sqlite3.Connecti
     """A database of a member's, made where there is none. Raises sqlite3.DatabaseError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     database = sqlite3.connect(path, isolation_level=None)
+    # blocks and packets are large: fewer and larger pages take two thirds of the time. A file that exists keeps its own
+    database.execute("PRAGMA page_size=16384")
     database.execute("PRAGMA journal_mode=WAL")
     database.execute(f"PRAGMA synchronous={synchronous}")
     database.executescript(schema)
