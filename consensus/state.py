@@ -88,6 +88,13 @@ class State:
         self.balances[chain.subject] = self.balances.get(chain.subject, 0) + ruling.posted_g
         return Refusal.PASS
 
+    def advance(self, chain: Chain, window_end: int, commitment: bytes, posted_g: int) -> None:
+        """Take in first versions that follow each other from the head on, together: what stands after the last one."""
+        if chain.point in self.corrected:
+            self._forget(chain, window_end)
+        self.heads[chain.point] = Head(window_end, commitment)
+        self.balances[chain.subject] = self.balances.get(chain.subject, 0) + posted_g
+
     def _correct(self, chain: Chain, start: int, head: int, ruling: Ruling, replaced: Replaced) -> Refusal:
         if start >= head:
             return Refusal.WINDOW_NOT_NEXT

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import psutil
 
-from tests.benchmarks import committee, ingest, pipeline
+from tests.benchmarks import committee, ingest, pipeline, verification
 from tests.sinks import bench as sink
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
@@ -45,6 +45,7 @@ def rows() -> Iterator[Row]:
     for one in pipeline.run():
         yield _pipeline(one)
     yield _sink()
+    yield from _verification()
 
 
 def _ingest() -> Iterator[Row]:
@@ -85,6 +86,12 @@ def _sink() -> Row:
     note = f"on one core, by CPU time; {found.bytes_on_disk:.1f} bytes a reading on disk"
     what, beside = "sink, coded packets to rows", "the same Arrow blocks inserted bare"
     return Row(what, found.rate(sink.FED), "rows/s", beside, found.rate(sink.BARE), note)
+
+
+def _verification() -> Iterator[Row]:
+    for found in verification.run():
+        what, beside = f"verifying a ledger offline, {found.what}", "its hashes alone"
+        yield Row(what, found.rate, "records/s", beside, found.floor, "on one core, by CPU time")
 
 
 def conditions() -> str:
