@@ -56,8 +56,9 @@ search: $(VENV)/.installed ## every interleaving of a small committee, within bo
 fuzz: $(VENV)/.installed ## damaged bytes for every decoder and a replica, for as long as it takes (hours)
 	FUZZ=1 $(BIN)/python -m pytest --timeout=0 tests/fuzz
 
-bench: $(VENV)/.installed ## one table of rates and ratios
+bench: $(VENV)/.installed ## one table of rates and ratios; latency when idle, gaps when members are killed
 	$(BIN)/python -m tests.benchmarks
+	$(BIN)/python -m tests.benchmarks.liveness --seconds $(or $(STEADY),60)
 
 lock: ## renew the hashed locks (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group build --group test --group check pyproject.toml -o requirements.lock

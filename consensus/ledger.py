@@ -77,7 +77,8 @@ class Ledger:
         self._state = _state(genesis, kept)
         self._held: dict[bytes, _Judged] = {}
         self._chains = {point.id: Chain.of(point) for point in registry.points.values()}
-        self._schema = codec.schema_ids()[records.SCHEMA]
+        schema = codec.schema_ids()[records.SCHEMA]
+        self._heads = {refusal: leaf.window_record(refusal, schema) for refusal in Refusal}
         self._executed: dict[int, Executed] = {}
         self.committees = self._state.committees(genesis.committee)
         """One an epoch, after the last height applied; the last may be one that is to come."""
@@ -162,12 +163,12 @@ class Ledger:
             judged.append(found)
         return judged
 
-    def _apply(self, judged: list[_Judged], height: int) -> tuple[list[bytes], tuple[bytes, bytes] | None]:
+    def _apply(self, judged: list[_Judged], height: int) -> tuple[bytes, tuple[bytes, bytes] | None]:
         """Apply the state half to the records of some batches, in their order.
 
         Their leaves, and salt and payload of a change of the committee among them that was accepted.
         """
-        leaves, apply, chains, opening = [], self._state.apply, self._chains, None
+        leaves, apply, chains, heads, opening = [], self._state.apply, self._chains, self._heads, None
         for batch, rulings in judged:
             if batch.kind == leaf.MEMBERSHIP:
                 refusal = self._enact(batch.payloads[0], rulings[0].refusal, height)
@@ -175,11 +176,9 @@ class Ledger:
                 opening = opening if refusal else (rulings[0].salt, batch.payloads[0])
                 continue
             for point, start, ruling in zip(batch.points, batch.windows, rulings, strict=True):
-                refusal = ruling.refusal
-                if refusal is Refusal.PASS:
-                    refusal = apply(chains[point], start, ruling)
-                leaves.append(leaf.window_record(refusal, self._schema, ruling.evidence_root, ruling.commitment))
-        return leaves, opening
+                refusal = ruling.refusal or apply(chains[point], start, ruling)
+                leaves.append(heads[refusal] + ruling.evidence_root + ruling.commitment)
+        return b"".join(leaves), opening
 
     def _enact(self, payload: bytes, refusal: Refusal, height: int) -> Refusal:
         if refusal is Refusal.PASS:
@@ -191,13 +190,13 @@ class Ledger:
         self,
         block: OrderedBlock,
         judged: list[_Judged],
-        leaves: list[bytes],
+        leaves: bytes,
         opening: tuple[bytes, bytes] | None,
     ) -> Executed:
         before, tree = self._position, self._position.tree.copy()
-        tree.extend([merkle.leaf_hash(envelope) for envelope in leaves])
-        accepted = sum(map(leaf.is_accepted, leaves))
-        counts = (before.accepted + accepted, before.rejected + len(leaves) - accepted)
+        tree.extend(merkle.leaf_hashes(np.frombuffer(leaves, np.uint8).reshape(-1, leaf.SIZE)))
+        accepted = leaf.count_accepted(leaves)
+        counts = (before.accepted + accepted, before.rejected + len(leaves) // leaf.SIZE - accepted)
         text = self._state.text()
         header = {
             "format": 1,
@@ -218,7 +217,7 @@ class Ledger:
         return Executed(
             header=data,
             text=follower.checkpoint_of(self.genesis, header, position.digest),
-            leaves=b"".join(leaves),
+            leaves=leaves,
             salts=b"".join([ruling.salt for _, rulings in judged for ruling in rulings]),
             payloads=b"".join([batch.items for batch, _ in judged]),
             votes=block.endorsements,
@@ -282,7 +281,7 @@ class Ledger:
         package = self._store.package(height)
         if package is None:
             return None
-        checkpoint = codec.read("block", codec.read_bare("block-package", package)["block"])["checkpoint"]
+        checkpoint = codec.read("block", codec.read_first("block-package", package))["checkpoint"]
         text, signatures = note.signatures(checkpoint, in_charge(self.committees, height).note_keys)
         return text.encode(), tuple(sorted(signatures))
 

@@ -99,17 +99,21 @@ def from_topic(client: dict[str, str], genesis: Genesis) -> Iterator[bytes]:
     """
     from confluent_kafka import Consumer, KafkaException
 
-    from consensus.member import reading
+    from consensus.member.reading import LedgerTopics
 
     own = {"group.id": "carbon.verify", "enable.auto.commit": "false", "log_level": "0"}
     consumer = Consumer(client | own)
     try:
-        ends = reading.ends_of(consumer, genesis.partition)
-        yield from reading.packages(consumer, Follower(genesis), ends, strict=True)
+        source = LedgerTopics(consumer, Follower(genesis), strict=True)
+        while source.unread:
+            packages = source.poll(5.0)
+            if packages is None:
+                raise EnvironmentFault("the broker stopped answering: try again")
+            yield from packages
+        if source.lacking is not None:
+            raise LedgerError(f"block {source.lacking}: payloads are missing")
     except KafkaException as error:
         raise EnvironmentFault(f"the broker does not answer: {error}; 'carbonledger up' starts it") from error
-    except TimeoutError as error:
-        raise EnvironmentFault(f"{error}: try again") from error
     finally:
         consumer.close()
 

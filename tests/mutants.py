@@ -68,7 +68,7 @@ MUTANTS = (
     Mutant(
         2,
         _core("messages"),
-        'return f"consensus/{kind.value}"',
+        "return _SIGNATURE_KINDS[kind]",
         'return "consensus/message"',
         _test("messages.py::test_point_02_signature_is_of_one_kind"),
     ),
@@ -193,6 +193,13 @@ MUTANTS = (
         _test("checkpoints.py::test_point_08_a_flood_of_far_heights_and_views_costs_bounded_memory"),
     ),
     Mutant(
+        8,
+        _core("checkpoints"),
+        " or height > s.certified + 2 * s.config.window:",
+        ":",
+        _test("checkpoints.py::test_point_08_what_is_applied_and_not_certified_is_bounded"),
+    ),
+    Mutant(
         9,
         _core("pool"),
         "            if batch.order > oldest:",
@@ -237,9 +244,30 @@ MUTANTS = (
     Mutant(
         10,
         _core("state"),
-        "return min(self.config.view_timeout_ms << min(self.level, 16), self.config.view_timeout_cap_ms)",
-        "return self.config.view_timeout_ms << min(self.level, 16)",
+        "return min(base << min(self.level, 16), c.view_timeout_cap_ms)",
+        "return base << min(self.level, 16)",
         _test("liveness.py::test_point_10_timeouts_double_are_capped_and_come_down"),
+    ),
+    Mutant(
+        10,
+        _core("state"),
+        "base = max(PATIENCE * self.pace_ms, c.view_timeout_floor_ms)",
+        "base = c.view_timeout_ms",
+        _test("liveness.py::test_point_10_the_timeout_follows_what_heights_take"),
+    ),
+    Mutant(
+        10,
+        _core("state"),
+        "self.pace_ms = max(took, self",
+        "self.pace_ms = max(0, self",
+        _test("liveness.py::test_point_10_heights_that_take_ever_longer_are_no_reason_to_leave"),
+    ),
+    Mutant(
+        10,
+        _core("replica"),
+        "        _take_back(s)\n",
+        "",
+        _test("liveness.py::test_a_complaint_is_taken_back_at_once"),
     ),
     Mutant(
         10,
@@ -528,8 +556,8 @@ MUTANTS = (
     Mutant(
         21,
         "consensus/simulator/checkers.py",
-        "require(self.numbers.setdefault(place, block.height) == block.height,",
-        "require(self.numbers.setdefault(place, block.height) >= 0,",
+        "require(self.numbers.setdefault(place, recorded) == recorded,",
+        "require(self.numbers.setdefault(place, recorded) != (),",
         _test("points.py::test_point_21_two_blocks_of_a_height_or_a_record_twice_are_seen"),
     ),
     Mutant(
@@ -554,6 +582,13 @@ MUTANTS = (
         "        if self.committed is not None:\n            return 3\n"
         "        if self.prepared is not None and self.prepared.view == view:\n            return 2",
         _test("catch_up.py::test_what_was_committed_in_an_earlier_view_is_asked_for_again"),
+    ),
+    Mutant(
+        0,
+        _core("endorsement_votes"),
+        "not in s.pool.batches:\n        return 0",
+        "not in s.pool.batches:\n        return c.endorse_delay_ms",
+        _test("endorsements.py::test_an_idle_member_endorses_at_once"),
     ),
     Mutant(
         0,

@@ -12,12 +12,13 @@ from consensus.core.pool import Stream, fitting
 from consensus.core.state import Execution, State
 
 
-# Enters: the next height is committed, and the shell holds every batch of it.
+# Enters: the next height is committed, and the shell holds every batch of it. What is applied and not certified is
+# bounded here too: a new view can prove a checkpoint far above what this member has certified.
 def execute_committed(s: State) -> bool:
     """Apply the next committed height; whether there was one."""
     height = s.executed + 1
     slot = s.slots.get(height)
-    if slot is None or slot.committed is None or s.is_silent:
+    if slot is None or slot.committed is None or s.is_silent or height > s.certified + 2 * s.config.window:
         return False
     proposal = slot.committed
     fits = fitting(proposal.batches, s.head, {})
@@ -32,6 +33,7 @@ def execute_committed(s: State) -> bool:
         return False
     assert s.executed == height and s.application.note_height(note) == height
     s.executions[height] = Execution(block, note, _dissents(s, block))
+    s.measure()
     _restart_timers(s, proposal)
     _sign(s, height, note)
     return True
@@ -50,7 +52,6 @@ def _dissents(s: State, block: OrderedBlock) -> tuple[Dissent, ...]:
 
 def _restart_timers(s: State, proposal: Proposal) -> None:
     due = s.next_due_ms = s.now.ms + s.timeout_ms
-    s.suspects = False
     s.pool.applied([batch.digest for batch in proposal.batches], due)
     for batch in proposal.batches:
         stream = Stream(batch.submitter, batch.stream)
@@ -180,7 +181,7 @@ def install(s: State, block: bytes, *, is_left_behind: bool = False) -> bool:
     height = s.executed
     held = s.application.certificate(height)
     assert held is not None, "an installed block brings its certificate"
-    s.certified = height
+    s.certified, s.since_ms = height, None
     note, signatures = held
     adopt_stable(s, Certificate(s.config.epoch, height, note, tuple(MemberSignature(*pair) for pair in signatures)))
     _restart_timers(s, Proposal(s.config.epoch, height, 0, ()))

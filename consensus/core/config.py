@@ -47,14 +47,19 @@ class Config:
     batch_delay_ms: int = 50
     endorse_delay_ms: int = 5
     status_ms: int = 500
+    view_timeout_floor_ms: int = 500
+    """What a primary has at least, however soon heights came before: a burst finds all members busy at once."""
     view_timeout_ms: int = 2_000
+    """What it has before anything was measured, and at most: a primary gains no more by being slow."""
     view_timeout_cap_ms: int = 30_000
+    """What doubling leads to at most."""
     undecided_ms: int = 60_000
     """An undecided batch leaves the pool after this long."""
     quota: int = 256
     """Batches of one submitter in the pool."""
 
     def __post_init__(self) -> None:
+        assert self.view_timeout_floor_ms <= self.view_timeout_ms <= self.view_timeout_cap_ms
         assert len(self.channel) == 32 and 0 <= self.index < len(self.members) and self.window > 0 and self.base >= 0
 
     @cached_property

@@ -15,7 +15,8 @@ RESENDS = 32
 """Endorsements that are sent again at one status."""
 
 
-# Enters: the contract has judged every record of a batch. Verdicts that come close together share one signature.
+# Enters: the contract has judged every record of a batch. The first goes at once; while others are under way the next
+# ones gather, to share a signature (as Nagle's algorithm does, RFC 896).
 def give_verdict(s: State, digest: bytes, codes: bytes) -> None:
     """Endorse a batch with `codes`; one already endorsed is sent again as it was signed."""
     batch = s.pool.batches.get(digest)
@@ -37,9 +38,14 @@ def give_verdict(s: State, digest: bytes, codes: bytes) -> None:
 
 
 def _delay_ms(s: State) -> int:
-    """How long a verdict may wait for company: longer while more batches wait for their order than a window holds."""
+    """How long a verdict may wait for company: longer while more batches wait for their order than a window holds.
+
+    It waits for none while the committee is idle: no batch waits for its order, the one endorsed last is gone.
+    """
     c = s.config
     waiting = sum(batch.records for batch in s.pool.waiting.values())
+    if not waiting and next(reversed(s.endorsed), b"") not in s.pool.batches:
+        return 0
     return c.batch_delay_ms if waiting > c.window * c.batch_records else c.endorse_delay_ms
 
 

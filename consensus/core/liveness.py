@@ -12,13 +12,21 @@ from consensus.core.view_change import leave
 
 # Enters: after every event.
 def watch(s: State) -> None:
-    """Set the progress timer if something waits for this view's primary and the timer is not set."""
-    if "progress" in s.armed or s.changing:
+    """While something waits for this view's primary, keep since when, and the progress timer set."""
+    if s.changing:
         return
-    due = _earliest_due(s)
-    if due is not None:
+    if not _waits(s):
+        s.since_ms = None
+        return
+    if s.since_ms is None:
+        s.since_ms = s.now.ms
+    if "progress" not in s.armed and (due := _earliest_due(s)) is not None:
         s.armed.add("progress")
         s.effects.append(SetTimer("progress", max(due - s.now.ms, 1)))
+
+
+def _waits(s: State) -> bool:
+    return bool(s.pool.waiting) or any(s.settled(slot) is not None for slot in s.slots.values())
 
 
 def _earliest_due(s: State) -> int | None:
@@ -55,7 +63,7 @@ def complain(s: State) -> bool:
         left = peer.status.view > s.view and peer.status.changing
         if peer.at_ms >= oldest and (left or (peer.status.view == s.view and peer.status.suspects)):
             against.add(member)
-    if s.suspects:
+    if s.suspects and is_overdue(s):
         against.add(s.config.index)
     if len(against) <= s.config.f:
         return False

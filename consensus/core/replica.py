@@ -18,6 +18,7 @@ from consensus.core.pool import Batch, Pool, Stream
 from consensus.core.propose import propose
 from consensus.core.recovery import adopt_application, entries_of, reload, resume
 from consensus.core.state import State
+from consensus.core.view_change import disarm
 
 MESSAGE_LIMIT = 16 << 20
 """Bytes of a message at most."""
@@ -230,6 +231,7 @@ class Replica:
         except Malformed:
             s.drop("malformed")
         _advance(s)
+        _take_back(s)
         watch(s)
         effects, s.effects = s.effects, []
         return effects
@@ -302,6 +304,14 @@ def _fire(s: State, name: str) -> None:
         view_change.on_new_view_timer(s)
     elif name == "progress":
         _overdue(s)
+
+
+def _take_back(s: State) -> None:
+    """Say at once that nothing is overdue any more, or slow moments of three members would add up to a view change."""
+    if s.suspects and not is_overdue(s):
+        s.suspects = False
+        disarm(s, "progress")
+        catch_up.send_status(s, stalled=False)
 
 
 def _overdue(s: State) -> None:

@@ -94,6 +94,11 @@ class Peer:
     message: Message
 
 
+PATIENCE = 2
+"""A primary may take so many times as long as heights have lately taken."""
+PACE_MS = 5_000
+"""Waiting in which the pace comes down to a third of what it was above the times measured now."""
+
 SignedKey = tuple[Kind, int, int]
 """(kind, view, height) of a message that this member may sign only once; unused parts are 0."""
 
@@ -130,6 +135,10 @@ class State:
     """The view timeout is doubled this many times."""
     next_due_ms: int = 0
     """When the primary of an epoch that is to end has waited too long with its next height."""
+    since_ms: int | None = None
+    """Since when this view's primary has owed a height; None: it owes none."""
+    pace_ms: int = 0
+    """How long heights have lately been waited for."""
 
     stable: Certificate | None = None
     """The highest checkpoint of this epoch that is known to be certified; None while that is its base."""
@@ -179,6 +188,9 @@ class State:
     still: int = 0
     """Statuses since the protocol last moved here."""
 
+    def __post_init__(self) -> None:
+        self.pace_ms = self.config.view_timeout_ms // PATIENCE
+
     @property
     def stable_height(self) -> int:
         """The low watermark."""
@@ -217,8 +229,22 @@ class State:
 
     @property
     def timeout_ms(self) -> int:
-        """How long a primary may take now: doubled with each view change, capped, and coming down with progress."""
-        return min(self.config.view_timeout_ms << min(self.level, 16), self.config.view_timeout_cap_ms)
+        """How long a primary may take now, by what was measured: doubled with each view change, capped."""
+        c = self.config
+        base = max(PATIENCE * self.pace_ms, c.view_timeout_floor_ms)
+        return min(base << min(self.level, 16), c.view_timeout_cap_ms)
+
+    def measure(self) -> None:
+        """A height is applied: take how long it was waited for into the pace.
+
+        It follows a longer time at once, and comes down by each shorter one as much as that one lasted. So heights
+        that come in one burst say little, and a queue that grows is not taken for a primary that is gone.
+        """
+        if self.since_ms is None:
+            return
+        took = min(self.now.ms - self.since_ms, self.config.view_timeout_ms // PATIENCE)
+        self.pace_ms = max(took, self.pace_ms + (took - self.pace_ms) * took // PACE_MS)
+        self.since_ms = self.now.ms
 
     def slot(self, height: int) -> Slot:
         """The slot of a height, made at need; the caller has checked that the height is near."""

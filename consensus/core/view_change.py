@@ -138,6 +138,7 @@ def enter(s: State, message: Message, view: int, found: Plan, opened: tuple[Open
 def begin(s: State, message: Message, view: int) -> None:
     """Take a view as the open one."""
     s.view, s.changing, s.suspects, s.new_view = view, False, False, message
+    s.since_ms = None
     s.waiting.clear()
     s.opened.clear()
     s.sound.clear()

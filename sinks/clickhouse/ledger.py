@@ -2,9 +2,11 @@
 
 A block counts once its certificate and leaves have been verified and every leaf's payload has come; it is written in
 the order of heights. Each table goes on after its own greatest height, not after an offset: a block may be published
-twice. The verification starts at the genesis whenever the sink starts, so nothing rests on what the tables say.
+twice. The verification goes on where the rows end, from a position that was written after them; where the tables don't
+hold what that position stands for, it starts at the genesis again.
 """
 
+import json
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
@@ -13,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from consensus.log.follower import Follower, LedgerError, VerifiedBlock
+from consensus.log.follower import Follower, LedgerError, Position, VerifiedBlock
 from consensus.log.leaf import WINDOW_RECORD
 from consensus.log.reader import COPIES, certified_height
 from schemas import codec, topics
@@ -48,6 +50,8 @@ BLOCKS = pa.schema(
     ]
 )
 
+POSITION = pa.schema([("channel", pa.string()), ("height", pa.uint64()), ("position", pa.string())])
+
 
 def block_row(block: VerifiedBlock) -> dict[str, Any]:
     """The row of a block in table `blocks`."""
@@ -61,9 +65,11 @@ def block_row(block: VerifiedBlock) -> dict[str, Any]:
 
 @dataclass
 class _Pending:
-    """A verified block, and the commitments of its leaves that have not been seen in the pool, the first one last."""
+    """A verified block, the position after it, and the commitments of its leaves that have not been seen in the pool,
+    the first one last."""
 
     block: VerifiedBlock
+    position: Position
     missing: list[bytes]
 
 
@@ -80,6 +86,7 @@ class LedgerFeed:
         self._early: dict[int, list[Message]] = {}
         self._pending: deque[_Pending] = deque()
         self._blocks = RowBatch("blocks", BLOCKS)
+        self._settled = self._noted = follower.position
         self._records: list[RecordRow] = []
         self._heights: list[str] = []
         self._written_blocks = self._written_records = 0
@@ -101,10 +108,27 @@ class LedgerFeed:
         return len(self._pending) < PENDING
 
     def resume(self, client: Any) -> Mapping[Place, int]:
-        """Learn the greatest height of each table. Blocks and payloads are read from the start, to be verified."""
+        """Learn the greatest height of each table, and where to go on verifying. Topics are read from their start."""
         heights = "SELECT (SELECT max(height) FROM blocks), (SELECT max(height) FROM records)"
         self._written_blocks, self._written_records = client.query(heights).result_rows[0]
+        position = self._position(client)
+        if position is not None:
+            self._follower = Follower(self._follower.genesis, position)
+            self._settled = self._noted = position
         return {}
+
+    def _position(self, client: Any) -> Position | None:
+        """The position that was noted last, if the tables hold the rows of all that it stands for."""
+        noted = "SELECT position FROM ledger_position WHERE channel = {channel:String} ORDER BY height DESC LIMIT 1"
+        rows = client.query(noted, parameters={"channel": self._follower.genesis.digest.hex()}).result_rows
+        if not rows:
+            return None
+        position = Position.load(json.loads(rows[0][0]))
+        held = "SELECT digest, (SELECT max(height) FROM blocks WHERE height <= {height:UInt64} AND records > 0) "
+        held += "FROM blocks WHERE height = {height:UInt64}"
+        blocks = client.query(held, parameters={"height": position.height}).result_rows
+        is_held = blocks and blocks[0][0] == position.digest.hex() and blocks[0][1] <= self._written_records
+        return position if is_held else None
 
     def take(self, message: Message) -> None:
         """Take a block or a payload. Raises PoisonedError."""
@@ -158,7 +182,7 @@ class LedgerFeed:
             return
         wanted = [leaf.leaf.commitment for leaf in block.leaves] if block.height > self._written_records else []
         self._pool.want(wanted)
-        self._pending.append(_Pending(block, wanted[::-1]))
+        self._pending.append(_Pending(block, self._follower.position, wanted[::-1]))
 
     def _settle(self) -> None:
         """Make rows of the blocks at the front that have all they wait for."""
@@ -173,7 +197,7 @@ class LedgerFeed:
             if block.height > self._written_blocks:
                 self._blocks.add([block_row(block)], f"block:{block.height}")
                 self._written_blocks = block.height
-            self._pending.popleft()
+            self._settled = self._pending.popleft().position
 
     def _add_records(self, block: VerifiedBlock) -> None:
         payloads = self._pool.take(leaf.leaf.commitment for leaf in block.leaves)
@@ -200,8 +224,16 @@ class LedgerFeed:
         return offset
 
     def flush(self, client: Any) -> None:
-        """Write the open batches, records before the blocks that hold them."""
+        """Write the open batches, records before the blocks that hold them, and then how far they reach."""
         if self._records:
             engine.insert(client, "records", columns(self._records, self._reference), self._heights)
         self._records, self._heights = [], []
         self._blocks.flush(client)
+        if self._settled is not self._noted:
+            self._note(client)
+
+    def _note(self, client: Any) -> None:
+        channel, position = self._follower.genesis.digest.hex(), self._settled
+        row = {"channel": channel, "height": position.height, "position": json.dumps(position.dump())}
+        engine.insert(client, "ledger_position", pa.Table.from_pylist([row], POSITION), [f"position:{position.height}"])
+        self._noted = position

@@ -25,6 +25,8 @@ class PayloadPool:
 
     def offer(self, salt: bytes, payload: bytes, offset: int, *, settled: bool) -> None:
         """Keep a payload if there is use and room for it. `settled` says that its block is said to be long written."""
+        if settled and not self._wanted:
+            return
         key = commitment(salt, payload)
         if key in self._wanted:
             self._wanted.discard(key)

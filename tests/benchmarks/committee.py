@@ -12,7 +12,9 @@ is off (`alone.py`); the floor is the same batches through the same broker to se
 import os
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import count, islice
 from pathlib import Path
 
 import numpy as np
@@ -58,28 +60,40 @@ class Work:
     judged: float
 
 
-def work(world: World, gateways: int, days: int, maker: type[Aggregator]) -> Work:
-    """What a committee is to decide, and what its evidence half alone takes here."""
-    packets, batches, seconds, records, size = [], [], 0.0, 0, 0
+def days_of(
+    world: World, gateways: int, maker: type[Aggregator], most: int = 2_000
+) -> Iterator[tuple[Evidence, tuple[str, bytes], Messages]]:
+    """Day after day, for each gateway: all its evidence so far, the day's packet, and batches of `most` records."""
     sides = [replace(world, gateway=f"gw-{g}", sequence=0, previous=bytes(32)) for g in range(gateways)]
     evidence = [Evidence(side) for side in sides]
     aggregators = [maker(side, held) for side, held in zip(sides, evidence, strict=True)]
-    contract = Contract(world.genesis, world.registry)
-    for day in range(days):
+    for day in count():
         for side, held, aggregator in zip(sides, evidence, aggregators, strict=True):
             message = side.pack(START + (day + 1) * 24 * HOUR, side.day(24, 24 * day))
-            packets.append((side.gateway, message))
             held.add(message)
             first = 24 * day - (day > 0)
-            made = aggregator.message(aggregator.hours(first, 24 * day + 23 - first))
-            batches.append((side.gateway, made))
-            batch = batches_.verify(made, world.registry, world.channel, 2_000)
+            made = aggregator.hours(first, 24 * day + 23 - first)
+            parts = [made[start : start + most] for start in range(0, len(made), most)]
+            yield held, (side.gateway, message), [(side.gateway, aggregator.message(part)) for part in parts]
+
+
+def work(world: World, gateways: int, days: int, maker: type[Aggregator]) -> Work:
+    """What a committee is to decide, and what its evidence half alone takes here."""
+    packets: Messages = []
+    found: Messages = []
+    seconds, records, size = 0.0, 0, 0
+    contract = Contract(world.genesis, world.registry)
+    for held, packet, made in islice(days_of(world, gateways, maker), days * gateways):
+        packets.append(packet)
+        found += made
+        for _, message in made:
+            batch = batches_.verify(message, world.registry, world.channel, 2_000)
             started = time.process_time()
             contract.judge(batch, held)
             seconds += time.process_time() - started
             records += len(batch)
             size += sum(map(len, batch.payloads))
-    return Work(packets, batches, records, size, seconds / records)
+    return Work(packets, found, records, size, seconds / records)
 
 
 def measure(gateways: int = 4, points: int = 12, days: int = 60, *, judged: bool = True) -> Measured:

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from consensus.log.committee import AHEAD, FURTHEST, Change, Committee, Committe
 from consensus.log.follower import Follower, LedgerError, Position
 from consensus.log.leaf import Refusal
 from consensus.log.proof import ProofRefused
+from consensus.log.witness import Witness, is_of
 from schemas import codec
 from tests.consensus import changes
 from tests.consensus.test_ledger import MemoryStore
@@ -341,3 +343,15 @@ def test_point_16_evidence_names_the_member_of_its_epoch(epochs: Epochs) -> None
     file = evidence.conflict(known, [endorsement(2, "0b", code) for code in (0, 7)])
     with pytest.raises(evidence.EvidenceRefused, match="epoch 2"):
         evidence.check(file | {"epochs": []}, epochs.world.genesis)
+
+
+def test_point_16_a_witness_follows_over_the_epochs(epochs: Epochs) -> None:
+    """And goes on from what it kept; a block of the epoch before beside its own is no fork but a forgery."""
+    seen, genesis = Witness(epochs.world.genesis), epochs.world.genesis
+    for offset, package in enumerate(epochs.store.kept):
+        assert seen.offer(block_of(package), offset)
+        assert is_of(genesis, seen.position, seen.checkpoint)
+        seen = Witness(genesis, Position.load(json.loads(json.dumps(seen.position.dump()))), seen.checkpoint)
+    assert (seen.position.height, seen.objection) == (epochs.ledger.height, "")
+    damaged = replace(seen.position, epochs=seen.position.epochs[:1])
+    assert not is_of(genesis, damaged, seen.checkpoint)

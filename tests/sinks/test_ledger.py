@@ -231,3 +231,36 @@ def test_each_table_goes_on_after_its_own_height(client: Any) -> None:
     take(client, world.feed(client), world.messages())
     assert column(client, HEIGHTS) == [1, 2, 3, 4, 5, 6]
     assert column(client, LEAVES) == list(range(16))
+
+
+def test_the_verification_goes_on_where_the_rows_end(client: Any) -> None:
+    world = World()
+    first = [m for height in (1, 2, 3, 4) for m in [world.block(height), *world.payload(height)]]
+    take(client, world.feed(client), [*first, world.block(5)])
+    feed = world.feed(client)
+    take(client, feed, [m for height in (5, 6) for m in [world.block(height), *world.payload(height)]])
+    assert column(client, HEIGHTS) == [1, 2, 3, 4, 5, 6], "without the first four again"
+    take(client, world.feed(client), world.messages())
+    assert column(client, LEAVES) == list(range(16))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "TRUNCATE TABLE records",
+        "ALTER TABLE records DELETE WHERE height > 4 SETTINGS mutations_sync = 2",
+        "TRUNCATE TABLE blocks",
+        "ALTER TABLE blocks UPDATE digest = '' WHERE height = 6 SETTINGS mutations_sync = 2",
+        "ALTER TABLE ledger_position UPDATE position = replace(position, '\"height\": 6', '\"height\": 7')"
+        " WHERE 1 SETTINGS mutations_sync = 2",
+    ],
+)
+def test_a_position_whose_rows_are_not_there_is_no_place_to_go_on(client: Any, statement: str) -> None:
+    world = World()
+    take(client, world.feed(client), world.messages())
+    client.command(statement)
+    feed = world.feed(client)
+    assert feed._follower.height == 0
+    take(client, feed, world.messages())
+    assert column(client, HEIGHTS) == [1, 2, 3, 4, 5, 6]
+    assert column(client, LEAVES) == list(range(16))

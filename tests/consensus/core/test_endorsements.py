@@ -114,6 +114,21 @@ def test_endorsements_are_not_sent_again_while_their_queue_moves() -> None:
     assert given() == 2
 
 
+def test_an_idle_member_endorses_at_once() -> None:
+    """However long verdicts may gather while others are under way."""
+    committee = Committee(endorse_delay_ms=1_000)
+    for number in range(1, 4):
+        committee.propose(body_of(f"batch {number}"), number)
+        committee.settle()
+        assert committee.heights() == [number] * 4
+    committee.propose(body_of("batch 4"), 4)
+    committee.propose(body_of("batch 5"), 5)
+    committee.settle()
+    assert committee.heights() == [4] * 4
+    committee.pass_time(1_100)
+    assert committee.heights() == [5] * 4
+
+
 def test_failed_records_are_ordered_with_their_reason() -> None:
     committee = Committee()
     body = b"\x01" + bytes(7) + body_of("good", 1)

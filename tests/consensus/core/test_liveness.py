@@ -1,5 +1,6 @@
 """Timers run on every backup and measure being overtaken, not queueing; timeouts double, are capped, and come down."""
 
+from collections.abc import Iterable
 from hashlib import sha256
 
 from consensus.core.bodies import Checkpoint, Status, ViewChange
@@ -120,6 +121,58 @@ def test_point_10_timeouts_double_are_capped_and_come_down() -> None:
         committee.pass_time(100)
     assert len(set(committee.heights())) == 1 and committee.heights()[0] >= 10
     assert committee.replicas[3]._s.timeout_ms == 1_000
+
+
+def _height(committee: Committee, number: int, ms: int, slow: Iterable[int] = range(7)) -> None:
+    """Order a batch; the commits are so long on their way to some members."""
+    late: list[tuple[int, int, bytes]] = []
+
+    def hears(sender: int, to: int, message: Message) -> bool:
+        if message.kind is Kind.COMMIT and to in slow:
+            late.append((sender, to, message.encode()))
+            return False
+        return True
+
+    committee.propose(body_of(f"batch {number}"), number)
+    committee.settle(hears)
+    committee.pass_time(ms, hears)
+    committee.wire.extend(late)
+    committee.settle()
+    assert set(committee.heights()) == {number}
+
+
+def test_point_10_the_timeout_follows_what_heights_take() -> None:
+    """At once when they take longer, slowly when they take less, between its floor and what it is by default."""
+    committee = Committee(status_ms=60_000)
+    timed = committee.replicas[3]._s
+    assert timed.timeout_ms == 2_000
+    for number in range(1, 81):
+        _height(committee, number, 200)
+    assert timed.timeout_ms == 500
+    _height(committee, 81, 450)
+    assert timed.timeout_ms == 900
+    _height(committee, 82, 200)
+    assert 860 < timed.timeout_ms < 900
+    assert {replica.view for replica in committee.replicas} == {0}
+
+
+def test_point_10_heights_that_take_ever_longer_are_no_reason_to_leave() -> None:
+    committee = Committee(status_ms=60_000)
+    for number in range(1, 81):
+        _height(committee, number, 200)
+    for number, ms in enumerate((360, 640, 1_150, 1_900), 81):
+        _height(committee, number, ms)
+    assert {(replica.view, replica.is_changing) for replica in committee.replicas} == {(0, False)}
+
+
+def test_a_complaint_is_taken_back_at_once() -> None:
+    """So slow moments of different members, one after the other, never come to f + 1."""
+    committee = Committee(status_ms=60_000)
+    for number, slow in enumerate((1, 2, 3), 1):
+        _height(committee, number, 2_500, [slow])
+        said = [Status.decode(message.body).suspects for message in committee.sent(slow, Kind.STATUS)]
+        assert said[-2:] == [True, False]
+    assert {(replica.view, replica.is_changing) for replica in committee.replicas} == {(0, False)}
 
 
 def test_point_10_three_members_stopped_for_minutes_recover_within_one_capped_timeout() -> None:
