@@ -68,13 +68,14 @@ class Draft:
         try:
             data = json.loads(text)
             members = tuple(member_of(row, index) for index, row in enumerate(data["members"]))
-            change = Change(data["number"], Committee(data["epoch"], data["first"], members))
+            written = Change(data["number"], Committee(data["epoch"], data["first"], members))
+            change = Change.decode(written.encode())
             signed = [
                 {int(index): bytes.fromhex(signature) for index, signature in data[name].items()}
                 for name in ("approvals", "consents")
             ]
             of = bytes.fromhex(data["channel"])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise DraftError(f"no change of a committee: {error}") from error
         if of != channel:
             raise DraftError("a change of another channel's committee")
@@ -91,7 +92,7 @@ def member_of(row: Mapping[str, Any], index: int) -> Member:
     """The member of a card. Raises DraftError."""
     try:
         return Member(index, row["name"], row["role"], bytes.fromhex(row["vote_key"]), NoteKey.parse(row["note_key"]))
-    except (KeyError, TypeError, ValueError, NoteError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, NoteError) as error:
         raise DraftError(f"no card of a member: {error!r}") from error
 
 

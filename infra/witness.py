@@ -46,11 +46,12 @@ class WitnessFolder:
         try:
             state = json.loads(path.read_bytes())
             position, checkpoint, offset = Position.load(state["position"]), state["checkpoint"], int(state["offset"])
-        except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
+            is_whole, genesis = deciding.is_of(self._genesis, position, checkpoint), state["genesis"]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, AssertionError, OverflowError) as error:
             raise EnvironmentFault(f"{path} can't be read, restore it: {error!r}") from error
-        if state["genesis"] != self._genesis.digest.hex():
+        if genesis != self._genesis.digest.hex():
             raise EnvironmentFault(f"{path} is of another channel: give this witness a folder of its own")
-        if not deciding.is_of(self._genesis, position, checkpoint):
+        if not is_whole:
             raise EnvironmentFault(f"{path} is damaged, restore it: its checkpoint is not that of its position")
         return Witness(self._genesis, position, checkpoint), offset
 

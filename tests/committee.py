@@ -95,7 +95,7 @@ class LedgerTail:
 
     def __init__(self, bootstrap: str, world: small.World) -> None:
         own = {"bootstrap.servers": bootstrap, "group.id": "test.tail", "enable.auto.commit": "false"}
-        self._consumer = Consumer(own | {"fetch.wait.max.ms": "10", "log_level": "0"})
+        self._consumer = Consumer(own | {"log_level": "0"})
         self._consumer.assign([TopicPartition(topics.LEDGER_BLOCKS, 0, 0)])
         self.follower = Follower(world.genesis)
         self.blocks: list[tuple[VerifiedBlock, int]] = []

@@ -68,7 +68,7 @@ MUTANTS = (
     Mutant(
         2,
         _core("messages"),
-        'return f"consensus/{kind.value}"',
+        "return _SIGNATURE_KINDS[kind]",
         'return "consensus/message"',
         _test("messages.py::test_point_02_signature_is_of_one_kind"),
     ),
@@ -191,6 +191,13 @@ MUTANTS = (
         "if not s.stable_height < vote.height <= s.stable_height + 2 * s.config.window:",
         "if not s.stable_height < vote.height:",
         _test("checkpoints.py::test_point_08_a_flood_of_far_heights_and_views_costs_bounded_memory"),
+    ),
+    Mutant(
+        8,
+        _core("checkpoints"),
+        " or height > s.certified + 2 * s.config.window:",
+        ":",
+        _test("checkpoints.py::test_point_08_what_is_applied_and_not_certified_is_bounded"),
     ),
     Mutant(
         9,
@@ -549,8 +556,8 @@ MUTANTS = (
     Mutant(
         21,
         "consensus/simulator/checkers.py",
-        "require(self.numbers.setdefault(place, block.height) == block.height,",
-        "require(self.numbers.setdefault(place, block.height) >= 0,",
+        "require(self.numbers.setdefault(place, recorded) == recorded,",
+        "require(self.numbers.setdefault(place, recorded) != (),",
         _test("points.py::test_point_21_two_blocks_of_a_height_or_a_record_twice_are_seen"),
     ),
     Mutant(

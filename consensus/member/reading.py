@@ -6,14 +6,13 @@ epoch: nobody there answers messages of the one before. Any other lag is made up
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from consensus.ledger import Ledger
-from consensus.log.committee import Committee
 from consensus.log.follower import Follower, LedgerError
-from consensus.log.reader import LedgerReader
+from consensus.log.reader import Asker, LedgerReader, OpenedBlock
 from consensus.member.config import MemberConfig
 from consensus.member.store import LedgerFile
 from consensus.member.wire import good
@@ -25,70 +24,59 @@ LOOK_SECONDS = 1.0
 _TOPICS = (topics.LEDGER_BLOCKS, topics.LEDGER_PAYLOADS)
 
 
-class PayloadsMissing(LedgerError):
-    """The topics end with a block whose payloads are not all there."""
+class LedgerTopics:
+    """Both topics of the ledger, read from their beginnings, joined to block-packages behind a follower's position.
 
-    def __init__(self, height: int) -> None:
-        super().__init__(f"block {height}: payloads are missing")
-        self.height = height
-
-
-def packages(consumer: Consumer, follower: Follower, ends: dict[str, int], *, strict: bool) -> Iterator[bytes]:
-    """The block-packages behind a follower's position, read from both topics from their beginnings up to `ends`.
-
-    `strict`: a block that does not verify raises LedgerError, it is not passed over. Raises PayloadsMissing,
-    KafkaException, and TimeoutError when the broker stops answering.
+    `strict`: a block that does not verify raises LedgerError, it is not passed over. Everything raises KafkaException.
     """
-    partition = follower.genesis.partition
-    consumer.assign([TopicPartition(topic, partition, 0) for topic in _TOPICS])
-    reader = LedgerReader(follower, strict=strict)
-    read, paused = dict.fromkeys(ends, 0), set[str]()
-    while any(read[topic] < end for topic, end in ends.items()):
-        _pace(consumer, reader, {topic for topic, end in ends.items() if read[topic] < end}, paused)
-        messages = list(good(consumer.consume(2_000, 5.0)))
-        if not messages:
-            raise TimeoutError("the broker stopped answering")
+
+    def __init__(self, consumer: Consumer, follower: Follower, *, strict: bool) -> None:
+        self._consumer, self._partition = consumer, follower.genesis.partition
+        places = [TopicPartition(topic, self._partition, 0) for topic in _TOPICS]
+        self.ends = {place.topic: consumer.get_watermark_offsets(place, timeout=10)[1] for place in places}
+        """The offsets behind the newest messages when reading began."""
+        consumer.assign(places)
+        self._read, self._paused = dict.fromkeys(_TOPICS, 0), set[str]()
+        self._reader = LedgerReader(follower, strict=strict)
+
+    @property
+    def unread(self) -> set[str]:
+        """The topics of which something is left to read that was there at the beginning."""
+        return {topic for topic in _TOPICS if self._read[topic] < self.ends[topic]}
+
+    @property
+    def lacking(self) -> int | None:
+        """Height of the block that waits for payloads; None when none does."""
+        return self._reader.lacking
+
+    def poll(self, timeout: float) -> list[bytes] | None:
+        """The packages that some more messages complete; None when no message came within `timeout` seconds."""
+        self._pace()
+        messages = list(good(self._consumer.consume(2_000, timeout)))
         for message in messages:
-            read[message.topic()] = message.offset() + 1
+            self._read[message.topic()] = message.offset() + 1
             value = message.value() or b""
             if message.topic() == topics.LEDGER_PAYLOADS:
-                reader.offer_payload(message.key() or b"", value, message.offset())
+                self._reader.offer_payload(message.key() or b"", value, message.offset())
             else:
-                reader.offer_block(value, message.offset())
-        for opened in reader.ready():
-            salts = b"".join(leaf.salt for leaf in opened.leaves)
-            payloads = [leaf.payload for leaf in opened.leaves]
-            fields = {"block": opened.message, "salts": salts, "payloads": payloads}
-            yield codec.encode_bare("block-package", fields)
-    if reader.lacking is not None:
-        raise PayloadsMissing(reader.lacking)
+                self._reader.offer_block(value, message.offset())
+        return [_package(opened) for opened in self._reader.ready()] if messages else None
+
+    def _pace(self) -> None:
+        """Pause the topic that runs so far ahead of the other that what waits would have to be let go."""
+        wanted = {topics.LEDGER_BLOCKS: self._reader.wants_blocks, topics.LEDGER_PAYLOADS: self._reader.wants_payloads}
+        for topic, wants in wanted.items():
+            # with nothing left to read of the other topic there is nothing to wait for
+            wants = wants or self.unread == {topic}
+            if wants == (topic in self._paused):
+                (self._consumer.resume if wants else self._consumer.pause)([TopicPartition(topic, self._partition)])
+                self._paused ^= {topic}
 
 
-def _pace(consumer: Consumer, reader: LedgerReader, unread: set[str], paused: set[str]) -> None:
-    """Pause the topic that runs so far ahead of the other that what waits would have to be let go."""
-    wanted = {topics.LEDGER_BLOCKS: reader.wants_blocks, topics.LEDGER_PAYLOADS: reader.wants_payloads}
-    for topic, wants in wanted.items():
-        # with nothing left to read of the other topic there is nothing to wait for
-        wants = wants or unread == {topic}
-        if wants == (topic in paused):
-            place = [TopicPartition(topic, reader.follower.genesis.partition)]
-            (consumer.resume if wants else consumer.pause)(place)
-            paused ^= {topic}
-
-
-def ends_of(consumer: Consumer, partition: int) -> dict[str, int]:
-    """The offsets behind the newest messages of the ledger's topics. Raises KafkaException."""
-    places = [TopicPartition(topic, partition) for topic in _TOPICS]
-    return {place.topic: consumer.get_watermark_offsets(place, timeout=10)[1] for place in places}
-
-
-def retire(config: MemberConfig, committees: Sequence[Committee], epoch: int) -> None:
-    """Destroy the keys that stood for this member in an earlier epoch and do no longer: nothing they sign counts."""
-    for pair in config.key_pairs():
-        if any(pair.index_in(c) is not None for c in committees[:epoch]) and pair.index_in(committees[epoch]) is None:
-            LOG.warning("epoch %d: a retired pair of keys is destroyed", epoch)
-            for file in pair.files:
-                file.unlink(missing_ok=True)
+def _package(opened: OpenedBlock) -> bytes:
+    salts = b"".join(leaf.salt for leaf in opened.leaves)
+    payloads = [leaf.payload for leaf in opened.leaves]
+    return codec.encode_bare("block-package", {"block": opened.message, "salts": salts, "payloads": payloads})
 
 
 class Reading:
@@ -99,22 +87,17 @@ class Reading:
         self._ledger = Ledger(config.genesis, config.registry, file)
         own = {"group.id": f"carbon.{config.name}.reading", "enable.auto.commit": "false", "log_level": "0"}
         self._consumer = Consumer(config.kafka | own)
-        self._attempt = 0
 
     def until_member(self, stopped: Callable[[], bool]) -> bool:
         """Read on until this member stands in the committee of the next height; False if it was stopped before."""
+        self._retire()
         try:
             while not stopped():
-                retire(self._config, self._ledger.committees, self._ledger.epoch)
                 try:
-                    if self._topic_epoch() > self._ledger.epoch or not self._is_member:
-                        self._catch_up()
-                except (KafkaException, TimeoutError) as error:
+                    return self._is_current() or self._read_on(stopped)
+                except KafkaException as error:
                     LOG.warning("the ledger's topics can't be read yet: %s", error)
-                else:
-                    if self._is_member:
-                        return True
-                time.sleep(LOOK_SECONDS)
+                    time.sleep(LOOK_SECONDS)
             return False
         finally:
             self._consumer.close()
@@ -123,38 +106,48 @@ class Reading:
     def _is_member(self) -> bool:
         return any(pair.index_in(self._ledger.committee) is not None for pair in self._config.key_pairs())
 
-    def _topic_epoch(self) -> int:
-        """The epoch that the newest block on the topic states, unverified: whether it is worth reading."""
+    def _is_current(self) -> bool:
+        """Whether this member stands in the committee, and the newest block states no later epoch (unverified)."""
         partition = self._config.genesis.partition
-        end = ends_of(self._consumer, partition)[topics.LEDGER_BLOCKS]
-        if end == 0:
-            return 0
+        end = self._consumer.get_watermark_offsets(TopicPartition(topics.LEDGER_BLOCKS, partition), timeout=10)[1]
+        if not self._is_member or end == 0:
+            return self._is_member
         self._consumer.assign([TopicPartition(topics.LEDGER_BLOCKS, partition, end - 1)])
         message = self._consumer.poll(5.0)
         try:
-            block = codec.decode("block", message.value() if message is not None else b"")
+            block = codec.decode("block", (message and message.value()) or b"")
             epoch: int = codec.decode_bare("block-header", block["header"])["epoch"]
         except codec.CodecError:
-            return 0
-        return epoch
+            return True
+        return epoch <= self._ledger.epoch
 
-    def _catch_up(self) -> None:
-        ledger, before = self._ledger, self._ledger.kept.height
-        ends = ends_of(self._consumer, self._config.genesis.partition)
-        follower = Follower(self._config.genesis, ledger.kept)
-        try:
-            for package in packages(self._consumer, follower, ends, strict=False):
+    def _read_on(self, stopped: Callable[[], bool]) -> bool:
+        """Take blocks until this member stands in the committee and all that was there at first is read."""
+        ledger, asker = self._ledger, Asker()
+        LOG.info("reads the ledger's topics from height %d of epoch %d on", ledger.kept.height, ledger.epoch)
+        source = LedgerTopics(self._consumer, Follower(self._config.genesis, ledger.kept), strict=False)
+        while not stopped():
+            for package in source.poll(LOOK_SECONDS) or ():
                 if not ledger.install(package):
-                    break
+                    raise LedgerError(f"block {ledger.height + 1} does not follow from the blocks before it")
                 ledger.go_on()
-        except PayloadsMissing as missing:
-            self._ask(missing.height)
-        if ledger.kept.height > before:
-            LOG.info("read heights %d to %d, epoch %d, from the topic", before + 1, ledger.kept.height, ledger.epoch)
+                self._retire()
+            if self._is_member and not source.unread and source.lacking is None:
+                LOG.info("takes part again after height %d, in epoch %d", ledger.kept.height, ledger.epoch)
+                return True
+            request = asker.due(source.lacking, time.monotonic_ns() // 1_000_000)
+            if request is not None:
+                producer = Producer(self._config.kafka)
+                producer.produce(topics.LEDGER_REQUESTS, request, partition=self._config.genesis.partition)
+                producer.flush(5)
+        return False
 
-    def _ask(self, height: int) -> None:
-        self._attempt += 1
-        producer = Producer(self._config.kafka)
-        request = codec.encode("payload-request", {"height": height, "attempt": self._attempt})
-        producer.produce(topics.LEDGER_REQUESTS, request, partition=self._config.genesis.partition)
-        producer.flush(5)
+    def _retire(self) -> None:
+        """Destroy the keys that stood in an earlier epoch and do no longer: nothing that they sign counts."""
+        committees, epoch = self._ledger.committees, self._ledger.epoch
+        for pair in self._config.key_pairs() if epoch else ():
+            stood = any(pair.index_in(committee) is not None for committee in committees[:epoch])
+            if stood and pair.index_in(committees[epoch]) is None:
+                LOG.warning("epoch %d: a retired pair of keys is destroyed", epoch)
+                for file in pair.files:
+                    file.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ Everything is the product's but the evidence half: a record passes as it is, wit
 figure is what the protocol, the state half, the ledger and the disk take of a record, whatever its rules are.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from carbon import record
@@ -12,6 +13,7 @@ from carbon.record import PayloadWriter
 from carbon.registry import Registry
 from consensus.batch import Batch
 from consensus.contract import Evidence, Ruling
+from consensus.log.committee import Committee
 from consensus.log.genesis import Genesis
 from consensus.log.leaf import Refusal
 from consensus.member import process
@@ -22,7 +24,7 @@ from tests.consensus.aggregator import Aggregator
 class Passing:
     """Stands in for the contract: all records are first versions, and only what the ledger needs is taken from them."""
 
-    def __init__(self, genesis: Genesis, registry: Registry) -> None:
+    def __init__(self, genesis: Genesis, registry: Registry, committees: Sequence[Committee]) -> None:
         self._writer = PayloadWriter(registry)
 
     def judge(self, batch: Batch, evidence: Evidence) -> list[Ruling]:

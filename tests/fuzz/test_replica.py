@@ -147,8 +147,14 @@ def _any_body(rng: Random) -> tuple[Kind, bodies.Body]:
         (Kind.BLOCKS, bodies.Blocks(0, (digest,))),
         (Kind.BATCH_REQUEST, bodies.BatchRequest(0, digest)),
         (Kind.BATCH_BODY, bodies.BatchBody(0, digest, signature)),
+        (Kind.RECALL, bodies.Recall(0, number, rng.choice([0, number]))),
+        (Kind.RECALLED, bodies.Recalled(0, rng.randrange(4), number, digest, (digest,))),
     ]
     return rng.choice(made)
+
+
+def test_the_flood_is_of_every_kind() -> None:
+    assert {_any_body(Random(seed))[0] for seed in range(400)} == set(Kind)
 
 
 def _proposal(rng: Random, view: int) -> tuple[bytes, bytes]:

@@ -7,6 +7,7 @@ import pytest
 
 from consensus.core import effects as fx
 from consensus.log import evidence
+from consensus.log.evidence import Known
 from consensus.log.genesis import Genesis
 from consensus.simulator import Scenario, play
 from consensus.simulator.byzantine import DoubleJudge, Equivocator, SelectiveSender, StateLiar
@@ -66,7 +67,7 @@ def test_a_contested_batch_is_decided_in_one_way_at_most() -> None:
         liars = (DoubleJudge, DoubleJudge)
         world = _played(Scenario(**(vars(SEVEN) | {"seed": seed, "liars": liars, "contested": 1})))
         for digest in world.contested:
-            assert b"\0\x09" not in world.checkers.codes.get(digest, b"")
+            assert b"\0\x09" not in world.checkers.codes.get((0, digest), b"")
 
 
 def _genesis(world: World) -> Genesis:
@@ -94,7 +95,7 @@ def test_whatever_members_show_convicts_liars_offline() -> None:
         world.trace = keep  # type: ignore[method-assign]
         world.play()
         for one in shown:
-            found = evidence.check(evidence.conflict(genesis, (one.message_a, one.message_b)), genesis)
+            found = evidence.check(evidence.conflict(Known.of(genesis), (one.message_a, one.message_b)), genesis)
             assert found.members == (one.member,) and one.member in world.liars
             proven.add((found.kind, found.convicts))
     assert proven >= {("two_commits", True), ("two_verdicts", True)}

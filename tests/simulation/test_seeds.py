@@ -7,7 +7,7 @@ from consensus.simulator.byzantine import Replayer, SelectiveSender
 
 KNOWN = {
     "a restarted member's endorsements were not sent again": Scenario(
-        18, batches=3, faults_until=800, loss=0.3, crashes=6, silenced=(3,)
+        20, batches=3, faults_until=800, loss=0.3, crashes=6, silenced=(3,)
     ),
     "a certified block that was taken over could not be handed on": Scenario(
         878, members=7, batches=4, faults_until=400, repetition=0.2, backups=1

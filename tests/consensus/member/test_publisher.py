@@ -131,6 +131,24 @@ def test_blocks_that_this_member_has_not_certified_yet_wait(topic: Topic, chain:
     assert (topic.publisher.seen, topic.heights) == (4, [])
 
 
+def test_copies_that_nobody_signed_the_leaves_of_cost_bounded_memory_and_no_more_than_a_repeat(
+    topic: Topic, chain: Chain
+) -> None:
+    """A certificate is over the header alone, so anybody can put any leaves beside it."""
+    publisher, first = topic.publisher, chain.blocks()[0]
+    fields = codec.decode("block", first)
+    for place in range(20):
+        leaves = bytearray(fields["leaves"])
+        leaves[-1 - place] ^= 1
+        assert publisher.saw(codec.encode("block", fields | {"leaves": bytes(leaves)})).is_certified
+    assert len(publisher._noted[1]) == publication.COPIES
+    publisher.saw(first)
+    publisher.publish(1, 0, rank=0)
+    topic.read_back()
+    publisher.publish(1, 1, rank=0)
+    assert (publisher.seen, topic.heights, publisher._noted) == (1, [1], {})
+
+
 def damaged(chain: Chain) -> dict[str, bytes]:
     """Messages that a liar could put in the first block's place."""
     first = chain.blocks()[0]
