@@ -135,9 +135,6 @@ class World:
         self.two_faced: set[bytes] = set()
         self.blocks: dict[int, bytes] = {}
         """The ledger topic: what honest members published, some time after."""
-        self.ended: dict[int, int] = {}
-        """The last height of each epoch, once it is on the ledger topic."""
-        self.topic_height = 0
         self.is_changed = not scenario.changes
         self._submitted = 0
         self._plan()
@@ -239,13 +236,7 @@ class World:
         """A certified block goes to the ledger topic, if somebody may need it there."""
         if self.scenario.changes:
             block = ledger.certified(height) or b""
-            ended = {ledger.config.epoch: height} if height == ledger.epoch_end else {}
-            self.at(self.rng.randint(1, 300), lambda: self._on_topic(height, block, ended))
-
-    def _on_topic(self, height: int, block: bytes, ended: dict[int, int]) -> None:
-        self.blocks.setdefault(height, block)
-        self.topic_height = max(self.topic_height, height)
-        self.ended |= ended
+            self.at(self.rng.randint(1, 300), lambda: self.blocks.update({height: block}))
 
     def _read_topic(self) -> None:
         for member in self.members:
