@@ -8,13 +8,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
 
-from carbon import record as records
 from consensus import state as states
-from consensus.ledger import replay
+from consensus.log import package as packages
 from consensus.log import proof
 from consensus.log.committee import Committee, in_charge
 from consensus.log.follower import Follower, LedgerError, Position, VerifiedBlock, certificate_signers
 from consensus.log.genesis import Genesis
+from consensus.replay import check_payloads, replay
 from consensus.state import State
 from schemas import codec
 from schemas.codec import CodecError
@@ -185,17 +185,11 @@ def _certified(genesis: Genesis, committees: Sequence[Committee], package: bytes
 
 def _opened(follower: Follower, height: int, package: bytes) -> tuple[VerifiedBlock, bytes, list[bytes]]:
     """The next block of a copy, checked, with its salts and payloads. Raises LedgerError."""
-    try:
-        fields = codec.decode_bare("block-package", package)
-    except CodecError as error:
-        raise LedgerError(f"block {height}: {error}") from error
-    block = follower.accept(fields["block"])
-    salts, payloads, size = fields["salts"], fields["payloads"], records.SALT_BYTES
-    if block is None or block.height != height or len(salts) != size * len(payloads):
+    message, salts, payloads = packages.read(package)
+    block = follower.accept(message)
+    if block is None or block.height != height:
         raise LedgerError(f"block {height}: something else stands in its place")
-    made = [records.commitment(salts[size * i : size * i + size], payload) for i, payload in enumerate(payloads)]
-    if made != [leaf.leaf.commitment for leaf in block.leaves]:
-        raise LedgerError(f"block {height}: other payloads than its leaves commit to")
+    check_payloads(block, salts, payloads)
     return block, salts, payloads
 
 

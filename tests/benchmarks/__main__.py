@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import psutil
 
-from tests.benchmarks import committee, ingest, memory, pipeline
+from tests.benchmarks import committee, ingest, memory, pipeline, verification
 from tests.sinks import bench as sink
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
@@ -46,6 +46,7 @@ def rows() -> Iterator[Row]:
         yield _pipeline(one)
     yield _sink()
     yield from _memory()
+    yield from _verification()
 
 
 def _ingest() -> Iterator[Row]:
@@ -97,6 +98,12 @@ def _memory() -> Iterator[Row]:
         f"{what} at height {memory.HIGH:,}", high, "MiB", beside, low, f"the last {first} real, the rest filled in"
     )
     yield Row(f"{what} at height {last}", later, "MiB", beside, low, "one life, one packet and one record a height")
+
+
+def _verification() -> Iterator[Row]:
+    for found in verification.run():
+        what, beside = f"verifying a ledger offline, {found.what}", "its hashes alone"
+        yield Row(what, found.rate, "records/s", beside, found.floor, "on one core, by CPU time")
 
 
 def conditions() -> str:
