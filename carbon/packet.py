@@ -21,8 +21,8 @@ from schemas import codec
 
 KIND = "packet"
 MAX_READINGS = 8_192
-MAX_LOST = 10_000
-"""Sequences that one packet may state as lost: whoever reads a range of packets passes over each of them."""
+MAX_LOST = 1_000
+"""Sequences that one packet may state as lost, more take several: who reads a range of packets passes over each."""
 SALT_BYTES = 16
 LEAF_BYTES = SALT_BYTES + POINT_KEY_BYTES + 8 + 8 + 1
 ZERO_DIGEST = bytes(32)

@@ -5,11 +5,13 @@ proposed one, so it is put together here from parts that stay the same for a poi
 holds it against the Avro library byte for byte.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b, sha256
 from itertools import islice
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from carbon import identity
 from carbon.packet import ZERO_DIGEST
@@ -87,12 +89,18 @@ def _encode_string(text: str) -> bytes:
 def head(point: Point, factors: bytes) -> bytes:
     """The part of a payload that is the same for all records of a point: point to expected."""
     texts = (point.id, point.subject, point.unit)
-    return _encode_head(*texts, point.scale, str(point.emission), factors, point.window_seconds, point.expected)
+    return head_of(*texts, point.scale, str(point.emission), factors, point.window_seconds, point.expected)
 
 
-def _encode_head(
+def stated(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of that part, of a payload that was read."""
+    return dict(islice(fields.items(), 8))
+
+
+def head_of(
     point: str, subject: str, unit: str, scale: int, rule: str, factors: bytes, window_seconds: int, expected: int
 ) -> bytes:
+    """The same part, from its fields."""
     texts = _encode_string(point) + _encode_string(subject) + _encode_string(unit)
     rest = encode_long(scale) + _encode_string(rule) + factors
     return texts + rest + encode_long(window_seconds) + encode_long(expected)
@@ -174,6 +182,12 @@ def commitment(salt: bytes, payload: bytes) -> bytes:
     return sha256(salt + payload).digest()
 
 
+def commitments(salts: bytes, payloads: Sequence[bytes]) -> list[bytes]:
+    """The commitments to payloads whose salts stand one behind the other. Raises ValueError if they are not as many."""
+    each = np.frombuffer(salts, f"V{SALT_BYTES}").tolist()
+    return [sha256(salt + payload).digest() for salt, payload in zip(each, payloads, strict=True)]
+
+
 def decode(payload: bytes) -> dict[str, Any]:
     """The fields of a payload. Raises CodecError."""
     fields: dict[str, Any] = codec.decode_bare(SCHEMA, payload)
@@ -214,8 +228,8 @@ class _Reader:
 
     def _learn(self, payload: bytes) -> dict[str, Any]:
         fields: dict[str, Any] = codec.read_bare(SCHEMA, payload)
-        fixed = dict(islice(fields.items(), 8))
-        start = _encode_head(**fixed)
+        fixed = stated(fields)
+        start = head_of(**fixed)
         if payload.startswith(start) and len(self._heads) < MOST_POINTS:
             self._heads[_name(payload)] = start, fixed
         named = encode_evidence(EvidenceRange(**item) for item in fields["evidence"])

@@ -63,7 +63,8 @@ def verify(message: bytes, registry: Registry, channel: bytes, most_records: int
     submitter = registry.submitters.get(batch.submitter)
     if submitter is None:
         raise BatchError(f"{batch.submitter!r} is not a registered submitter")
-    if not signing.verify(submitter.key, KIND, channel, batch.body, fields["signature"]):
+    signed = signing.context(KIND, channel) + batch.digest
+    if not signing.verify_raw(submitter.key, signed, fields["signature"]):
         raise BatchError(f"not signed by the registered key of {batch.submitter}")
     return batch
 

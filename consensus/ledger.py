@@ -13,7 +13,6 @@ import numpy as np
 
 from carbon import merkle
 from carbon import record as records
-from carbon.record import Replaced
 from carbon.registry import Registry
 from consensus import state as states
 from consensus.batch import Batch
@@ -21,10 +20,12 @@ from consensus.contract import Ruling
 from consensus.core.bodies import ProposedBatch
 from consensus.core.effects import OrderedBlock
 from consensus.log import follower, leaf, note
-from consensus.log.committee import Committee, CommitteeError, change_of, in_charge, last_height
-from consensus.log.follower import Follower, LedgerError, Position, VerifiedBlock, VerifiedLeaf
+from consensus.log import package as packages
+from consensus.log.committee import Committee, change_of, in_charge, last_height
+from consensus.log.follower import Follower, LedgerError, Position
 from consensus.log.genesis import Genesis
 from consensus.log.leaf import Refusal
+from consensus.replay import replay
 from consensus.state import Chain, State
 from schemas import codec
 
@@ -76,7 +77,8 @@ class Ledger:
         self._state = _state(genesis, kept)
         self._held: dict[bytes, _Judged] = {}
         self._chains = {point.id: Chain.of(point) for point in registry.points.values()}
-        self._schema = codec.schema_ids()[records.SCHEMA]
+        schema = codec.schema_ids()[records.SCHEMA]
+        self._heads = {refusal: leaf.window_record(refusal, schema) for refusal in Refusal}
         self._executed: dict[int, Executed] = {}
         self.committees = self._state.committees(genesis.committee)
         """One an epoch, after the last height applied; the last may be one that is to come."""
@@ -161,12 +163,12 @@ class Ledger:
             judged.append(found)
         return judged
 
-    def _apply(self, judged: list[_Judged], height: int) -> tuple[list[bytes], tuple[bytes, bytes] | None]:
+    def _apply(self, judged: list[_Judged], height: int) -> tuple[bytes, tuple[bytes, bytes] | None]:
         """Apply the state half to the records of some batches, in their order.
 
         Their leaves, and salt and payload of a change of the committee among them that was accepted.
         """
-        leaves, apply, chains, opening = [], self._state.apply, self._chains, None
+        leaves, apply, chains, heads, opening = [], self._state.apply, self._chains, self._heads, None
         for batch, rulings in judged:
             if batch.kind == leaf.MEMBERSHIP:
                 refusal = self._enact(batch.payloads[0], rulings[0].refusal, height)
@@ -174,11 +176,9 @@ class Ledger:
                 opening = opening if refusal else (rulings[0].salt, batch.payloads[0])
                 continue
             for point, start, ruling in zip(batch.points, batch.windows, rulings, strict=True):
-                refusal = ruling.refusal
-                if refusal is Refusal.PASS:
-                    refusal = apply(chains[point], start, ruling)
-                leaves.append(leaf.window_record(refusal, self._schema, ruling.evidence_root, ruling.commitment))
-        return leaves, opening
+                refusal = ruling.refusal or apply(chains[point], start, ruling)
+                leaves.append(heads[refusal] + ruling.evidence_root + ruling.commitment)
+        return b"".join(leaves), opening
 
     def _enact(self, payload: bytes, refusal: Refusal, height: int) -> Refusal:
         if refusal is Refusal.PASS:
@@ -190,13 +190,13 @@ class Ledger:
         self,
         block: OrderedBlock,
         judged: list[_Judged],
-        leaves: list[bytes],
+        leaves: bytes,
         opening: tuple[bytes, bytes] | None,
     ) -> Executed:
         before, tree = self._position, self._position.tree.copy()
-        tree.extend([merkle.leaf_hash(envelope) for envelope in leaves])
-        accepted = sum(map(leaf.is_accepted, leaves))
-        counts = (before.accepted + accepted, before.rejected + len(leaves) - accepted)
+        tree.extend(merkle.leaf_hashes(np.frombuffer(leaves, np.uint8).reshape(-1, leaf.SIZE)))
+        accepted = leaf.count_accepted(leaves)
+        counts = (before.accepted + accepted, before.rejected + len(leaves) // leaf.SIZE - accepted)
         text = self._state.text()
         header = {
             "format": 1,
@@ -217,7 +217,7 @@ class Ledger:
         return Executed(
             header=data,
             text=follower.checkpoint_of(self.genesis, header, position.digest),
-            leaves=b"".join(leaves),
+            leaves=leaves,
             salts=b"".join([ruling.salt for _, rulings in judged for ruling in rulings]),
             payloads=b"".join([batch.items for batch, _ in judged]),
             votes=block.endorsements,
@@ -253,14 +253,14 @@ class Ledger:
     def install(self, package: bytes) -> bool:
         """Take a certified block of the next height from somebody else; False if anything about it is not right."""
         try:
-            fields = codec.decode_bare("block-package", package)
+            message, salts, payloads = packages.read(package)
             reader = Follower(self.genesis, self.kept)
-            block = reader.accept(fields["block"])
+            block = reader.accept(message)
             if block is None:
                 return False
             state = _state(self.genesis, self._store.resume())
-            replay(state, block, fields["salts"], fields["payloads"])
-        except (codec.CodecError, LedgerError):
+            replay(state, block, salts, payloads)
+        except LedgerError:
             return False
         if block.committee.epoch != self.epoch:
             return False
@@ -281,7 +281,7 @@ class Ledger:
         package = self._store.package(height)
         if package is None:
             return None
-        checkpoint = codec.read("block", codec.read_bare("block-package", package)["block"])["checkpoint"]
+        checkpoint = codec.read("block", codec.read_first("block-package", package))["checkpoint"]
         text, signatures = note.signatures(checkpoint, in_charge(self.committees, height).note_keys)
         return text.encode(), tuple(sorted(signatures))
 
@@ -309,52 +309,3 @@ def _state(genesis: Genesis, kept: tuple[Position, bytes] | None) -> State:
 def _ordered(batch: ProposedBatch) -> dict[str, Any]:
     name = {"submitter": batch.submitter, "stream": batch.stream, "number": batch.number}
     return name | {"digest": batch.digest, "records": batch.records}
-
-
-def replay(state: State, block: VerifiedBlock, salts: bytes, payloads: list[bytes]) -> None:
-    """Bring `state` from before a verified block to after it, from the payloads alone. Raises LedgerError.
-
-    The state half is computed again for every record that passed the evidence half, and its verdict, like the digest of
-    the state afterwards, must be the one that the committee certified.
-    """
-    size = records.SALT_BYTES
-    if len(payloads) != len(block.leaves) or len(salts) != size * len(payloads):
-        raise LedgerError(f"block {block.height}: payloads are missing")
-    for place, (item, payload) in enumerate(zip(block.leaves, payloads, strict=True)):
-        salt = salts[size * place : size * place + size]
-        if records.commitment(salt, payload) != item.leaf.commitment:
-            raise LedgerError(f"leaf {item.index}: not the payload that the leaf commits to")
-        if item.leaf.accepted or item.leaf.reason >= Refusal.WRONG_PREDECESSOR:
-            if item.leaf.kind == leaf.MEMBERSHIP:
-                _replay_change(state, item, payload, block.height)
-            else:
-                _replay_record(state, item, salt, payload)
-    for batch in block.header["batches"]:
-        state.streams[batch["submitter"], batch["stream"]] = batch["number"]
-    if states.digest(state.text()) != block.header["state"]:
-        raise LedgerError(f"block {block.height}: the state that it leads to is not the one that it states")
-
-
-def _replay_change(state: State, item: VerifiedLeaf, payload: bytes, height: int) -> None:
-    try:
-        refusal = state.enact(change_of(payload), height)
-    except CommitteeError as error:
-        raise LedgerError(f"leaf {item.index}: {error}") from error
-    if refusal != item.leaf.reason:
-        raise LedgerError(f"leaf {item.index}: its verdict does not follow from the ledger")
-
-
-def _replay_record(state: State, item: VerifiedLeaf, salt: bytes, payload: bytes) -> None:
-    try:
-        fields = records.read(payload)  # its leaf commits to it, and its verdict is checked
-    except codec.CodecError as error:
-        raise LedgerError(f"leaf {item.index}: {error}") from error
-    root, commitment, start = item.leaf.evidence_root, item.leaf.commitment, fields["window_start"]
-    if fields["evidence_root"] != root:
-        raise LedgerError(f"leaf {item.index}: another evidence root than its payload's")
-    # a point's first window is the registry's word; a reader with the genesis alone takes it from the first record
-    chain = Chain(fields["point"], fields["subject"], 1000 * fields["window_seconds"], start)
-    replaced, posted = fields["replaces"] and Replaced(**fields["replaces"]), records.posted_g(fields)
-    link = (fields["previous"], fields["version"], posted, replaced)
-    if state.apply(chain, start, Ruling(Refusal.PASS, salt, commitment, root, *link)) != item.leaf.reason:
-        raise LedgerError(f"leaf {item.index}: its verdict does not follow from the ledger")

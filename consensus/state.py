@@ -53,6 +53,9 @@ class State:
     balances: dict[str, int] = field(default_factory=dict)
     changes: dict[int, bytes] = field(default_factory=dict)
     """Epoch to the change (canonical membership-change) that begins it."""
+    _shown: list[Head | None] = field(default_factory=list, init=False, repr=False, compare=False)
+    """The heads that stood in the last text, in the order of `heads`; below, their lines."""
+    _lines: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def enact(self, change: Change, height: int) -> Refusal:
         """Judge a change of the committee that passed the evidence half at `height`, and take it in."""
@@ -88,6 +91,13 @@ class State:
         self.balances[chain.subject] = self.balances.get(chain.subject, 0) + ruling.posted_g
         return Refusal.PASS
 
+    def advance(self, chain: Chain, window_end: int, commitment: bytes, posted_g: int) -> None:
+        """Take in first versions that follow each other from the head on, together: what stands after the last one."""
+        if chain.point in self.corrected:
+            self._forget(chain, window_end)
+        self.heads[chain.point] = Head(window_end, commitment)
+        self.balances[chain.subject] = self.balances.get(chain.subject, 0) + posted_g
+
     def _correct(self, chain: Chain, start: int, head: int, ruling: Ruling, replaced: Replaced) -> Refusal:
         if start >= head:
             return Refusal.WINDOW_NOT_NEXT
@@ -110,8 +120,7 @@ class State:
 
     def text(self) -> bytes:
         """The canonical text of the state: one line an entry, sorted."""
-        lines = [f"point {p} {h.window_end} {h.commitment.hex()}" for p, h in self.heads.items()]
-        lines += [
+        lines = self._points() + [
             f"corrected {point} {start} {version} {root.hex()}"
             for point, versions in self.corrected.items()
             for start, (version, root) in versions.items()
@@ -119,7 +128,18 @@ class State:
         lines += [f"stream {submitter} {stream} {n}" for (submitter, stream), n in self.streams.items()]
         lines += [f"emissions {subject} {grams}" for subject, grams in self.balances.items()]
         lines += [f"committee {epoch} {change.hex()}" for epoch, change in self.changes.items()]
-        return "".join(line + "\n" for line in sorted(lines)).encode()
+        return "\n".join([*sorted(lines), ""]).encode()
+
+    def _points(self) -> list[str]:
+        """The lines of the points, nearly in their order; those are new whose head is another than the last time."""
+        if len(self._shown) != len(self.heads):  # no point ever leaves
+            self.heads = dict(sorted(self.heads.items()))
+            self._shown, self._lines = [None] * len(self.heads), [""] * len(self.heads)
+        for place, ((point, head), shown) in enumerate(zip(self.heads.items(), self._shown, strict=True)):
+            if head is not shown:
+                self._shown[place] = head
+                self._lines[place] = f"point {point} {head.window_end} {head.commitment.hex()}"
+        return self._lines
 
     @classmethod
     def load(cls, text: bytes, horizon_ms: int) -> "State":

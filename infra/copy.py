@@ -19,8 +19,9 @@ from consensus.log import growth, proof
 from consensus.log import leaf as leaves
 from consensus.log.committee import Committee
 from consensus.log.follower import Follower, LedgerError, OpenedLeaf, VerifiedBlock, VerifiedLeaf, batch_of
+from consensus.member.archive import read_messages
 from consensus.member.publisher import votes_on
-from consensus.member.store import read_messages, read_package, read_packages
+from consensus.member.store import read_package, read_packages
 from infra.channel import Channel
 from infra.errors import EnvironmentFault
 from schemas import codec

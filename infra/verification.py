@@ -7,14 +7,19 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from carbon import record as records
-from consensus.ledger import replay
-from consensus.log.follower import Follower, LedgerError
+from consensus.log import package as packages_
+from consensus.log.follower import Follower, LedgerError, VerifiedBlock
 from consensus.log.genesis import Genesis
 from consensus.log.leaf import WINDOW_RECORD
+from consensus.replay import replay
 from consensus.state import State
 from infra.errors import EnvironmentFault
-from schemas import codec
+
+Seen = Callable[[VerifiedBlock, list[bytes]], None]
+"""Is shown every block that was verified, with its payloads."""
 
 
 @dataclass
@@ -25,10 +30,6 @@ class Report:
     size: int = 0
     accepted: int = 0
     rejected: int = 0
-    counted: int = 0
-    """Readings that the accepted records count, in their latest versions."""
-    incomplete: int = 0
-    """Accepted first versions with fewer readings than a full window holds."""
     checkpoint: str = ""
     digest: bytes = b""
     balances: dict[str, int] = field(default_factory=dict)
@@ -40,43 +41,49 @@ class Report:
 class Verification:
     """Takes a ledger block by block; every payload must be there."""
 
-    def __init__(self, genesis: Genesis, progress: Callable[[int], None] = lambda _: None) -> None:
+    def __init__(self, genesis: Genesis, seen: Seen = lambda _block, _payloads: None) -> None:
         self.follower = Follower(genesis)
         self.report = Report()
         self._state = State(1000 * genesis.evidence_horizon_seconds)
-        self._counts: dict[tuple[str, int], int] = {}
-        self._progress = progress
+        self._seen = seen
 
-    def package(self, package: bytes) -> None:
+    def package(self, data: bytes) -> None:
         """The next block with its payloads. Raises LedgerError."""
-        try:
-            fields = codec.decode_bare("block-package", package)
-        except codec.CodecError as error:
-            raise LedgerError(str(error)) from error
-        block = self.follower.accept(fields["block"])
+        message, salts, payloads = packages_.read(data)
+        block = self.follower.accept(message)
         if block is None:
             raise LedgerError("a height stands twice")
-        replay(self._state, block, fields["salts"], fields["payloads"])
-        counted = ((leaf.leaf, payload) for leaf, payload in zip(block.leaves, fields["payloads"], strict=True))
-        self._count([payload for leaf, payload in counted if leaf.accepted and leaf.kind == WINDOW_RECORD])
-        now = self.follower.position
-        report = self.report
+        replay(self._state, block, salts, payloads)
+        now, report = self.follower.position, self.report
         report.height, report.size, report.checkpoint = now.height, now.tree.size, block.checkpoint
         report.accepted, report.rejected, report.digest = now.accepted, now.rejected, now.digest
         report.balances = dict(sorted(self._state.balances.items()))
-        report.counted = sum(self._counts.values())
-        self._progress(now.height)
-
-    def _count(self, payloads: Iterable[bytes]) -> None:
-        for payload in payloads:
-            fields = records.read(payload)  # its leaf commits to it, `replay` has seen to that
-            self._counts[fields["point"], fields["window_start"]] = fields["count"]
-            self.report.incomplete += fields["version"] == 1 and fields["count"] < fields["expected"]
+        self._seen(block, payloads)
 
 
-def verify(genesis: Genesis, packages: Iterable[bytes], progress: Callable[[int], None] = lambda _: None) -> Report:
+class Counting:
+    """Readings that accepted records count, in their latest versions: it decodes them all, which verifying does not."""
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, int], int] = {}
+
+    @property
+    def total(self) -> int:
+        """Of all windows so far."""
+        return sum(self._counts.values())
+
+    def __call__(self, block: VerifiedBlock, payloads: list[bytes]) -> None:
+        """Count in the payloads of a verified block."""
+        kinds = np.where(block.columns["reason"] == 0, block.columns["kind"], 0)
+        for kind, payload in zip(kinds.tolist(), payloads, strict=True):
+            if kind == WINDOW_RECORD:
+                fields = records.read(payload)
+                self._counts[fields["point"], fields["window_start"]] = fields["count"]
+
+
+def verify(genesis: Genesis, packages: Iterable[bytes], seen: Seen = lambda _block, _payloads: None) -> Report:
     """Verify packages in the order of their heights; `refused` says where and why it stopped."""
-    verification = Verification(genesis, progress)
+    verification = Verification(genesis, seen)
     try:
         for package in packages:
             verification.package(package)

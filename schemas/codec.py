@@ -107,6 +107,18 @@ def read_bare(name: str, data: bytes) -> Any:
         raise CodecError(f"not a {name}: {error!r}") from error
 
 
+def read_first(name: str, data: bytes) -> Any:
+    """The first field of bare bytes, read without the others: of a block-package the block, without its payloads.
+
+    For a reader's own bytes only, of a schema whose first field is of a plain type. Raises CodecError.
+    """
+    try:
+        return fastavro.schemaless_reader(io.BytesIO(data), _parsed(name)["fields"][0]["type"], None)
+    except Exception as error:
+        # fastavro raises a dozen unrelated types on damaged input
+        raise CodecError(f"not a {name}: {error!r}") from error
+
+
 def _value(name: str, data: bytes) -> Any:
     """The value at the start of `data`, of the schema that wrote it. Raises what fastavro raises."""
     return fastavro.schemaless_reader(io.BytesIO(data), _parsed(name), None)

@@ -5,10 +5,15 @@ from collections.abc import Callable, Iterator
 from uuid import uuid4
 
 import pytest
+from hypothesis import settings
 
 from infra.broker import Broker
 from infra.topics import ensure_topics
 from schemas.topics import Bounds, Topic
+
+# what an example takes says something about the machine alone
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -193,6 +193,13 @@ MUTANTS = (
         _test("checkpoints.py::test_point_08_a_flood_of_far_heights_and_views_costs_bounded_memory"),
     ),
     Mutant(
+        8,
+        _core("checkpoints"),
+        " or height > s.certified + 2 * s.config.window:",
+        ":",
+        _test("checkpoints.py::test_point_08_what_is_applied_and_not_certified_is_bounded"),
+    ),
+    Mutant(
         9,
         _core("pool"),
         "            if batch.order > oldest:",

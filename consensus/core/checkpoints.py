@@ -12,12 +12,13 @@ from consensus.core.pool import Stream, fitting
 from consensus.core.state import Execution, State
 
 
-# Enters: the next height is committed, and the shell holds every batch of it.
+# Enters: the next height is committed, and the shell holds every batch of it. What is applied and not certified is
+# bounded here too: a new view can prove a checkpoint far above what this member has certified.
 def execute_committed(s: State) -> bool:
     """Apply the next committed height; whether there was one."""
     height = s.executed + 1
     slot = s.slots.get(height)
-    if slot is None or slot.committed is None or s.is_silent:
+    if slot is None or slot.committed is None or s.is_silent or height > s.certified + 2 * s.config.window:
         return False
     proposal = slot.committed
     fits = fitting(proposal.batches, s.head, {})

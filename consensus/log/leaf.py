@@ -6,7 +6,6 @@ commitment (32), big-endian; the commitment is SHA-256(salt ‖ payload).
 
 import struct
 from enum import IntEnum
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -97,16 +96,10 @@ def encode(leaf: Leaf) -> bytes:
     return _ENVELOPE.pack(VERSION, SUITE, *leaf)
 
 
-@cache
-def _window_record(reason: int, schema_id: int) -> bytes:
-    """All of a window record's leaf that stands before its evidence root."""
+def window_record(reason: int, schema_id: int) -> bytes:
+    """A window record's leaf under the genesis registry (height 0), up to its evidence root and commitment."""
     verdict = REJECTED if reason else ACCEPTED
     return encode(Leaf(WINDOW_RECORD, verdict, reason, 0, schema_id, bytes(32), bytes(32)))[:-64]
-
-
-def window_record(reason: int, schema_id: int, evidence_root: bytes, commitment: bytes) -> bytes:
-    """The 82 bytes of a window record's leaf under the genesis registry (height 0)."""
-    return _window_record(reason, schema_id) + evidence_root + commitment
 
 
 def membership(reason: int, commitment: bytes) -> bytes:
@@ -126,9 +119,9 @@ def accepted_place(data: bytes, kind: int) -> int | None:
     return next((place for place, found in enumerate(both) if found == (kind, ACCEPTED)), None)
 
 
-def is_accepted(data: bytes) -> bool:
-    """Whether the record of an encoded leaf counts."""
-    return data[_VERDICT] == ACCEPTED
+def count_accepted(data: bytes) -> int:
+    """How many records count, of leaves that stand one behind the other."""
+    return data[_VERDICT::SIZE].count(ACCEPTED)
 
 
 def decode(data: bytes) -> Leaf:

@@ -27,11 +27,12 @@ from consensus.ledger import Ledger
 from consensus.log import evidence, note
 from consensus.log.committee import Committee
 from consensus.log.follower import LedgerError
+from consensus.member.archive import Archive, DamagedArchive
 from consensus.member.config import KeyPair, MemberConfig
 from consensus.member.evidence import FOLDER, EvidenceFolder, Kept, dissent
 from consensus.member.publisher import Publisher
 from consensus.member.reading import Reading
-from consensus.member.store import Archive, CopyCheck, DamagedArchive, LedgerFile, set_aside, suspect
+from consensus.member.store import CopyCheck, LedgerFile, set_aside, suspect
 from consensus.member.votelog import VoteLog
 from consensus.member.wire import Wire
 from schemas import codec, topics
@@ -39,8 +40,8 @@ from schemas import codec, topics
 LOG = logging.getLogger(__name__)
 ARCHIVE = "archive.sqlite"
 LEDGER = "ledger.sqlite"
-TURN_SECONDS = 0.01
-"""How long a turn waits for votes when there is nothing else to do."""
+TURN_SECONDS = 0.005
+"""How long a turn waits for votes when there is nothing else to do: so long, too, a batch may wait to be looked at."""
 SOURCE_MESSAGES = 32
 """Packets, batches and blocks taken in one turn."""
 JUDGED_RECORDS = 600
@@ -79,7 +80,7 @@ class Member:
             self._ledger_file.snapshot,
             self._wire.produce,
         )
-        self._replica = Replica.restore(self._core, self._ledger, self._votes.entries, _now())
+        self._replica = Replica.restore(self._core, self._ledger, self._votes.taken(), _now())
         self._timers: dict[str, int] = {}
         self._unjudged: dict[bytes, Batch] = {}
         self._proposal_offsets: dict[bytes, int] = {}

@@ -5,6 +5,7 @@ does not read back, checked, from the topic. A repeat does no harm, readers know
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -96,7 +97,7 @@ class Publisher:
         while self.seen < kept and (noted := self._noted.pop(self.seen + 1, None)) is not None:
             package = self._package_of(self.seen + 1)
             assert package is not None
-            if _content(codec.read("block", codec.read_bare("block-package", package)["block"])) not in noted:
+            if _content(codec.read("block", codec.read_first("block-package", package))) not in noted:
                 return
             self.seen += 1
             self._waiting_since = None
@@ -164,28 +165,32 @@ def messages_of(package: bytes) -> Iterator[tuple[str, bytes, bytes]]:
     fields = codec.read_bare("block-package", package)
     block = codec.read("block", fields["block"])
     header = codec.read_bare("block-header", block["header"])
-    envelopes = leaves.split(block["leaves"])
-    first = header["tree_size"] - len(envelopes)
-    for place, (envelope, payload) in enumerate(zip(envelopes, fields["payloads"], strict=True)):
-        leaf, key = leaves.decode(envelope), merkle.leaf_hash(envelope)
-        salt = fields["salts"][records.SALT_BYTES * place : records.SALT_BYTES * (place + 1)]
-        yield (
-            topics.LEDGER_PAYLOADS,
-            key,
-            payload_message(header["height"], first + place, leaf.schema_id, salt, payload),
-        )
-        if not leaf.accepted:
-            where = {"height": header["height"], "leaf_index": first + place}
-            refusal = where | _refusal(leaf.reason, payload, place, header, block["votes"])
+    envelopes, found = leaves.split(block["leaves"]), leaves.columns(block["leaves"])
+    height, first = header["height"], header["tree_size"] - len(envelopes)
+    columns = (found["schema_id"].tolist(), found["reason"].tolist(), _salts(fields["salts"]), fields["payloads"])
+    for index, (envelope, schema_id, reason, salt, payload) in enumerate(zip(envelopes, *columns, strict=True), first):
+        key = merkle.leaf_hash(envelope)
+        yield topics.LEDGER_PAYLOADS, key, payload_message(height, index, schema_id, salt, payload)
+        if reason:
+            where = {"height": height, "leaf_index": index}
+            refusal = where | _refusal(reason, payload, index - first, header, block["votes"])
             yield topics.LEDGER_REJECTED, key, codec.encode("ledger-rejection", refusal)
-    yield topics.LEDGER_BLOCKS, header["height"].to_bytes(8, "big"), fields["block"]
+    yield topics.LEDGER_BLOCKS, height.to_bytes(8, "big"), fields["block"]
+
+
+def _salts(joined: bytes) -> list[bytes]:
+    return [joined[place : place + records.SALT_BYTES] for place in range(0, len(joined), records.SALT_BYTES)]
+
+
+@lru_cache(maxsize=64)
+def _before_index(height: int) -> bytes:
+    return _PAYLOAD_HEADER + records.encode_long(height)
 
 
 def payload_message(height: int, leaf_index: int, schema_id: int, salt: bytes, payload: bytes) -> bytes:
     """The message of `ledger.payloads`, put together by hand for the reason that the record's payload is."""
-    numbers = map(records.encode_long, (height, leaf_index, schema_id))
-    clear = b"\x02" + salt + b"\x02" + records.encode_long(len(payload)) + payload
-    return _PAYLOAD_HEADER + b"".join(numbers) + clear + b"\0"
+    numbers = _before_index(height) + records.encode_long(leaf_index) + records.encode_long(schema_id)
+    return numbers + b"\x02" + salt + b"\x02" + records.encode_long(len(payload)) + payload + b"\0"
 
 
 def _refusal(reason: int, payload: bytes, place: int, header: dict[str, Any], votes: list[bytes]) -> dict[str, Any]:

@@ -40,7 +40,7 @@ class Wire:
         self._partition = partition
         self._group = f"carbon.{name}"
         self._producer = Producer(
-            kafka | {"linger.ms": "1", "enable.idempotence": "true", "message.max.bytes": "8000000"}
+            kafka | {"linger.ms": "0", "enable.idempotence": "true", "message.max.bytes": "8000000"}
         )
         self._votes = _consumer(kafka, self._group, _BOUNDED | _BETWEEN_TURNS)
         self._sources = _consumer(kafka, self._group, _BOUNDED)

@@ -32,9 +32,9 @@ def name_of(keys: MemberKeys) -> bytes:
     return b"\xff" + sha256(keys.vote + keys.note).digest()[: RECORD_BYTES - 1]
 
 
-def change_body(members: Iterable[MemberKeys], after: int) -> bytes:
+def change_body(members: Iterable[MemberKeys], after: int, number: int = 1) -> bytes:
     """A batch after which the committee is `members`, from `after` heights above its own: when, then who."""
-    when = b"\xff" + after.to_bytes(RECORD_BYTES - 1, "big")
+    when = b"\xff" + after.to_bytes(3, "big") + number.to_bytes(RECORD_BYTES - 4, "big")
     return when + b"".join(name_of(keys) for keys in members)
 
 
@@ -115,7 +115,7 @@ class Ledger:
     def _change(self, block: OrderedBlock, body: bytes) -> None:
         """Let another committee follow, unless one does already, or the batch says what can't be."""
         names = [body[i : i + RECORD_BYTES] for i in range(RECORD_BYTES, len(body), RECORD_BYTES)]
-        after = int.from_bytes(body[1:RECORD_BYTES], "big")
+        after = int.from_bytes(body[1:4], "big")
         is_sound = len(set(names)) == len(names) >= FEWEST and all(name in self.directory for name in names)
         if is_sound and after >= 2 * self.config.window and block.epoch + 1 == len(self.epochs):
             members = tuple(self.directory[name] for name in names)
@@ -183,6 +183,12 @@ class Ledger:
             again._apply(found.block, self.bodies)
             again.keep(found.block, found.note, found.signatures)
         return again
+
+
+def certificate_of(block: bytes) -> tuple[bytes, tuple[tuple[int, bytes], ...]]:
+    """Note and signatures of a certified block."""
+    found = _decode(block)[0]
+    return found.note, found.signatures
 
 
 def _encode(found: CertifiedBlock, bodies: Mapping[bytes, bytes]) -> bytes:

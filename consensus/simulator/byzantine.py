@@ -21,7 +21,6 @@ from consensus.core.bodies import (
     vote_body,
 )
 from consensus.core.certificates import MemberSignature, Prepared
-from consensus.core.config import Config
 from consensus.core.effects import Send
 from consensus.core.endorsements import codes_of, verdict_of
 from consensus.core.messages import Kind, Malformed, Message, is_authentic, sign
@@ -47,7 +46,7 @@ class Liar(Member):
         receivers = [effect.to] if effect.to is not None else self.others()
         for receiver in receivers:
             for lie in self.lie(message, receiver):
-                self.world.transmit(self.config.index, Send(lie.encode(), receiver))
+                self.world.transmit(self, Send(lie.encode(), receiver))
         return None
 
     def others(self) -> list[int]:
@@ -143,6 +142,8 @@ class Equivocator(Liar):
 
     def receive(self, data: bytes) -> None:
         """Join every vote that is heard, once."""
+        if not self.is_seated:
+            return
         try:
             message = Message.decode(data)
             if message.kind in (Kind.PREPARE, Kind.COMMIT):
@@ -157,7 +158,7 @@ class Equivocator(Liar):
                     echo = sign(self.config, kind, message.body)
                     for receiver in self.others():
                         if kind is not Kind.COMMIT or self._may_commit(echo, receiver):
-                            self.world.transmit(self.config.index, Send(echo.encode(), receiver))
+                            self.world.transmit(self, Send(echo.encode(), receiver))
         except Malformed:
             pass
         super().receive(data)
@@ -260,9 +261,9 @@ class Replayer(Liar):
 class Twin(Liar):
     """One key in two processes that know nothing of each other; who of the others hears which changes all the time."""
 
-    def __init__(self, world: "World", config: Config, skew_ms: int) -> None:
-        super().__init__(world, config, skew_ms)
-        self.other = _SecondTwin(world, config, skew_ms)
+    def __init__(self, world: "World", number: int, skew_ms: int) -> None:
+        super().__init__(world, number, skew_ms)
+        self.other = _SecondTwin(world, number, skew_ms)
 
     def _faces(self, member: int) -> bool:
         moment = f"{self.world.scenario.seed} {self.world.now // 400} {member}"
@@ -289,6 +290,11 @@ class Twin(Liar):
         else:
             self.other.receive(data)
 
+    def follow(self) -> None:
+        """Both read the ledger."""
+        super().follow()
+        self.other.follow()
+
     def body(self, batch: ProposedBatch, body: bytes) -> None:
         """Both read the topic."""
         super().body(batch, body)
@@ -300,6 +306,6 @@ class _SecondTwin(Liar):
 
     def lie(self, message: Message, receiver: int) -> list[Message]:
         """To the other part of the committee."""
-        twin = self.world.members[self.config.index]
+        twin = self.world.members[self.number]
         assert isinstance(twin, Twin)
         return [] if twin._faces(receiver) else [message]

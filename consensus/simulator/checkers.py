@@ -8,8 +8,8 @@ from itertools import pairwise
 from carbon import merkle
 from consensus.core import bodies, votelog
 from consensus.core.bodies import Checkpoint, Endorsement, ProposedBatch, ViewChange, Vote
-from consensus.core.config import Config
-from consensus.core.effects import Certified, OrderedBlock
+from consensus.core.config import Config, MemberKeys
+from consensus.core.effects import OrderedBlock
 from consensus.core.messages import Kind, Message, signatures
 
 SUBMITTERS = 8
@@ -33,20 +33,34 @@ class Checkers:
     config: Config
     blocks: dict[int, tuple[int, int, tuple[ProposedBatch, ...]]] = field(default_factory=dict)
     notes: dict[int, bytes] = field(default_factory=dict)
-    codes: dict[bytes, bytes] = field(default_factory=dict)
+    codes: dict[tuple[int, bytes], bytes] = field(default_factory=dict)
     states: dict[int, dict[tuple[str, str], int]] = field(default_factory=dict)
     numbers: dict[tuple[str, str, int], tuple[int, bytes]] = field(default_factory=dict)
     votes: dict[tuple[object, ...], bytes] = field(default_factory=dict)
+    epochs: dict[int, tuple[int, tuple[MemberKeys, ...]]] = field(default_factory=dict)
+    """Base and members of each epoch that an honest member recorded."""
+
+    def __post_init__(self) -> None:
+        self.recorded((self.config,))
+
+    def recorded(self, epochs: tuple[Config, ...]) -> None:
+        """Membership: nobody honest takes an epoch to begin elsewhere, or with other members or keys."""
+        for epoch in epochs:
+            facts = (epoch.base, epoch.members)
+            require(self.epochs.setdefault(epoch.epoch, facts) == facts, f"two committees of epoch {epoch.epoch}")
 
     def executed(self, block: OrderedBlock) -> None:
         """Agreement: one block a height. Uniqueness: a batch, hence a record, at one height only."""
+        base, _ = self.epochs[block.epoch]
+        end, _ = self.epochs.get(block.epoch + 1, (block.height, ()))
+        require(base < block.height <= end, f"height {block.height} is not of epoch {block.epoch}")
         content = (block.epoch, block.time_ms, block.batches)
         require(self.blocks.setdefault(block.height, content) == content, f"two blocks at height {block.height}")
         for batch in block.batches:
             place = (batch.submitter, batch.stream, batch.number)
             recorded = (block.height, batch.digest)
             require(self.numbers.setdefault(place, recorded) == recorded, f"batch {place} is recorded twice")
-            self.decided(batch.digest, batch.codes)
+            self.decided(block.epoch, batch.digest, batch.codes)
 
     def applied(self, height: int, note: bytes, heads: dict[tuple[str, str], int]) -> None:
         """State: whoever applies a height comes to the same note and streams, certified or not."""
@@ -55,9 +69,9 @@ class Checkers:
             self.states[height] = dict(heads)
         require(self.states[height] == heads, f"two states of the streams at height {height}")
 
-    def bounded(self, sizes: dict[str, int], pool: int) -> None:
+    def bounded(self, sizes: dict[str, int], pool: int, n: int) -> None:
         """Memory: heights within two windows, one entry a member, a bounded number of strangers' batches."""
-        heights, n = 2 * self.config.window, self.config.n
+        heights = 2 * self.config.window
         limits = dict.fromkeys(("slots", "checkpoints", "waiting", "opened", "executions"), heights)
         limits |= dict.fromkeys(("view_changes", "sought", "sound", "unsound", "peers", "answers", "strangers"), n)
         limits |= {"signed": 4 * heights + 2, "tallies": 512 * n + pool, "endorsed": 2048, "shown": 1024}
@@ -66,19 +80,20 @@ class Checkers:
         for name, limit in limits.items():
             require(held[name] <= limit, f"{held[name]} {name} are kept, {limit} are the most")
 
-    def decided(self, digest: bytes, codes: bytes) -> None:
-        """Verdicts: whoever decides a batch decides it alike."""
-        require(self.codes.setdefault(digest, codes) == codes, f"two decisions on batch {digest.hex()[:8]}")
+    def decided(self, epoch: int, digest: bytes, codes: bytes) -> None:
+        """Verdicts: whoever decides a batch in an epoch decides it alike."""
+        require(self.codes.setdefault((epoch, digest), codes) == codes, f"two decisions on batch {digest.hex()[:8]}")
 
-    def certified(self, found: Certified) -> None:
-        """A certificate verifies from outside: exactly a quorum, distinct, sorted, genuine, over one note a height."""
-        require(self.notes.setdefault(found.height, found.note) == found.note, f"two notes at {found.height}")
-        members = [member for member, _ in found.signatures]
-        needed = self.config.n - (self.config.n - 1) // 3
-        require(len(members) == needed and sorted(set(members)) == members, "a certificate of other than 2f + 1")
-        for member, signature in found.signatures:
-            signed = (self.config.members[member].note, "", self.config.channel, found.note, signature)
-            require(signatures.check(*signed), "a forged certificate")
+    def certified(self, block: OrderedBlock, note: bytes, signed: tuple[tuple[int, bytes], ...]) -> None:
+        """A certificate verifies from outside: exactly a quorum of its epoch, distinct, sorted, genuine, one note."""
+        require(self.notes.setdefault(block.height, note) == note, f"two notes at {block.height}")
+        _, keys = self.epochs[block.epoch]
+        members = [member for member, _ in signed]
+        needed = len(keys) - (len(keys) - 1) // 3
+        require(len(members) == needed and sorted(set(members)) == members, "a certificate of other than a quorum")
+        for member, signature in signed:
+            signed_note = (keys[member].note, "", self.config.channel, note, signature)
+            require(signatures.check(*signed_note), "a forged certificate")
 
     def transmitted(self, message: Message, durable: set[bytes]) -> None:
         """Durable before sent; and an honest member never signs two things that exclude each other."""
@@ -114,13 +129,15 @@ def _claims(message: Message) -> list[tuple[tuple[object, ...], bytes]]:
     """What a message commits its signer to: (place, content) pairs of which no other content may be signed."""
     if message.kind in bodies.VOTES:
         vote = Vote.decode(message.body)
-        return [((vote.view, vote.height), vote.digest)]
+        return [((vote.epoch, vote.view, vote.height), vote.digest)]
     if message.kind is Kind.CHECKPOINT:
         checkpoint = Checkpoint.decode(message.body)
-        return [((checkpoint.height,), checkpoint.note_signature)]
+        return [((checkpoint.epoch, checkpoint.height), checkpoint.note_signature)]
     if message.kind is Kind.VIEW_CHANGE:
-        return [((ViewChange.decode(message.body).view,), message.body)]
+        change = ViewChange.decode(message.body)
+        return [((change.epoch, change.view), message.body)]
     if message.kind is Kind.ENDORSEMENT:
-        verdicts = Endorsement.decode(message.body).verdicts
-        return [((verdict.batch,), verdict.passes + repr(verdict.failures).encode()) for verdict in verdicts]
+        said = Endorsement.decode(message.body)
+        contents = [(row.batch, row.passes + repr(row.failures).encode()) for row in said.verdicts]
+        return [((said.epoch, batch), content) for batch, content in contents]
     return []

@@ -1,9 +1,22 @@
-"""Members that lie about what they hold, and the list of all ways to lie."""
+"""Members that lie about what they hold or who they are, and the list of all ways to lie."""
 
 from dataclasses import replace
+from hashlib import sha256
 
-from consensus.core.bodies import Justified, Proposal, ProposedBatch, Recalled, Status, ViewChange, Vote, vote_body
+from consensus.core.bodies import (
+    VOTES,
+    Justified,
+    Proposal,
+    ProposedBatch,
+    Recalled,
+    Status,
+    ViewChange,
+    Vote,
+    vote_body,
+)
 from consensus.core.certificates import Certificate, MemberSignature
+from consensus.core.config import Config
+from consensus.core.effects import Send
 from consensus.core.messages import Kind, Message, sign
 from consensus.simulator.byzantine import (
     DoubleJudge,
@@ -93,6 +106,39 @@ class Withholder(Liar):
         body = vote_body(vote.epoch, vote.view, vote.height, longer.digest(self.config.channel))
         attachment = replace(justified, proposal=longer.encode()).encode()
         return [sign(self.config, Kind.PRE_PREPARE, body, attachment)]
+
+
+class Ghost(Liar):
+    """Follows the protocol as long as its keys are good, and goes on voting with them when they are not.
+
+    For every vote of a later epoch that it hears it signs one of its own, in the place that its key once had: for the
+    same block, or for another.
+    """
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*arguments)  # type: ignore[arg-type]
+        self.retired: list[Config] = []
+        self.echoed: set[bytes] = set()
+
+    def enter(self) -> None:
+        """Remember the keys that were good before."""
+        former = self.config
+        super().enter()
+        if former.vote_seed and former.vote_seed != self.config.vote_seed:
+            self.retired.append(former)
+
+    def receive(self, data: bytes) -> None:
+        """Vote along, once."""
+        message = Message.decode(data)
+        if message.kind in VOTES and self.retired and message.body not in self.echoed:
+            self.echoed.add(message.body)
+            vote = Vote.decode(message.body)
+            digest = self.world.rng.choice((vote.digest, sha256(vote.digest).digest()))
+            for former in self.retired:
+                for kind in (Kind.PREPARE, Kind.COMMIT):
+                    echo = sign(former, kind, vote_body(vote.epoch, vote.view, vote.height, digest))
+                    self.world.transmit(self, Send(echo.encode()))
+        super().receive(data)
 
 
 LIARS: tuple[type[Liar], ...] = (

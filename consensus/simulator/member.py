@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from consensus.core import effects as fx
 from consensus.core.bodies import ProposedBatch
-from consensus.core.config import Config, Instant
+from consensus.core.config import Instant
 from consensus.core.messages import Message
 from consensus.core.replica import Replica
 from consensus.member.votelog import DamagedVoteLog
-from consensus.simulator.application import RECORD_BYTES, Ledger, codes_of_body
+from consensus.simulator.application import RECORD_BYTES, Ledger, certificate_of, codes_of_body
 from consensus.simulator.checkers import Checkers, Violation
+from consensus.simulator.membership import seated
 from consensus.simulator.storage import VoteLogStore
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class ObservedLedger(Ledger):
             self.checkers.executed(block)
         note = super().execute(block)
         if self.checkers is not None:
+            self.checkers.recorded(self.epochs)
             self.checkers.applied(block.height, note, self.heads)
         return note
 
@@ -42,26 +44,42 @@ class ObservedLedger(Ledger):
         is_new = super().install(block)
         if is_new and self.checkers is not None:
             found = self.blocks[self.height]
+            self.checkers.recorded(self.epochs)
             self.checkers.executed(found.block)
             self.checkers.applied(self.height, found.note, self.heads)
+            self.checkers.certified(found.block, found.note, found.signatures)
         return is_new
 
 
 class Member:
-    """One member. Its shell hands events to the replica, and effects to disk and wire, persist before send."""
+    """One member. Its shell hands events to the replica, and effects to disk and wire, persist before send.
 
-    def __init__(self, world: "World", config: Config, skew_ms: int) -> None:
-        self.world, self.config, self.skew_ms = world, config, skew_ms
+    Its number is its own for the whole run, its index that of its seat in an epoch. Without a seat it only reads.
+    """
+
+    def __init__(self, world: "World", number: int, skew_ms: int) -> None:
+        self.world, self.number, self.skew_ms = world, number, skew_ms
+        self.config = seated(world.genesis, world.identities[number])
         self.store = VoteLogStore()
         self.durable: set[bytes] = set()
         self.bodies: dict[bytes, bytes] = {}
-        self.ledger: Ledger = ObservedLedger(config, self.bodies)
+        self.ledger: Ledger = ObservedLedger(self.config, self.bodies, world.directory, (world.genesis,))
         self.life = 0
         self.is_up = False
         self.timers: dict[str, int] = {}
         self.outbox: list[tuple[int, fx.Effect]] = []
-        self.is_syncing = self.is_set_back = False
+        self.is_syncing = self.is_set_back = self.is_leaving = False
         self.replica: Replica
+
+    @property
+    def is_seated(self) -> bool:
+        """Whether it is of the committee of the epoch that it is in."""
+        return bool(self.config.vote_seed)
+
+    @property
+    def certified(self) -> int:
+        """Last height whose certificate it holds."""
+        return self.replica.certified if self.is_seated else self.ledger.height
 
     @property
     def is_honest(self) -> bool:
@@ -76,7 +94,7 @@ class Member:
     def start(self) -> None:
         """Start, or start again after a crash, from what the disk holds; not at all if its vote log is damaged."""
         try:
-            entries = self.store.read()
+            self.store.read()
         except DamagedVoteLog:
             return
         self.life += 1
@@ -84,16 +102,63 @@ class Member:
         self.timers.clear()
         self.outbox.clear()
         self.is_syncing = False
-        self.durable = set(entries)
-        observed = ObservedLedger(self.config, self.bodies)
+        observed = ObservedLedger(self.config, self.bodies, self.world.directory, (self.world.genesis,))
         again = self.ledger.restarted()
-        for name in ("blocks", "heads", "tree", "height", "time_ms"):
+        for name in ("blocks", "heads", "tree", "height", "time_ms", "epochs"):
             setattr(observed, name, getattr(again, name))
         if self.is_honest:
             observed.checkers = self.world.checkers
         self.ledger = observed
-        self.replica = Replica.restore(self.config, self.ledger, entries, self.now)
-        self.do(self.replica.start(self.now))
+        self.enter()
+
+    def enter(self) -> None:
+        """Begin in the epoch of the next height. Each has a vote log of its own: the one before is deleted now.
+
+        Who finds the log of a later epoch has lost blocks of its ledger: without the log of this one, it only reads.
+        """
+        epoch = self.ledger.epoch_of(self.ledger.height + 1)
+        self.is_leaving = False
+        own = self.world.identities[self.number] if self.store.epoch <= epoch.epoch else []
+        self.config = self.ledger.config = seated(epoch, own)
+        if self.store.epoch < epoch.epoch:
+            self.store = VoteLogStore(epoch.epoch)
+        self.timers.clear()
+        self.durable = set(self.store.entries)
+        if self.is_seated:
+            self.replica = Replica.restore(self.config, self.ledger, self.store.entries, self.now)
+            self.do(self.replica.start(self.now))
+
+    def leave(self) -> None:
+        """The epoch's last height is kept: finish what waits for the disk, go on, offer and judge what is held."""
+        self.sync()
+        self.enter()
+        for digest, body in list(self.bodies.items()):
+            batch = self.world.published[digest]
+            if self.is_seated and self.ledger.stream_head(batch.submitter, batch.stream) < batch.number:
+                self.body(batch, body)
+
+    def leave_if_over(self) -> None:
+        """Go on to the next epoch a little later, if the last block of this one is on the disk."""
+        kept = next(reversed(self.ledger.blocks), 0)
+        if not self.is_leaving and self.ledger.epoch_of(kept + 1).epoch > self.config.epoch:
+            self.is_leaving = True
+            self.world.after(self.world.rng.randint(0, 20), self, self.leave)
+
+    def follow(self) -> None:
+        """Read the ledger topic: without a seat all of it, with one what is missing of an epoch that is over."""
+        end = self.world.ended.get(self.config.epoch, 0) if self.is_seated else self.world.topic_height
+        while self.certified < end and (block := self.world.blocks.get(self.certified + 1)) is not None:
+            before = self.certified
+            if not self.is_seated:
+                self.ledger.install(block)
+            elif self.replica.executed == before:
+                self.do(self.replica.block(block, self.now))
+            else:
+                certificate = certificate_of(block)
+                self.do(self.replica.certificate_seen(before + 1, *certificate, self.now))
+            if self.certified == before:
+                break
+        self.leave_if_over()
 
     def crash(self) -> None:
         """Lose what is in memory, and some of what was not synced."""
@@ -139,7 +204,8 @@ class Member:
 
     def receive(self, data: bytes) -> None:
         """A message from the wire."""
-        self.do(self.replica.receive(data, self.now))
+        if self.is_seated:
+            self.do(self.replica.receive(data, self.now))
 
     def body(self, batch: ProposedBatch, body: bytes) -> None:
         """A batch from the topic or another member: checked, kept, handed over; its verdict follows."""
@@ -148,6 +214,8 @@ class Member:
             return
         self.bodies[batch.digest] = body
         records = len(body) // RECORD_BYTES
+        if not self.is_seated:
+            return
         self.do(self.replica.batch_arrived(*self._facts(batch), records, len(body), self.now))
         self.world.after(self.world.rng.randint(1, 30), self, lambda: self.judge(batch.digest, body))
 
@@ -160,7 +228,8 @@ class Member:
         codes = codes_of_body(body)
         if self.world.sees_other(digest, self):
             codes = b"\0\x09" + codes[2:]
-        self.do(self.replica.verdict(digest, codes, self.now))
+        if self.is_seated:
+            self.do(self.replica.verdict(digest, codes, self.now))
 
     def fire(self, name: str, token: int) -> None:
         """A timer ran out, unless it was set anew or cancelled."""
@@ -168,12 +237,12 @@ class Member:
             del self.timers[name]
             self.do(self.replica.timer(name, self.now))
             if name == "status" and self.is_honest:
-                self.world.checkers.bounded(self.replica.sizes(), self.replica.in_pool)
+                self.world.checkers.bounded(self.replica.sizes(), self.replica.in_pool, self.config.n)
 
     def do(self, effects: list[fx.Effect]) -> None:
         """Take effects: entries to the disk at once, everything that others may see after the next sync."""
         for effect in effects:
-            self.world.trace(self.config.index, effect)
+            self.world.trace(self.number, effect)
             if isinstance(effect, fx.Persist):
                 self.store.append(effect.entry)
             elif isinstance(effect, fx.Send | fx.Certified):
@@ -183,6 +252,8 @@ class Member:
         if self.outbox and not self.is_syncing:
             self.is_syncing = True
             self.world.after(SYNC_MS, self, self.sync)
+        if self.replica.is_over:
+            self.leave_if_over()
 
     def _act(self, effect: fx.Effect) -> None:
         if isinstance(effect, fx.SetTimer):
@@ -202,16 +273,21 @@ class Member:
             if batch is not None and sha256(effect.body).digest() == effect.digest:
                 self.body(batch, effect.body)
         elif isinstance(effect, fx.Divergence) and self.is_honest:
-            raise Violation(f"member {self.config.index} stopped at {effect.height}: {effect.reason}")
-        elif isinstance(effect, fx.Evidence) and effect.member not in self.world.liars:
+            raise Violation(f"member {self.number} stopped at {effect.height}: {effect.reason}")
+        elif isinstance(effect, fx.Evidence) and self._number_of(effect.member) not in self.world.liars:
             raise Violation(f"evidence against the honest member {effect.member}: {effect.kind}")
         elif isinstance(effect, fx.Dissent):
             self._check_dissent(effect)
 
     def _check_dissent(self, dissent: fx.Dissent) -> None:
         """Honest members differ on contested batches only; a dissent is no guilt."""
-        if dissent.member not in self.world.liars and dissent.batch not in self.world.contested:
-            raise Violation(f"the honest member {dissent.member} is shown as dissenting at {dissent.height}")
+        member = self._number_of(dissent.member)
+        if member not in self.world.liars and dissent.batch not in self.world.contested:
+            raise Violation(f"the honest member {member} is shown as dissenting at {dissent.height}")
+
+    def _number_of(self, index: int) -> int:
+        """Whose seat this is in the epoch that this member is in."""
+        return self.world.number_of(self.config.members[index])
 
     def sync(self) -> None:
         """One sync for all that waits, then transmit what waited for it."""
@@ -229,8 +305,10 @@ class Member:
         if isinstance(effect, fx.Certified):
             self.ledger.keep(effect.block, effect.note, effect.signatures)
             if self.is_honest:
-                self.world.checkers.certified(effect)
+                self.world.checkers.certified(effect.block, effect.note, effect.signatures)
+                self.world.publish_block(self.ledger, effect.height)
+            self.leave_if_over()
         elif isinstance(effect, fx.Send):
             if self.is_honest:
                 self.world.checkers.transmitted(Message.decode(effect.message), self.durable)
-            self.world.transmit(self.config.index, effect)
+            self.world.transmit(self, effect)

@@ -10,9 +10,10 @@ from consensus.member.votelog import framed, whole
 
 
 class VoteLogStore:
-    """Entries in order; the first `synced` of them survive any crash."""
+    """Entries of one epoch in order; the first `synced` of them survive any crash."""
 
-    def __init__(self) -> None:
+    def __init__(self, epoch: int = 0) -> None:
+        self.epoch = epoch
         self.entries: list[bytes] = []
         self.synced = 0
         self._damaged: bytes | None = None
@@ -51,7 +52,7 @@ class VoteLogStore:
 
     def copied(self) -> "VoteLogStore":
         """A backup of what is durable."""
-        copy = VoteLogStore()
+        copy = VoteLogStore(self.epoch)
         copy.rotate(self.entries[: self.synced])
         return copy
 

@@ -7,23 +7,25 @@ from hashlib import sha256
 from random import Random
 
 from carbon.merkle import leaf_hash
-from carbon.signing import public_key
 from consensus.core import effects as fx
 from consensus.core import messages
 from consensus.core.bodies import ProposedBatch
 from consensus.core.config import Config, MemberKeys
 from consensus.core.replica import RULES
-from consensus.simulator.application import leaves
+from consensus.simulator.application import MEMBERS, Ledger, change_body, leaves, name_of
 from consensus.simulator.byzantine import Liar
 from consensus.simulator.checkers import Checkers, Violation, require
-from consensus.simulator.liars import LIARS
+from consensus.simulator.liars import LIARS, Ghost
 from consensus.simulator.member import Member
+from consensus.simulator.membership import CHANGES, Seat, identity, planned
 from consensus.simulator.network import Network
 from consensus.simulator.submitters import ROGUE, ROGUES, Offer, Rogue
 
 HEAL_BOUND_MS = 60_000
 """After the network has healed, everything that was proposed is certified everywhere within this virtual time."""
 
+READ_MS = 150
+"""How often a member reads the ledger topic."""
 LOOK_MS = 20
 """How often it is seen whether all is done."""
 
@@ -59,6 +61,8 @@ class Scenario:
     """Members, the last of all, in whose synced vote log a bit changes: they must not start, and get an empty disk."""
     damaged_copies: int = 0
     """Members, the last of all, in whose copy of the ledger a bit changes, once."""
+    changes: tuple[str, ...] = ()
+    """Changes of the committee, one after the other: see `membership.CHANGES`."""
     cached: bool = True
     """Whether verified signatures are remembered."""
 
@@ -73,6 +77,11 @@ def drawn(seed: int) -> Scenario:
     silenced = (members - 1,) if spare and rng.random() < 0.3 else ()
     is_spare = spare and not silenced
     disk = rng.choice(("", "backups", "damaged_logs", "damaged_copies")) if is_spare and rng.random() < 0.6 else ""
+    drawn_changes = Random(f"changes {seed}")  # noqa: S311 as above
+    changes: tuple[str, ...] = ()
+    if drawn_changes.random() < 0.15:
+        changes = tuple(drawn_changes.choice(CHANGES) for _ in range(drawn_changes.choice((1, 1, 2))))
+        liars = tuple(Ghost if drawn_changes.random() < 0.5 else liar for liar in liars)
     return Scenario(
         seed=seed,
         members=members,
@@ -89,6 +98,7 @@ def drawn(seed: int) -> Scenario:
         contested=1 if members == 7 and rng.random() < 0.5 else 0,
         two_faced=rng.choice((0, 0, 0, 0, 1, 2)),
         rogues=(rng.choice(ROGUES),) if rng.random() < 0.2 else (),
+        changes=changes,
         cached=rng.random() > 0.03,
         **({disk: 1} if disk else {}),
     )
@@ -132,35 +142,60 @@ class World:
         self.topic: dict[bytes, bytes] = {}
         self.contested: dict[bytes, frozenset[int]] = {}
         self.two_faced: set[bytes] = set()
+        self.blocks: dict[int, bytes] = {}
+        """The ledger topic: what honest members published, some time after."""
+        self.ended: dict[int, int] = {}
+        """The last height of each epoch, once it is on the ledger topic."""
+        self.topic_height = 0
+        self.is_changed = not scenario.changes
+        self._submitted = 0
+        self._plan()
         self.members = self._committee()
-        self.liars = {member.config.index for member in self.members if not member.is_honest}
-        self.checkers = Checkers(self.members[0].config)
+        self.liars = {member.number for member in self.members if not member.is_honest}
+        self.checkers = Checkers(self.genesis)
+
+    def _plan(self) -> None:
+        """Who is to be in the committee of each epoch, and with which keys."""
+        scenario, n = self.scenario, self.scenario.members
+        rng = Random(f"committees {scenario.seed}")  # noqa: S311 a run must be repeatable
+        forgetful = range(n - max(scenario.backups, scenario.damaged_logs), n)
+        faulty = {*range(len(scenario.liars)), *scenario.silenced, *forgetful}
+        leaving = {i for i, liar in enumerate(scenario.liars) if liar is Ghost}
+        self.committees = planned(rng, n, scenario.changes, faulty, leaving)
+        seats = sorted({seat for committee in self.committees for seat in committee})
+        self.identities = [
+            [identity(scenario.seed, n, seat) for seat in seats if seat.member == number]
+            for number in range(1 + max(seat.member for seat in seats))
+        ]
+        self._numbers = {own.keys: number for number, all_own in enumerate(self.identities) for own in all_own}
+        self.directory = {name_of(keys): keys for keys in self._numbers}
+        self.genesis = Config(
+            channel=sha256(b"simulated channel").digest(),
+            members=tuple(map(self._keys_of, self.committees[0])),
+            index=0,
+            vote_seed=b"",
+            note_seed=b"",
+            max_records=16,
+            max_bytes=4096,
+            batch_records=6,
+            batch_delay_ms=20,
+            status_ms=300,
+            quota=16,
+            view_timeout_floor_ms=150,
+            view_timeout_ms=500,
+            view_timeout_cap_ms=4_000,
+        )
+
+    def _keys_of(self, seat: Seat) -> MemberKeys:
+        return identity(self.scenario.seed, self.scenario.members, seat).keys
 
     def _committee(self) -> list[Member]:
-        n = self.scenario.members
-        seeds = [sha256(f"member {i} of {self.scenario.seed % 64}".encode()).digest() for i in range(2 * n)]
-        keys = tuple(MemberKeys(public_key(seeds[i]), public_key(seeds[n + i])) for i in range(n))
-        members = []
-        for i in range(n):
-            config = Config(
-                channel=sha256(b"simulated channel").digest(),
-                members=keys,
-                index=i,
-                vote_seed=seeds[i],
-                note_seed=seeds[n + i],
-                max_records=16,
-                max_bytes=4096,
-                batch_records=6,
-                batch_delay_ms=20,
-                status_ms=300,
-                quota=16,
-                view_timeout_floor_ms=150,
-                view_timeout_ms=500,
-                view_timeout_cap_ms=4_000,
-            )
-            kind = self.scenario.liars[i] if i < len(self.scenario.liars) else Member
-            members.append(kind(self, config, self.rng.randint(-200, 200)))
-        return members
+        kinds = [*self.scenario.liars, *[Member] * len(self.identities)]
+        return [kinds[number](self, number, self.rng.randint(-200, 200)) for number in range(len(self.identities))]
+
+    def number_of(self, keys: MemberKeys) -> int:
+        """Whose keys these are."""
+        return self._numbers[keys]
 
     # ---- time
 
@@ -196,17 +231,52 @@ class World:
 
     # ---- wire and topic
 
-    def transmit(self, sender: int, send: fx.Send) -> None:
-        """Put a message on the wire."""
+    def transmit(self, sender: Member, send: fx.Send) -> None:
+        """Put a message on the wire; one to a single member is to a seat of the sender's epoch."""
+        to = None if send.to is None else self.number_of(sender.config.members[send.to])
         for member in self.members:
-            if member.config.index != sender and send.to in (None, member.config.index):
-                for delay in self.network.deliveries(sender, member.config.index):
+            if member.number != sender.number and to in (None, member.number):
+                for delay in self.network.deliveries(sender.number, member.number):
                     self.at(delay, lambda member=member: self._deliver(member, send.message))  # type: ignore[misc]
 
     @staticmethod
     def _deliver(member: Member, data: bytes) -> None:
         if member.is_up:
             member.receive(data)
+
+    def publish_block(self, ledger: Ledger, height: int) -> None:
+        """A certified block goes to the ledger topic, if somebody may need it there."""
+        if self.scenario.changes:
+            block = ledger.certified(height) or b""
+            ended = {ledger.config.epoch: height} if height == ledger.epoch_end else {}
+            self.at(self.rng.randint(1, 300), lambda: self._on_topic(height, block, ended))
+
+    def _on_topic(self, height: int, block: bytes, ended: dict[int, int]) -> None:
+        self.blocks.setdefault(height, block)
+        self.topic_height = max(self.topic_height, height)
+        self.ended |= ended
+
+    def _read_topic(self) -> None:
+        for member in self.members:
+            if member.is_up:
+                member.follow()
+        self.at(READ_MS, self._read_topic)
+
+    def _change(self) -> None:
+        """Submit the next change of the committee, and again one that was recorded while another was pending."""
+        ledger = max((member.ledger for member in self.members if member.is_honest), key=lambda found: found.height)
+        done, head = len(ledger.epochs) - 1, ledger.stream_head(*MEMBERS)
+        if done == len(self.scenario.changes):
+            self._schedule_batch(("after", "a"), 1)
+            self.is_changed = True
+            return
+        if head == self._submitted:
+            self._submitted += 1
+            keys = map(self._keys_of, self.committees[done + 1])
+            body = change_body(keys, 2 * self.genesis.window + self.rng.randint(0, 4), self._submitted)
+            batch = ProposedBatch(*MEMBERS, self._submitted, sha256(body).digest(), b"")
+            self.publish(batch, body)
+        self.at(self.rng.randint(50, 500), self._change)
 
     def publish(self, batch: ProposedBatch, body: bytes) -> None:
         """A submitter puts a batch on the topic; it does so again until it is applied somewhere honest."""
@@ -233,7 +303,7 @@ class World:
     def sees_other(self, digest: bytes, member: Member) -> bool:
         """Whether a member holds the other one of two packets that a gateway signed for one place."""
         turn = member.life if digest in self.two_faced else 0
-        return (member.config.index + turn) % self.scenario.members in self.contested.get(digest, ())
+        return (member.number + turn) % self.scenario.members in self.contested.get(digest, ())
 
     def _hand_over(self, member: Member, batch: ProposedBatch, body: bytes) -> None:
         self.after(self.rng.randint(1, 60), member, lambda: member.body(batch, body))
@@ -246,6 +316,10 @@ class World:
     def honest(self, *, up: bool = False) -> list[Member]:
         """The honest members; with `up`, those that run."""
         return [member for member in self.members if member.is_honest and (member.is_up or not up)]
+
+    def _seated(self) -> list[Member]:
+        """The honest members that run and have a seat in the epoch that they are in."""
+        return [member for member in self.honest(up=True) if member.is_seated]
 
     # ---- the run
 
@@ -269,12 +343,15 @@ class World:
     def _schedule(self) -> None:
         scenario, rng = self.scenario, self.rng
         for member in self.members:
-            if member.config.index not in scenario.silenced:
+            if member.number not in scenario.silenced:
                 self.at(rng.randint(0, 50), lambda member=member: self._restart(member))  # type: ignore[misc]
         self._schedule_batches()
+        if scenario.changes:
+            self.at(rng.randint(0, scenario.faults_until), self._change)
+            self.at(READ_MS, self._read_topic)
         for _ in range(scenario.partitions):
             # strictly before the end of all faults: a split after healing would be for ever
-            self.at(rng.randrange(scenario.faults_until), lambda: self.network.split(scenario.members))
+            self.at(rng.randrange(scenario.faults_until), lambda: self.network.split(len(self.members)))
             self.at(rng.randrange(scenario.faults_until), self.network.mend)
         for _ in range(scenario.crashes):
             self.at(rng.randint(0, scenario.faults_until), self._crash_one)
@@ -285,7 +362,7 @@ class World:
             (self._damage_log, scenario.damaged_logs),
             (self._damage_copy, scenario.damaged_copies),
         ):
-            for member in self.members[len(self.members) - count :]:
+            for member in self.members[scenario.members - count : scenario.members]:
                 self.at(rng.randrange(scenario.faults_until), lambda fault=fault, member=member: fault(member))  # type: ignore[misc]
 
     def _schedule_batches(self) -> None:
@@ -330,7 +407,7 @@ class World:
         def set_back() -> None:
             if member.is_up:
                 member.crash()
-            self.liars.add(member.config.index)
+            self.liars.add(member.number)
             self._restart(member, lambda: member.set_back(store, ledger))
 
         self.at(self.rng.randint(100, 1_000), set_back)
@@ -343,7 +420,7 @@ class World:
             return self._restart(member)
         self._restart(member)
         require(not member.is_up, "a member started with a damaged vote log")
-        self.liars.add(member.config.index)
+        self.liars.add(member.number)
         return self.at(self.rng.randint(50, 500), lambda: self._restart(member, member.wiped))
 
     def _damage_copy(self, member: Member) -> None:
@@ -363,20 +440,22 @@ class World:
     def _heal(self) -> None:
         self.network.calm()
         for member in self.members:
-            if not member.is_up and member.config.index not in self.scenario.silenced:
+            if not member.is_up and member.number not in self.scenario.silenced:
                 self._restart(member)
 
     def _look(self) -> None:
         """Compare what honest members have decided on contested batches."""
         for digest in self.contested:
-            for member in self.honest(up=True):
+            for member in self._seated():
                 codes = member.replica.decided(digest)
                 if codes is not None:
-                    self.checkers.decided(digest, codes)
+                    self.checkers.decided(member.config.epoch, digest, codes)
 
     def _is_finished(self) -> bool:
         honest = self.honest(up=True)
-        if len({h for member in honest for h in (member.replica.certified, member.replica.executed)}) != 1:
+        if len({h for member in honest for h in (member.certified, member.ledger.height)}) != 1:
+            return False
+        if not self.is_changed or {member.config.epoch for member in honest} != {len(self.scenario.changes)}:
             return False
         # all stand at one height, and what they applied there is the same: one of them speaks for all
         return all(
@@ -387,8 +466,11 @@ class World:
 
     def _standing(self) -> str:
         return "; ".join(
-            f"{member.config.index}: view {member.replica.view}{'?' if member.replica.is_changing else ''}"
-            f" certified {member.replica.certified} executed {member.replica.executed} pool {member.replica.in_pool}"
+            f"{member.number}: epoch {member.config.epoch} view {member.replica.view}"
+            f"{'?' if member.replica.is_changing else ''} certified {member.replica.certified}"
+            f" executed {member.replica.executed} pool {member.replica.in_pool}"
+            if member.is_seated
+            else f"{member.number}: reads, epoch {member.config.epoch} height {member.ledger.height}"
             for member in self.honest(up=True)
         )
 
@@ -405,7 +487,7 @@ class World:
 
     def outcome(self, failure: str = "") -> Outcome:
         """What came of it so far."""
-        up = [member.replica for member in self.honest(up=True)]
+        up = [member.replica for member in self._seated()]
         height = max((replica.certified for replica in up), default=0)
         views = max((replica.view for replica in up), default=0)
         trace = self._trace.hexdigest()

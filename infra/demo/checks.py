@@ -40,6 +40,7 @@ class Summary:
     checks: list[Check]
     report: Report
     readings: int
+    counted: int
     rejected: dict[str, int]
     rejections: list[dict[str, Any]]
     gap: list[dict[str, Any]]
@@ -104,7 +105,8 @@ def arrived(settings: Settings, channel: Channel, expected: Expected, height: in
 
 def gather(settings: Settings, channel: Channel, expected: Expected, client: dict[str, str]) -> Summary:
     """Check everything, while the pipeline still runs."""
-    report = verification.verify(channel.genesis, verification.from_topic(client, channel.genesis))
+    counting = verification.Counting()
+    report = verification.verify(channel.genesis, verification.from_topic(client, channel.genesis), counting)
     rejections = ask(
         settings, "SELECT reason, gateway, point, at, value, detail, code FROM rejections ORDER BY reason, at"
     )
@@ -117,8 +119,8 @@ def gather(settings: Settings, channel: Channel, expected: Expected, client: dic
         "SELECT point, window_start, count, expected, coverage, code FROM records_latest "
         "WHERE count < expected ORDER BY window_start",
     )
-    checks = list(_checks(settings, channel, expected, report, int(total["n"]), by_reason, gap))
-    return Summary(checks, report, int(total["n"]), by_reason, rejections, gap)
+    checks = list(_checks(settings, channel, expected, report, int(total["n"]), counting.total, by_reason, gap))
+    return Summary(checks, report, int(total["n"]), counting.total, by_reason, rejections, gap)
 
 
 def _checks(
@@ -127,17 +129,18 @@ def _checks(
     expected: Expected,
     report: Report,
     readings: int,
+    counted: int,
     rejected: dict[str, int],
     gap: list[dict[str, Any]],
 ) -> Iterator[Check]:
     yield Check("the ledger topic verifies with the genesis alone", "", report.refused)
     yield Check("readings that arrived", expected.readings, readings)
     yield Check("readings rejected, by reason", dict(sorted(expected.rejected.items())), dict(sorted(rejected.items())))
-    yield Check("readings counted by the ledger", expected.counted, report.counted)
+    yield Check("readings counted by the ledger", expected.counted, counted)
     yield Check("records accepted", expected.records, report.accepted)
     yield Check("records refused", 0, report.rejected)
-    (counted,) = ask(settings, "SELECT sum(count) AS n FROM records_latest")
-    yield Check("readings counted by the tables", expected.counted, int(counted["n"]))
+    (summed,) = ask(settings, "SELECT sum(count) AS n FROM records_latest")
+    yield Check("readings counted by the tables", expected.counted, int(summed["n"]))
     yield Check(
         "readings left out, as coverage below 1", expected.left_out, sum(g["expected"] - g["count"] for g in gap)
     )
@@ -195,7 +198,7 @@ def show(summary: Summary, seconds: float, data: Path, declared: Parameters) -> 
     console.print(checked)
     report = summary.report
     for line in (
-        f"{summary.readings:,} readings in, {report.counted:,} accepted, {sum(summary.rejected.values())} rejected "
+        f"{summary.readings:,} readings in, {summary.counted:,} accepted, {sum(summary.rejected.values())} rejected "
         f"({', '.join(f'{reason} {count}' for reason, count in sorted(summary.rejected.items()))}); "
         f"{report.accepted:,} records recorded, ledger height {report.height}, "
         f"certificates {'verified' if not report.refused else 'REFUSED'}.",

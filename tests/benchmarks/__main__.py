@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import psutil
 
-from tests.benchmarks import committee, ingest, pipeline
+from tests.benchmarks import committee, ingest, memory, pipeline, verification
 from tests.sinks import bench as sink
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
@@ -45,6 +45,8 @@ def rows() -> Iterator[Row]:
     for one in pipeline.run():
         yield _pipeline(one)
     yield _sink()
+    yield from _memory()
+    yield from _verification()
 
 
 def _ingest() -> Iterator[Row]:
@@ -85,6 +87,23 @@ def _sink() -> Row:
     note = f"on one core, by CPU time; {found.bytes_on_disk:.1f} bytes a reading on disk"
     what, beside = "sink, coded packets to rows", "the same Arrow blocks inserted bare"
     return Row(what, found.rate(sink.FED), "rows/s", beside, found.rate(sink.BARE), note)
+
+
+def _memory() -> Iterator[Row]:
+    low, later = memory.measure(0, *memory.LIFE)
+    (high,) = memory.measure(memory.HIGH - memory.LIFE[0], memory.HIGH)
+    first, last = (f"{height:,}" for height in memory.LIFE)
+    what, beside = "resident memory of a member", f"at height {first}"
+    yield Row(
+        f"{what} at height {memory.HIGH:,}", high, "MiB", beside, low, f"the last {first} real, the rest filled in"
+    )
+    yield Row(f"{what} at height {last}", later, "MiB", beside, low, "one life, one packet and one record a height")
+
+
+def _verification() -> Iterator[Row]:
+    for found in verification.run():
+        what, beside = f"verifying a ledger offline, {found.what}", "its hashes alone"
+        yield Row(what, found.rate, "records/s", beside, found.floor, "on one core, by CPU time")
 
 
 def conditions() -> str:

@@ -35,6 +35,8 @@ A_SECOND = 20
 """Batches of the idle committee."""
 WAITING_RECORDS = 12_000
 """Records that wait at saturation: more than the heights in flight can hold."""
+AGAIN_S = 10.0
+PATIENCE_S = 180.0
 ROUNDS = 3
 """Times that each kind of member is killed."""
 
@@ -73,6 +75,8 @@ class Run:
         self.data, self.processes = data, processes
         self.watch = Watch(bootstrap, world)
         self.proposed: dict[Name, float] = {}
+        self._messages: dict[Name, tuple[str, bytes]] = {}
+        self._again_s = 0.0
         self.records = 0
         self._days = days_of(world, GATEWAYS, Aggregator, most)
         self._ready: deque[tuple[str, bytes]] = deque()
@@ -86,11 +90,25 @@ class Run:
             self._ready += made
         key, value = self._ready.popleft()
         batch = batches.decode(codec.decode("proposal", value)["body"])
-        self.proposed[batch.stream, batch.number] = time.monotonic()
+        name = (batch.stream, batch.number)
+        self.proposed[name], self._messages[name] = time.monotonic(), (key, value)
         self._producer.produce(topics.RECORDS_PROPOSED, value, key.encode(), 0)
-        self._producer.poll(0)
+        self._propose_again()
         self.records += len(batch)
         return len(batch)
+
+    def _propose_again(self) -> None:
+        """As a submitter does: an overloaded committee lets go of batches beyond its bounds."""
+        self._producer.poll(0)
+        now = time.monotonic()
+        if now < self._again_s:
+            return
+        self._again_s = now + AGAIN_S
+        for name in self._messages.keys() & self.watch.came.keys():
+            del self._messages[name]
+        for name, (key, value) in self._messages.items():
+            if now > self.proposed[name] + AGAIN_S:
+                self._producer.produce(topics.RECORDS_PROPOSED, value, key.encode(), 0)
 
     @property
     def waiting(self) -> int:
@@ -119,10 +137,11 @@ class Run:
 
     def settle(self) -> None:
         """Wait until all is certified, and every member that runs stands there."""
-        self.watch.until(self.records, 120, self.processes)
-        deadline = time.monotonic() + 120
-        while any(self.status(m).get("height") != self.watch.follower.height for m in range(MEMBERS)):
-            assert time.monotonic() < deadline, "a member does not come back"
+        deadline = time.monotonic() + PATIENCE_S
+        while self.waiting or any(self.status(m).get("height") != self.watch.follower.height for m in range(MEMBERS)):
+            self.processes.check()
+            assert time.monotonic() < deadline, f"{self.waiting} records wait, or a member does not come back"
+            self._propose_again()
             self.watch.read(0.05)
 
     def status(self, member: int) -> dict[str, int]:

@@ -12,12 +12,13 @@ from consensus.core.bodies import Endorsement, ProposedBatch
 from consensus.core.effects import OrderedBlock
 from consensus.core.endorsements import verdict_of
 from consensus.core.messages import Kind, Message
-from consensus.ledger import Ledger, replay
+from consensus.ledger import Ledger
 from consensus.log import follower, leaf, note, proof
 from consensus.log.follower import Follower, LedgerError, Position
 from consensus.log.leaf import Refusal
 from consensus.log.reader import LedgerReader
 from consensus.member.publisher import messages_of
+from consensus.replay import replay
 from consensus.state import State
 from schemas import codec, topics
 from tests.consensus.aggregator import with_fields

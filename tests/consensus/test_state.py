@@ -1,11 +1,13 @@
 """The state half: what a chain takes, and that the state grows with points and never with records."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from carbon.record import Replaced
 from consensus.contract import Ruling
 from consensus.log.leaf import Refusal
-from consensus.state import Chain, State
+from consensus.state import Chain, Head, State
 
 HOUR = 3_600_000
 HORIZON = 5 * HOUR
@@ -75,3 +77,19 @@ def test_the_state_never_grows_with_records() -> None:
         sizes.append(state.text().count(b"\n"))
         assert State.load(state.text(), HORIZON) == state
     assert sizes[10:] == [sizes[10]] * 190
+
+
+POINTS = st.sampled_from(["b", "a", "a-1", "a-10", "a1", "z\t", "ä"])
+
+
+@given(st.lists(st.tuples(POINTS, st.integers(0, 3), st.booleans())), st.booleans())
+def test_the_text_is_the_same_whenever_it_was_written_before(steps: list[tuple[str, int, bool]], loaded: bool) -> None:
+    state = State(HORIZON, streams={("a", "s"): 2}, balances={"plant": 1, "p": -5}, changes={1: b"change"})
+    for point, hour, written in steps:
+        state.heads[point] = Head(hour * HOUR, bytes((hour,)) * 32)
+        if written:
+            state = State.load(state.text(), HORIZON) if loaded else state
+            assert state.text() == state.text()
+    lines = [f"point {point} {end} {commitment.hex()}" for point, (end, commitment) in state.heads.items()]
+    lines += ["stream a s 2", "emissions plant 1", "emissions p -5", f"committee 1 {b'change'.hex()}"]
+    assert state.text().decode() == "".join(line + "\n" for line in sorted(lines))

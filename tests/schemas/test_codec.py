@@ -178,3 +178,12 @@ def test_a_float_is_not_cut_to_an_integer() -> None:
 def test_a_left_out_field_takes_its_default() -> None:
     reading = {"point": "p", "at": 1, "value": "1.5"}
     assert codec.decode("reading", codec.encode("reading", reading)) == reading | {"flag": "N"}
+
+
+def test_the_first_field_is_read_without_the_others() -> None:
+    fields = {"block": b"a block", "salts": bytes(16), "payloads": [b"one", b"two"]}
+    data = codec.encode_bare("block-package", fields)
+    assert codec.read_first("block-package", data) == b"a block"
+    assert codec.read_first("block-package", data[:8]) == b"a block"
+    with pytest.raises(codec.CodecError):
+        codec.read_first("block-package", data[:7])

@@ -9,6 +9,8 @@ from consensus.core import (
     certificates,
     checkpoints,
     endorsement_votes,
+    messages,
+    new_view,
     normal,
     pool,
     quorum,
@@ -17,13 +19,15 @@ from consensus.core import (
     view_change,
 )
 from consensus.core import effects as fx
-from consensus.core.bodies import Vote
-from consensus.core.config import Config
+from consensus.core.bodies import HEIGHT_LIMIT, Vote
+from consensus.core.config import Config, MemberKeys
 from consensus.core.messages import Kind, Message
 from consensus.core.state import State
 from consensus.member.votelog import DamagedVoteLog, whole
 from consensus.simulator import Scenario, drawn, play, storage
+from consensus.simulator.application import Ledger
 from consensus.simulator.byzantine import DoubleJudge, Equivocator
+from consensus.simulator.liars import Ghost
 from consensus.simulator.member import Member
 from consensus.simulator.submitters import two_batches_of_one_number
 
@@ -64,7 +68,17 @@ def _rivalling(seed: int) -> Scenario:
     return Scenario(seed, batches=2, faults_until=800, rogues=(two_batches_of_one_number,))
 
 
-@pytest.mark.parametrize("scenarios", [_equivocating, _judging_doubly, _crashing, _losing, _damaging, _rivalling])
+def _haunted(seed: int) -> Scenario:
+    return Scenario(seed, batches=4, faults_until=1_500, liars=(Ghost,), changes=("replace",))
+
+
+def _changing(seed: int) -> Scenario:
+    return Scenario(seed, batches=8, faults_until=1_500, straggling=0.1, changes=("rotate",))
+
+
+@pytest.mark.parametrize(
+    "scenarios", [_haunted, _changing, _equivocating, _judging_doubly, _crashing, _losing, _damaging, _rivalling]
+)
 def test_without_a_bug_nothing_is_found(scenarios: Callable[[int], Scenario]) -> None:
     assert _found(scenarios, within=4) == ""
 
@@ -141,3 +155,33 @@ def test_a_number_that_is_taken_twice_is_found(monkeypatch: pytest.MonkeyPatch) 
 def test_a_verdict_by_more_than_half_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(endorsement_votes, "decision_quorum", lambda config: config.n // 2 + 1)
     assert "two decisions" in _found(_judging_doubly, within=10)
+
+
+def test_a_retired_key_that_counts_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    committees: dict[tuple[MemberKeys, ...], None] = {}
+
+    def is_signed(config: Config, kind: Kind, member: int, body: bytes, signature: bytes) -> bool:
+        committees.setdefault(config.members)
+        keys = [members[member].vote for members in committees if member < len(members)]
+        return any(messages.signatures.check(key, f"consensus/{kind}", config.channel, body, signature) for key in keys)
+
+    for module in (messages, quorum, new_view):
+        monkeypatch.setattr(module, "is_signed", is_signed)
+    assert "honest member" in _found(_haunted, within=10)
+
+
+def test_members_that_go_on_beyond_the_end_of_their_epoch_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(State, "end", property(lambda s: HEIGHT_LIMIT))
+    assert _found(_changing, within=5)
+
+
+def test_an_end_that_comes_before_all_know_of_it_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    change = Ledger._change
+
+    def soon(ledger: Ledger, block: fx.OrderedBlock, body: bytes) -> None:
+        known = ledger.epochs
+        change(ledger, block, body)
+        ledger.epochs = known + tuple(replace(epoch, base=block.height + 1) for epoch in ledger.epochs[len(known) :])
+
+    monkeypatch.setattr(Ledger, "_change", soon)
+    assert _found(_changing, within=20)

@@ -67,7 +67,7 @@ def test_a_contested_batch_is_decided_in_one_way_at_most() -> None:
         liars = (DoubleJudge, DoubleJudge)
         world = _played(Scenario(**(vars(SEVEN) | {"seed": seed, "liars": liars, "contested": 1})))
         for digest in world.contested:
-            assert b"\0\x09" not in world.checkers.codes.get(digest, b"")
+            assert b"\0\x09" not in world.checkers.codes.get((0, digest), b"")
 
 
 def _genesis(world: World) -> Genesis:

@@ -48,7 +48,7 @@ def test_point_08_a_flooder_costs_bounded_memory() -> None:
     world.play()
     for member in world.honest(up=True):
         assert member.replica.dropped["outside the watermarks"]
-        world.checkers.bounded(member.replica.sizes(), member.replica.in_pool)
+        world.checkers.bounded(member.replica.sizes(), member.replica.in_pool, 4)
 
 
 @pytest.mark.parametrize("rogue", ROGUES)
@@ -146,7 +146,7 @@ def test_what_is_kept_without_a_bound_is_seen() -> None:
     world.play()
     sizes = world.members[0].replica.sizes() | {"slots": 9}
     with pytest.raises(Violation, match="9 slots"):
-        Checkers(world.members[0].config).bounded(sizes, 0)
+        Checkers(world.members[0].config).bounded(sizes, 0, 4)
 
 
 def test_two_states_of_a_height_are_seen() -> None:

@@ -3,6 +3,7 @@
 from carbon.signing import sign_raw
 from consensus.core import effects as fx
 from consensus.core.bodies import Checkpoint, ViewChange, vote_body
+from consensus.core.checkpoints import adopt_stable
 from consensus.core.messages import Kind, Message, sign
 from tests.consensus.core.committee import Committee, body_of, config_of, seed, unless
 
@@ -66,3 +67,18 @@ def test_point_08_a_flood_of_far_heights_and_views_costs_bounded_memory() -> Non
     assert len(state.slots) == 8
     assert len(state.view_changes) == 1
     assert state.view == 0
+
+
+def test_point_08_what_is_applied_and_not_certified_is_bounded() -> None:
+    """No certificate reaches member 3, but new views show it that the others go on."""
+    committee = Committee()
+    lost = (Kind.CHECKPOINT, Kind.CERTIFICATE)
+    for number in range(1, 13):
+        committee.propose(body_of(f"batch {number}"), number)
+        committee.settle(lambda sender, to, message: to != 3 or message.kind not in lost)
+        stable = committee.replicas[0]._s.stable
+        assert stable is not None and stable.height == number
+        adopt_stable(committee.replicas[3]._s, stable)
+    assert (committee.replicas[3].certified, committee.replicas[3].executed) == (0, 8)
+    committee.pass_time(10_000)
+    assert committee.heights() == [12] * 4

@@ -8,7 +8,7 @@ import pytest
 
 from consensus.log.follower import LedgerError
 from consensus.member import process
-from consensus.member.store import DamagedArchive
+from consensus.member.archive import DamagedArchive
 
 
 def end_of(error: BaseException, folder: Path, monkeypatch: pytest.MonkeyPatch) -> BaseException:
