@@ -80,7 +80,7 @@ class LedgerCopy:
             assert block is not None, "a copy holds each height once"
             self._newest, self.epochs = block, reader.position.epochs
             self.changes.update(_changes(block))
-            self._hashes += (leaf.hash for leaf in block.leaves)
+            self._hashes += block.hashes
             yield block, list(_opened(block, fields["salts"], fields["payloads"]))
 
     def committees(self) -> tuple[Committee, ...]:
