@@ -80,7 +80,7 @@ class Member:
             self._ledger_file.snapshot,
             self._wire.produce,
         )
-        self._replica = Replica.restore(self._core, self._ledger, self._votes.entries, _now())
+        self._replica = Replica.restore(self._core, self._ledger, self._votes.taken(), _now())
         self._timers: dict[str, int] = {}
         self._unjudged: dict[bytes, Batch] = {}
         self._proposal_offsets: dict[bytes, int] = {}

@@ -30,7 +30,7 @@ class VoteLog:
     def __init__(self, path: Path) -> None:
         self._path = path
         path.touch(mode=0o600)
-        self.entries, self._chain, self._size = whole(path.read_bytes(), str(path))
+        self._entries, self._chain, self._size = whole(path.read_bytes(), str(path))
         self._file = path.open("r+b")
         self._file.truncate(self._size)
         self._file.seek(self._size)
@@ -42,6 +42,11 @@ class VoteLog:
         self._file.flush()
         os.fdatasync(self._file.fileno())
         self._size += len(data)
+
+    def taken(self) -> list[bytes]:
+        """The entries that stood in the log when it was opened; they are not held any longer."""
+        entries, self._entries = self._entries, []
+        return entries
 
     @property
     def is_long(self) -> bool:

@@ -7,7 +7,7 @@ anything synced to the disk. A past is filled in, where one is asked for: rows o
 one block at its end; the heights after it are real.
 
 `python -m tests.benchmarks.memory [--past HEIGHT] HEIGHT …` prints each height, resident memory in MiB after a
-collection, and where it grew by a tenth what there is most of. A real height takes some 3 ms of CPU time.
+collection, and where it grew by a tenth what there is most of. A real height takes some 5 ms of CPU time.
 """
 
 import argparse
