@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import fields, replace
 from itertools import islice
+from multiprocessing import get_context
 from typing import Any
 
 from consensus.simulator.world import Outcome, Scenario, drawn, play
@@ -54,7 +55,9 @@ def _spread(
     if jobs == 1:
         yield from (_chunk(chunk, scenarios) for chunk in chunks)
         return
-    with ProcessPoolExecutor(jobs, initializer=gc.set_threshold, initargs=(YOUNG,)) as pool:
+    # not forked from this process: it may hold clients and threads of others, which don't survive that
+    fresh = get_context("forkserver")
+    with ProcessPoolExecutor(jobs, fresh, initializer=gc.set_threshold, initargs=(YOUNG,)) as pool:
         waiting = iter(chunks)
         running = deque(pool.submit(_chunk, chunk, scenarios) for chunk in islice(waiting, 2 * jobs))
         while running:
