@@ -209,13 +209,6 @@ class Replica:
         """Answer a `BatchRequested`."""
         return self._event(now, lambda s: _send_batch(s, to, digest, body))
 
-    def block(self, block: bytes, now: Instant) -> list[Effect]:
-        """A certified block from the ledger topic, for a member whose others have gone on to the next epoch.
-
-        In a restarted one, which nobody answers any more, it ends its votes in this epoch.
-        """
-        return self._event(now, lambda s: checkpoints.install(s, block, is_left_behind=True))
-
     def certificate_seen(
         self, height: int, note: bytes, signatures: Iterable[tuple[int, bytes]], now: Instant
     ) -> list[Effect]:
