@@ -242,7 +242,7 @@ class State:
         """
         if self.since_ms is None:
             return
-        took = min(self.now.ms - self.since_ms, self.config.view_timeout_ms // PATIENCE)
+        took = min(self.now.ms - self.since_ms, self.config.view_timeout_ms)
         self.pace_ms = max(took, self.pace_ms + (took - self.pace_ms) * took // PACE_MS)
         self.since_ms = self.now.ms
 
