@@ -131,6 +131,12 @@ class Replica:
         return self._s.is_over
 
     @property
+    def votes_from(self) -> int | None:
+        """The height whose certificate lets a member with a disk that was set back vote again; None if it may vote."""
+        s = self._s
+        return s.bar if s.barred is not None and s.stable_height < s.bar else None
+
+    @property
     def lags(self) -> bool:
         """Whether this member is so far behind that its verdicts would come too late: it takes certified blocks."""
         return catch_up.lags(self._s)

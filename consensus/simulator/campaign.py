@@ -10,7 +10,7 @@ from dataclasses import fields, replace
 from itertools import islice
 from typing import Any
 
-from consensus.simulator.world import Outcome, Scenario, drawn, play, run
+from consensus.simulator.world import Outcome, Scenario, drawn, play
 
 CHUNK = 25
 """Seeds that one process takes at a time."""
@@ -20,20 +20,26 @@ TRACE_LINES = 40
 """How much of the end of a failing run is shown."""
 
 
-def simulate(first: int, last: int, report: Callable[[str], None], jobs: int | None = None) -> list[int]:
+def simulate(
+    first: int,
+    last: int,
+    report: Callable[[str], None],
+    jobs: int | None = None,
+    scenarios: Callable[[int], Scenario] = drawn,
+) -> list[int]:
     """Run seeds `first` to `last`, both included, on `jobs` cores; report failures and progress as lines.
 
-    Gives the seeds that failed.
+    `scenarios` gives what a seed stands for. Gives the seeds that failed.
     """
     failed: list[int] = []
     done, cpu_seconds, began = 0, 0.0, time.monotonic()
     chunks = [range(start, min(start + CHUNK, last + 1)) for start in range(first, last + 1, CHUNK)]
-    for number, (outcomes, seconds) in enumerate(_spread(chunks, jobs or os.cpu_count() or 1), 1):
+    for number, (outcomes, seconds) in enumerate(_spread(chunks, jobs or os.cpu_count() or 1, scenarios), 1):
         done, cpu_seconds = done + len(outcomes), cpu_seconds + seconds
         for outcome in outcomes:
             if outcome.failure:
                 failed.append(outcome.seed)
-                for line in explained(drawn(outcome.seed)):
+                for line in explained(scenarios(outcome.seed)):
                     report(line)
         if number % 8 == 0 or number == len(chunks):
             rate, per_core = done / (time.monotonic() - began), done / cpu_seconds
@@ -41,22 +47,24 @@ def simulate(first: int, last: int, report: Callable[[str], None], jobs: int | N
     return failed
 
 
-def _spread(chunks: list[range], jobs: int) -> Iterator[tuple[list[Outcome], float]]:
+def _spread(
+    chunks: list[range], jobs: int, scenarios: Callable[[int], Scenario]
+) -> Iterator[tuple[list[Outcome], float]]:
     """The outcomes of each chunk and the CPU seconds that they took, in the order of the chunks."""
     if jobs == 1:
-        yield from map(_chunk, chunks)
+        yield from (_chunk(chunk, scenarios) for chunk in chunks)
         return
     with ProcessPoolExecutor(jobs, initializer=gc.set_threshold, initargs=(YOUNG,)) as pool:
         waiting = iter(chunks)
-        running = deque(pool.submit(_chunk, chunk) for chunk in islice(waiting, 2 * jobs))
+        running = deque(pool.submit(_chunk, chunk, scenarios) for chunk in islice(waiting, 2 * jobs))
         while running:
             yield running.popleft().result()
-            running.extend(pool.submit(_chunk, chunk) for chunk in islice(waiting, 1))
+            running.extend(pool.submit(_chunk, chunk, scenarios) for chunk in islice(waiting, 1))
 
 
-def _chunk(seeds: range) -> tuple[list[Outcome], float]:
+def _chunk(seeds: range, scenarios: Callable[[int], Scenario]) -> tuple[list[Outcome], float]:
     began = time.process_time()
-    outcomes = [run(seed) for seed in seeds]
+    outcomes = [play(scenarios(seed)) for seed in seeds]
     return outcomes, time.process_time() - began
 
 

@@ -2,7 +2,7 @@
 
 import heapq
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from random import Random
 
@@ -102,6 +102,15 @@ def drawn(seed: int) -> Scenario:
         cached=rng.random() > 0.03,
         **({disk: 1} if disk else {}),
     )
+
+
+def short(seed: int) -> Scenario:
+    """A scenario of four members that is soon over, so that thousands fit into the tests. All that is drawn stands."""
+    long = drawn(seed)
+    rest = replace(long, liars=long.liars[:1], contested=0, silenced=(3,) if long.silenced else ())
+    if rest.liars:
+        rest = replace(rest, silenced=(), backups=0, damaged_logs=0, damaged_copies=0)
+    return replace(rest, members=4, batches=1 + seed % 3, faults_until=min(rest.faults_until, 400))
 
 
 @dataclass(frozen=True)

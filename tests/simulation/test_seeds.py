@@ -1,9 +1,14 @@
 """Seeded runs of the whole committee: faults, liars, crashes; agreement always, progress once the wire has healed."""
 
+from collections.abc import Callable
+
 import pytest
 
-from consensus.simulator import Scenario, play, run, simulate
+from consensus.simulator import Scenario, drawn, play, run, simulate
 from consensus.simulator.byzantine import Replayer, SelectiveSender
+from consensus.simulator.liars import LIARS
+from consensus.simulator.submitters import ROGUES
+from consensus.simulator.world import short
 
 KNOWN = {
     "a restarted member's endorsements were not sent again": Scenario(
@@ -29,11 +34,25 @@ KNOWN = {
 }
 
 
-@pytest.mark.timeout(900)
-def test_many_seeds() -> None:
+@pytest.mark.timeout(1_800)
+@pytest.mark.parametrize(("last", "scenarios"), [(99, drawn), (1_999, short)])
+def test_many_seeds(last: int, scenarios: Callable[[int], Scenario]) -> None:
     lines: list[str] = []
-    # under a minute of one core; the long timeout is for a machine that does other work beside it
-    assert simulate(0, 399, lines.append) == [], lines
+    # under a minute of two cores; the long timeout is for a machine that does other work beside it
+    assert simulate(0, last, lines.append, scenarios=scenarios) == [], lines
+
+
+def test_short_seeds_draw_everything() -> None:
+    """Each way to lie and each fault is among them, and so is none at all."""
+    found = [short(seed) for seed in range(2_000)]
+    assert {each.members for each in found} == {4}
+    assert {liar for each in found for liar in each.liars} == set(LIARS)
+    assert {rogue for each in found for rogue in each.rogues} == set(ROGUES)
+    for fault in ("loss", "repetition", "straggling", "partitions", "crashes", "silenced", "jumps", "backups"):
+        assert {bool(getattr(each, fault)) for each in found} == {True, False}, fault
+    for fault in ("two_faced", "damaged_logs", "damaged_copies", "cached"):
+        assert {bool(getattr(each, fault)) for each in found} == {True, False}, fault
+    assert all(sum((len(e.liars), len(e.silenced), e.backups, e.damaged_logs, e.damaged_copies)) <= 1 for e in found)
 
 
 @pytest.mark.parametrize("what", KNOWN)
