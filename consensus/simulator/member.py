@@ -150,7 +150,7 @@ class Member:
         kept = next(reversed(self.ledger.blocks), 0)
         if not self.is_leaving and self.ledger.epoch_of(kept + 1).epoch > self.config.epoch:
             self.is_leaving = True
-            self.world.after(self.world.rng.randint(0, 20), self, self.leave)
+            self.world.at_boundary(self)
 
     def follow(self) -> None:
         """Read the ledger topic: without a seat all of it, with one the certificate of what is applied here.

@@ -367,8 +367,16 @@ class World:
         self.at(self.rng.randint(0, self.scenario.faults_until), lambda: self.publish(batch, body))
         return batch.digest
 
+    def at_boundary(self, member: Member) -> None:
+        """A member has the last block of an epoch: it goes on a little later, or crashes there."""
+        self.after(self.rng.randint(1, 20), member, member.leave)
+        if self.scenario.crashes and self.rng.random() < 0.1:
+            self.after(self.rng.randint(1, 20), member, lambda: self._crash(member))
+
     def _crash_one(self) -> None:
-        member = self.rng.choice(self.members)
+        self._crash(self.rng.choice(self.members))
+
+    def _crash(self, member: Member) -> None:
         if member.is_up:
             member.crash()
             self.at(self.rng.randint(1, 1_500), lambda: self._restart(member))
