@@ -66,10 +66,12 @@ def _follow(state: State, columns: NDArray[np.void], payloads: list[bytes]) -> N
     begun = zip(number[firsts].tolist(), plain.start[order[firsts]].tolist(), strict=True)
     chains = [_chain(plain.points[point].fields, first) for point, first in begun]
     heads = [state.heads.get(chain.point) or Head(chain.first, ZERO_DIGEST) for chain in chains]
-    end, span = np.array([(head.window_end, chain.window_ms) for head, chain in zip(heads, chains, strict=True)]).T
+    reach = [(head.window_end, chain.window_ms) for head, chain in zip(heads, chains, strict=True)]
+    if any(abs(end) >> 62 or abs(span) >> 41 for end, span in reach):
+        return np.arange(len(payloads))  # times that would leave 64 bits
+    end, span = np.array(reach).T
     due = np.repeat(end - firsts * span, counts) + np.arange(len(order)) * np.repeat(span, counts)
-    before = np.empty_like(leaf["commitment"], shape=len(order))
-    before[1:] = leaf["commitment"][:-1]
+    before = np.roll(leaf["commitment"], 1)
     before[firsts] = np.frombuffer(b"".join(head.commitment for head in heads), "V32")
     clauses = [~plain.plain[order], leaf["kind"] != WINDOW_RECORD, leaf["reason"] != 0, plain.start[order] != due]
     clauses += [differ(plain.previous[order], before), differ(plain.evidence_root[order], leaf["evidence_root"])]

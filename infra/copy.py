@@ -17,6 +17,7 @@ from carbon.window import PacketFacts
 from consensus import membership
 from consensus.log import growth, proof
 from consensus.log import leaf as leaves
+from consensus.log import package as packages
 from consensus.log.committee import Committee
 from consensus.log.follower import Follower, LedgerError, OpenedLeaf, VerifiedBlock, VerifiedLeaf, batch_of
 from consensus.member.archive import read_messages
@@ -75,13 +76,13 @@ class LedgerCopy:
         reader = Follower(self.channel.genesis)
         self._hashes.clear()
         for package in self.packages():
-            fields = codec.decode_bare("block-package", package)
-            block = reader.accept(fields["block"])
+            message, salts, payloads = packages.read(package)
+            block = reader.accept(message)
             assert block is not None, "a copy holds each height once"
             self._newest, self.epochs = block, reader.position.epochs
             self.changes.update(_changes(block))
-            self._hashes += (leaf.hash for leaf in block.leaves)
-            yield block, list(_opened(block, fields["salts"], fields["payloads"]))
+            self._hashes += block.hashes
+            yield block, list(_opened(block, salts, payloads))
 
     def committees(self) -> tuple[Committee, ...]:
         """One an epoch, as far as the ledger tells; the last may be one that is to come. Raises LedgerError."""

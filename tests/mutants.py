@@ -442,15 +442,6 @@ MUTANTS = (
     Mutant(
         16,
         _core("checkpoints"),
-        "        s.question, s.bar = 0, HEIGHT_LIMIT\n",
-        "        s.question = 0\n",
-        _test(
-            "epochs.py::test_point_16_a_restarted_member_that_nobody_answers_takes_blocks_from_the_topic_and_votes_no_more"
-        ),
-    ),
-    Mutant(
-        16,
-        _core("checkpoints"),
         "certificate.height != s.certified + 1 or not is_certified(s.config, certificate):",
         "certificate.height != s.certified + 1:",
         _test("epochs.py::test_point_16_a_certificate_on_the_topic_ends_the_epoch_for_a_member_that_nobody_answers"),

@@ -3,7 +3,7 @@
 Every block is a checkpoint (Castro and Liskov 1999, section 4.3, with K = 1); its certificate moves the low watermark.
 """
 
-from consensus.core.bodies import HEIGHT_LIMIT, Checkpoint, Proposal
+from consensus.core.bodies import Checkpoint, Proposal
 from consensus.core.certificates import Certificate, MemberSignature, is_certified
 from consensus.core.effects import Certified, Dissent, OrderedBlock
 from consensus.core.endorsements import Tally
@@ -165,19 +165,12 @@ def take_over(s: State, certificate: Certificate) -> None:
     return _certified(s, certificate)
 
 
-# Enters: nothing is applied here that is not certified; the block is from a member or from the ledger topic.
-def install(s: State, block: bytes, *, is_left_behind: bool = False) -> bool:
-    """Hand a certified block of this epoch to the application, which verifies it; whether it was applied.
-
-    `is_left_behind`: the others are in the next epoch. Who still asks them after its own messages gets no answer, and
-    takes the block at the price of its votes in this epoch.
-    """
-    is_asking = s.question != 0 and not is_left_behind
-    if s.executions or is_asking or s.executed >= s.end or not s.application.install(block):
+# Enters: nothing is applied here that is not certified; another member sent the block.
+def install(s: State, block: bytes) -> bool:
+    """Hand a certified block of this epoch to the application, which verifies it; whether it was applied."""
+    if s.executions or s.question or s.executed >= s.end or not s.application.install(block):
         s.drop("block refused")
         return False
-    if s.question:
-        s.question, s.bar = 0, HEIGHT_LIMIT
     height = s.executed
     held = s.application.certificate(height)
     assert held is not None, "an installed block brings its certificate"

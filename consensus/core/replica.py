@@ -131,6 +131,12 @@ class Replica:
         return self._s.is_over
 
     @property
+    def votes_from(self) -> int | None:
+        """The height whose certificate lets a member with a disk that was set back vote again; None if it may vote."""
+        s = self._s
+        return s.bar if s.barred is not None and s.stable_height < s.bar else None
+
+    @property
     def lags(self) -> bool:
         """Whether this member is so far behind that its verdicts would come too late: it takes certified blocks."""
         return catch_up.lags(self._s)
@@ -202,13 +208,6 @@ class Replica:
     def send_batch(self, to: int, digest: bytes, body: bytes, now: Instant) -> list[Effect]:
         """Answer a `BatchRequested`."""
         return self._event(now, lambda s: _send_batch(s, to, digest, body))
-
-    def block(self, block: bytes, now: Instant) -> list[Effect]:
-        """A certified block from the ledger topic, for a member whose others have gone on to the next epoch.
-
-        In a restarted one, which nobody answers any more, it ends its votes in this epoch.
-        """
-        return self._event(now, lambda s: checkpoints.install(s, block, is_left_behind=True))
 
     def certificate_seen(
         self, height: int, note: bytes, signatures: Iterable[tuple[int, bytes]], now: Instant

@@ -329,6 +329,7 @@ class Member:
             "rejected": kept.rejected,
             "epoch": self._ledger.epoch,
             "view": self._replica.view,
+            "votes_from": self._replica.votes_from,
             "waiting": len(self._unjudged),
             "published": self._publisher.seen,
             "dropped": dict(self._replica.dropped + self.dropped),

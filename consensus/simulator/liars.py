@@ -1,5 +1,6 @@
 """Members that lie about what they hold or who they are, and the list of all ways to lie."""
 
+from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
 
@@ -17,7 +18,7 @@ from consensus.core.bodies import (
 from consensus.core.certificates import Certificate, MemberSignature
 from consensus.core.config import Config
 from consensus.core.effects import Send
-from consensus.core.messages import Kind, Message, sign
+from consensus.core.messages import Kind, Malformed, Message, sign
 from consensus.simulator.byzantine import (
     DoubleJudge,
     Equivocator,
@@ -129,16 +130,20 @@ class Ghost(Liar):
 
     def receive(self, data: bytes) -> None:
         """Vote along, once."""
-        message = Message.decode(data)
-        if message.kind in VOTES and self.retired and message.body not in self.echoed:
-            self.echoed.add(message.body)
-            vote = Vote.decode(message.body)
-            digest = self.world.rng.choice((vote.digest, sha256(vote.digest).digest()))
-            for former in self.retired:
-                for kind in (Kind.PREPARE, Kind.COMMIT):
-                    echo = sign(former, kind, vote_body(vote.epoch, vote.view, vote.height, digest))
-                    self.world.transmit(self, Send(echo.encode()))
+        with suppress(Malformed):
+            message = Message.decode(data)
+            if message.kind in VOTES and self.retired and message.body not in self.echoed:
+                self._haunt(message)
         super().receive(data)
+
+    def _haunt(self, message: Message) -> None:
+        self.echoed.add(message.body)
+        vote = Vote.decode(message.body)
+        digest = self.world.rng.choice((vote.digest, sha256(vote.digest).digest()))
+        for former in self.retired:
+            for kind in (Kind.PREPARE, Kind.COMMIT):
+                echo = sign(former, kind, vote_body(vote.epoch, vote.view, vote.height, digest))
+                self.world.transmit(self, Send(echo.encode()))
 
 
 LIARS: tuple[type[Liar], ...] = (

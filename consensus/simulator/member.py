@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 SYNC_MS = 3
 """Group commit: one sync for all that was written in this time."""
+ALONE_MS = 1_500
+"""How long a member stands still behind the ledger topic before it takes it that nobody answers any more."""
 ROTATE = 200
 """Entries after which the vote log is rewritten in its compacted form."""
 
@@ -69,6 +71,8 @@ class Member:
         self.timers: dict[str, int] = {}
         self.outbox: list[tuple[int, fx.Effect]] = []
         self.is_syncing = self.is_set_back = self.is_leaving = False
+        self.stood = (0, 0)
+        """The last height certified here, and since when."""
         self.replica: Replica
 
     @property
@@ -102,6 +106,11 @@ class Member:
         self.timers.clear()
         self.outbox.clear()
         self.is_syncing = False
+        self._restart_ledger()
+        self.enter()
+
+    def _restart_ledger(self) -> None:
+        """Take the ledger from the disk, as it is certified."""
         observed = ObservedLedger(self.config, self.bodies, self.world.directory, (self.world.genesis,))
         again = self.ledger.restarted()
         for name in ("blocks", "heads", "tree", "height", "time_ms", "epochs"):
@@ -109,7 +118,6 @@ class Member:
         if self.is_honest:
             observed.checkers = self.world.checkers
         self.ledger = observed
-        self.enter()
 
     def enter(self) -> None:
         """Begin in the epoch of the next height. Each has a vote log of its own: the one before is deleted now.
@@ -145,20 +153,34 @@ class Member:
             self.world.after(self.world.rng.randint(0, 20), self, self.leave)
 
     def follow(self) -> None:
-        """Read the ledger topic: without a seat all of it, with one what is missing of an epoch that is over."""
-        end = self.world.ended.get(self.config.epoch, 0) if self.is_seated else self.world.topic_height
-        while self.certified < end and (block := self.world.blocks.get(self.certified + 1)) is not None:
+        """Read the ledger topic: without a seat all of it, with one the certificate of what is applied here.
+
+        Who has a seat and stands still behind the topic is alone in its epoch, and begins again with what is there.
+        """
+        if self.certified != self.stood[0]:
+            self.stood = (self.certified, self.world.now)
+        while (block := self.world.blocks.get(self.certified + 1)) is not None and not self.is_leaving:
             before = self.certified
             if not self.is_seated:
                 self.ledger.install(block)
-            elif self.replica.executed == before:
-                self.do(self.replica.block(block, self.now))
-            else:
-                certificate = certificate_of(block)
-                self.do(self.replica.certificate_seen(before + 1, *certificate, self.now))
+            elif self.ledger.height > before:
+                self.do(self.replica.certificate_seen(before + 1, *certificate_of(block), self.now))
+            elif self.world.now - self.stood[1] >= ALONE_MS:
+                self._read_on()
+                self.stood = (self.certified, self.world.now)
+                break
             if self.certified == before:
                 break
         self.leave_if_over()
+
+    def _read_on(self) -> None:
+        """Take what the topic has of this epoch: what was signed in the next one is for its members to say first."""
+        self.sync()
+        self._restart_ledger()
+        while (block := self.world.blocks.get(self.ledger.height + 1)) is not None:
+            if self.ledger.epoch_of(self.ledger.height + 1).epoch > self.config.epoch or not self.ledger.install(block):
+                break
+        self.leave()
 
     def crash(self) -> None:
         """Lose what is in memory, and some of what was not synced."""

@@ -50,6 +50,26 @@ def identity(run: int, founders: int, seat: Seat) -> Identity:
     return Identity(*(sha256(f"{name} of {run % 64}".encode()).digest() for name in names))
 
 
+def genesis_of(members: tuple[MemberKeys, ...]) -> Config:
+    """What all may know of epoch 0, with short delays: a run is seconds of virtual time."""
+    return Config(
+        channel=sha256(b"simulated channel").digest(),
+        members=members,
+        index=0,
+        vote_seed=b"",
+        note_seed=b"",
+        max_records=16,
+        max_bytes=4096,
+        batch_records=6,
+        batch_delay_ms=20,
+        status_ms=300,
+        quota=16,
+        view_timeout_floor_ms=150,
+        view_timeout_ms=500,
+        view_timeout_cap_ms=4_000,
+    )
+
+
 def seated(epoch: Config, identities: Iterable[Identity]) -> Config:
     """What an epoch is to the one who has these keys; without seeds if none of them is of the epoch."""
     for own in identities:

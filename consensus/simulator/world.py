@@ -10,14 +10,14 @@ from carbon.merkle import leaf_hash
 from consensus.core import effects as fx
 from consensus.core import messages
 from consensus.core.bodies import ProposedBatch
-from consensus.core.config import Config, MemberKeys
+from consensus.core.config import MemberKeys
 from consensus.core.replica import RULES
 from consensus.simulator.application import MEMBERS, Ledger, change_body, leaves, name_of
 from consensus.simulator.byzantine import Liar
 from consensus.simulator.checkers import Checkers, Violation, require
 from consensus.simulator.liars import LIARS, Ghost
 from consensus.simulator.member import Member
-from consensus.simulator.membership import CHANGES, Seat, identity, planned
+from consensus.simulator.membership import CHANGES, Seat, genesis_of, identity, planned
 from consensus.simulator.network import Network
 from consensus.simulator.submitters import ROGUE, ROGUES, Offer, Rogue
 
@@ -144,9 +144,6 @@ class World:
         self.two_faced: set[bytes] = set()
         self.blocks: dict[int, bytes] = {}
         """The ledger topic: what honest members published, some time after."""
-        self.ended: dict[int, int] = {}
-        """The last height of each epoch, once it is on the ledger topic."""
-        self.topic_height = 0
         self.is_changed = not scenario.changes
         self._submitted = 0
         self._plan()
@@ -169,22 +166,7 @@ class World:
         ]
         self._numbers = {own.keys: number for number, all_own in enumerate(self.identities) for own in all_own}
         self.directory = {name_of(keys): keys for keys in self._numbers}
-        self.genesis = Config(
-            channel=sha256(b"simulated channel").digest(),
-            members=tuple(map(self._keys_of, self.committees[0])),
-            index=0,
-            vote_seed=b"",
-            note_seed=b"",
-            max_records=16,
-            max_bytes=4096,
-            batch_records=6,
-            batch_delay_ms=20,
-            status_ms=300,
-            quota=16,
-            view_timeout_floor_ms=150,
-            view_timeout_ms=500,
-            view_timeout_cap_ms=4_000,
-        )
+        self.genesis = genesis_of(tuple(map(self._keys_of, self.committees[0])))
 
     def _keys_of(self, seat: Seat) -> MemberKeys:
         return identity(self.scenario.seed, self.scenario.members, seat).keys
@@ -248,13 +230,7 @@ class World:
         """A certified block goes to the ledger topic, if somebody may need it there."""
         if self.scenario.changes:
             block = ledger.certified(height) or b""
-            ended = {ledger.config.epoch: height} if height == ledger.epoch_end else {}
-            self.at(self.rng.randint(1, 300), lambda: self._on_topic(height, block, ended))
-
-    def _on_topic(self, height: int, block: bytes, ended: dict[int, int]) -> None:
-        self.blocks.setdefault(height, block)
-        self.topic_height = max(self.topic_height, height)
-        self.ended |= ended
+            self.at(self.rng.randint(1, 300), lambda: self.blocks.update({height: block}))
 
     def _read_topic(self) -> None:
         for member in self.members:

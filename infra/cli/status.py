@@ -12,15 +12,15 @@ from infra.errors import EnvironmentFault
 if TYPE_CHECKING:
     from infra.runfile import Run
 
-COLUMNS = ("process", "state", "pid", "restarts", "seconds", "group", "lag", "height", "evidence")
+COLUMNS = ("process", "state", "pid", "restarts", "seconds", "group", "lag", "height", "evidence", "votes_from")
 
 
 def rows(
-    run: "Run", lags: Mapping[str, int | None], height: int | None, evidence: Mapping[str, int], now: float
+    run: "Run", lags: Mapping[str, int | None], height: int | None, reports: Mapping[str, dict[str, Any]], now: float
 ) -> list[dict[str, Any]]:
     """One row a process, and one for the ledger when its height is known. `now` in Unix seconds.
 
-    `evidence`: how many pieces of evidence each member keeps, by process.
+    `reports`: what each member last wrote about itself, by process.
     """
     listed: list[dict[str, Any]] = [
         {
@@ -31,7 +31,7 @@ def rows(
             "seconds": round(now - member.since),
             "group": member.group,
             "lag": lags.get(member.group) if member.group else None,
-            "evidence": evidence.get(member.process),
+            **{name: reports.get(member.process, {}).get(name) for name in ("evidence", "votes_from")},
         }
         for member in run.members
     ]
@@ -41,9 +41,9 @@ def rows(
 def status(output: Output = Form.TABLE) -> None:
     """Show what runs, its lag, the height.
 
-    One line a process: its state, restarts, seconds in that state, the lag of its consumer group in messages, and how
-    many pieces of evidence a member keeps; then the ledger's height as the broker shows it, unverified. Exit code 3
-    when nothing runs.
+    One line a process: its state, restarts, seconds in that state, the lag of its consumer group in messages, how many
+    pieces of evidence a member keeps, and the height from which it votes again if its disk was set back; then the
+    ledger's height as the broker shows it, unverified. Exit code 3 when nothing runs.
 
     \b
       carbonledger status
@@ -64,13 +64,17 @@ def status(output: Output = Form.TABLE) -> None:
         # while the broker starts again the processes are still worth showing
         print(f"carbonledger: {fault}", file=sys.stderr)
         lags, height = {}, None
-    listed = rows(run, lags, height, _evidence(own.data), time.time())
+    listed = rows(run, lags, height, _reports(own.data), time.time())
     show(listed, output, COLUMNS)
     if any(row.get("evidence") for row in listed):
         print("carbonledger: members keep evidence, see 'carbonledger evidence list'", file=sys.stderr)
+    for row in listed:
+        if row.get("votes_from"):
+            said = f"disk of {row['process']} was set back: no vote before height {row['votes_from']} is certified"
+            print(f"carbonledger: the {said}", file=sys.stderr)
 
 
-def _evidence(data: Path) -> dict[str, int]:
-    """What each member's own report says; a member that has written none yet is left out."""
+def _reports(data: Path) -> dict[str, dict[str, Any]]:
+    """What each member last wrote about itself; a member that has written nothing yet is left out."""
     reports = (data / "members").glob("*/status.json")
-    return {f"member-{path.parent.name}": json.loads(path.read_text())["evidence"] for path in reports}
+    return {f"member-{path.parent.name}": json.loads(path.read_text()) for path in reports}

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carbon import coding, factors, identity, merkle, packet, record, registry, signing
+from carbon import coding, factors, identity, merkle, packet, plain, record, registry, signing
 from consensus import batch, state
 from consensus.batch import BatchError
 from consensus.core import bodies, certificates, votelog
 from consensus.core.messages import Malformed, Message
 from consensus.core.replica import RULES
-from consensus.log import genesis, leaf, note, proof
+from consensus.log import genesis, leaf, note, package, proof
 from consensus.log.follower import Follower, LedgerError
 from consensus.member.votelog import DamagedVoteLog, VoteLog
 from schemas import codec
@@ -209,6 +209,8 @@ def _decoders() -> dict[str, Callable[[], Decoder]]:
             [identity.reading_code("99.0000.1", "plant", "0" * 24, START, bytes(32)).encode()],
         ),
         "payload": lambda: Decoder(record.decode, (CodecError,), recorded_values("record")),
+        "payload, as columns": lambda: Decoder(lambda data: plain.read([data]), (), recorded_values("record")),
+        "block-package": lambda: Decoder(package.read, (LedgerError,), recorded_values("block-package")),
         "schema registry": lambda: Decoder(
             _asked,
             (),

@@ -146,13 +146,22 @@ def old_backup(committee: Committee) -> None:
     committee.kill(4)
     backup = committee.data / "backup"
     shutil.copytree(committee.folder(4), backup)
+    height = committee.tail.follower.height
     committee.start(4)
-    committee.record()
+    # long enough for the others to hear where it stands
+    committee.until(lambda: committee.status(4).get("height", 0) > height, "it goes on")
+    committee.record(20)
     committee.kill(4)
     shutil.rmtree(committee.folder(4))
     backup.rename(committee.folder(4))
     committee.start(4)
     committee.record()
+    said = "this disk is older than what was signed from it"
+    committee.until(lambda: said in committee.log(4), "the member says that its disk was set back")
+    until = int(committee.log(4).rpartition("no vote before height ")[2].split()[0])
+    committee.until(lambda: committee.tail.follower.height > until, "the height past all that it may have signed")
+    committee.until(lambda: "votes_from" in committee.status(4), "a report of the member")
+    committee.until(lambda: committee.status(4)["votes_from"] is None, "the member votes again")
 
 
 def stopped(committee: Committee) -> None:
@@ -187,6 +196,8 @@ def play(name: str, folder: Path, seed: int, *, long: bool = False) -> Outcome:
     """Play a scenario in a folder of its own. Raises AssertionError when anything is not as it must be."""
     scenario = SCENARIOS[name]
     with Committee(folder, seed, scenario.lies, long=long) as committee:
+        # how long processes take to start is no part of how long a fault is felt
+        committee.until(lambda: all(map(committee.status, ALL)), "all seven run")
         scenario.act(committee)
         committee.finish()
         lost = len(set(committee.load.offered) - committee.tail.recorded.keys())

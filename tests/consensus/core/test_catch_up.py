@@ -72,12 +72,12 @@ def test_a_member_lags_when_an_honest_one_must_be_far_ahead() -> None:
     assert committee.replicas[3].lags
 
 
-def test_a_block_from_the_ledger_topic_is_installed_once() -> None:
+def test_a_certified_block_is_installed_once() -> None:
     committee = _lagging(2)
     first, second = (committee.ledgers[0].certified(height) or b"" for height in (1, 2))
     committee.down = set()
     for block in (second, first, first, b"nonsense", second):
-        committee.do(3, committee.replicas[3].block(block, committee.now))
+        committee.give(3, sign(config_of(0), Kind.BLOCKS, Blocks(0, (block,)).encode()))
     assert committee.heights() == [2] * 4
     assert committee.replicas[3].dropped["block refused"] == 3
 

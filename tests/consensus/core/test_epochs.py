@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 
 from consensus.core import effects as fx
-from consensus.core.bodies import Checkpoint, Justified, Proposal, Recalled, Status, Vote
+from consensus.core.bodies import Blocks, Checkpoint, Justified, Proposal, Recalled, Status, Vote
 from consensus.core.certificates import Certificate, MemberSignature, Prepared, is_certified, verified_prepared
 from consensus.core.messages import Kind, Malformed, Message, sign
 from consensus.core.new_view import Change, plan
+from consensus.core.replica import Replica
 from consensus.core.votelog import VoteLogError
 from tests.consensus.core.committee import CHANNEL, WINDOWS, Committee, after, body_of, config_of, unless
 
@@ -238,29 +239,17 @@ def test_point_16_a_certificate_on_the_topic_ends_the_epoch_for_a_member_that_no
         assert replica.certified == height
 
 
-def test_point_16_a_restarted_member_that_nobody_answers_takes_blocks_from_the_topic_and_votes_no_more() -> None:
-    committee = _ended()
-    committee.ledgers[3].blocks = {1: committee.ledgers[3].blocks[1]}
-    committee.restart(3)
-    committee.wire.clear()
-    replica = committee.replicas[3]
-    for height in range(2, END + 1):
-        assert replica.is_silent
-        committee.do(3, replica.block(committee.ledgers[0].certified(height) or b"", committee.now))
-        assert replica.certified == height
-    assert replica.is_over
-
-
 def test_point_16_a_block_beyond_the_end_is_of_the_next_epoch() -> None:
     committee = _entered()
     committee.propose(body_of("one"))
     committee.settle()
     block = committee.ledgers[0].certified(END + 1) or b""
     committee.ledgers[3].blocks.pop(END + 1)
-    committee.ledgers[3].config = committee.configs[3] = config_of(3)
-    committee.restart(3, [])
+    ledger = committee.ledgers[3].restarted()
+    ledger.config = config_of(3)
+    committee.replicas[3] = Replica(config_of(3), ledger, committee.now)
     assert committee.replicas[3].is_over
-    committee.do(3, committee.replicas[3].block(block, committee.now))
+    committee.give(3, sign(config_of(0), Kind.BLOCKS, Blocks(0, (block,)).encode()))
     assert committee.replicas[3].certified == END
 
 

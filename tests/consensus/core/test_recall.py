@@ -32,6 +32,7 @@ def test_point_05_a_disk_that_was_set_back_is_found_out_and_its_member_votes_on_
     (found,) = committee.found(3, fx.SetBack)
     assert Message.decode(found.message).kind in VOTES and found.bar == 1 + 16
     assert committee.replicas[3].is_silent
+    assert [replica.votes_from for replica in committee.replicas] == [None, None, None, 17]
     for number in range(2, 12):
         committee.propose(body_of(f"batch {number}"), number)
         committee.pass_time(1_000, step=50)
@@ -46,6 +47,7 @@ def test_point_05_past_every_old_watermark_it_votes_again() -> None:
         committee.propose(body_of(f"batch {number}"), number)
         committee.pass_time(1_000, step=50)
     assert committee.heights()[3] >= 17 and not committee.replicas[3].is_silent
+    assert committee.replicas[3].votes_from is None
     committee.down = {2}
     committee.propose(body_of("batch 20"), 20)
     committee.pass_time(1_000, step=50)
