@@ -263,6 +263,8 @@ class Member:
 
     def do(self, effects: list[fx.Effect]) -> None:
         """Take effects: entries to the disk at once, everything that others may see after the next sync."""
+        if self.is_honest and self.is_seated:
+            self.world.look(self)
         for effect in effects:
             self.world.trace(self.number, effect)
             if isinstance(effect, fx.Persist):

@@ -45,6 +45,8 @@ STATE = {
     "level": FOLLOWS,
     "now": TIME,
     "next_due_ms": TIME,
+    "since_ms": TIME,
+    "pace_ms": TIME,
     "resend_ms": TIME,
     "flushed_ms": TIME,
     "armed": TIME,

@@ -43,7 +43,6 @@ def test_two_crashed_and_two_malicious_lose_no_safety() -> None:
         world._schedule()
         while world.now < 20_000:
             world.step()
-            world._look()
 
 
 def test_a_double_judge_is_convicted_by_its_own_signatures_when_a_proposal_shows_the_other_verdict() -> None:

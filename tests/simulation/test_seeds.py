@@ -6,7 +6,7 @@ import pytest
 
 from consensus.simulator import Scenario, drawn, play, run, simulate
 from consensus.simulator.byzantine import Replayer, SelectiveSender
-from consensus.simulator.liars import LIARS
+from consensus.simulator.liars import LIARS, Ghost
 from consensus.simulator.submitters import ROGUES
 from consensus.simulator.world import short
 
@@ -46,11 +46,11 @@ def test_short_seeds_draw_everything() -> None:
     """Each way to lie and each fault is among them, and so is none at all."""
     found = [short(seed) for seed in range(2_000)]
     assert {each.members for each in found} == {4}
-    assert {liar for each in found for liar in each.liars} == set(LIARS)
+    assert {liar for each in found for liar in each.liars} == {*LIARS, Ghost}
     assert {rogue for each in found for rogue in each.rogues} == set(ROGUES)
     for fault in ("loss", "repetition", "straggling", "partitions", "crashes", "silenced", "jumps", "backups"):
         assert {bool(getattr(each, fault)) for each in found} == {True, False}, fault
-    for fault in ("two_faced", "damaged_logs", "damaged_copies", "cached"):
+    for fault in ("two_faced", "damaged_logs", "damaged_copies", "changes", "cached"):
         assert {bool(getattr(each, fault)) for each in found} == {True, False}, fault
     assert all(sum((len(e.liars), len(e.silenced), e.backups, e.damaged_logs, e.damaged_copies)) <= 1 for e in found)
 
