@@ -33,7 +33,7 @@ from consensus.member.evidence import FOLDER, EvidenceFolder, Kept, dissent
 from consensus.member.publisher import Publisher
 from consensus.member.reading import Reading
 from consensus.member.store import CopyCheck, LedgerFile, set_aside, suspect
-from consensus.member.votelog import VoteLog
+from consensus.member.votelog import VoteLog, of_epoch
 from consensus.member.wire import Wire
 from schemas import codec, topics
 
@@ -46,8 +46,9 @@ SOURCE_MESSAGES = 32
 """Packets, batches and blocks taken in one turn."""
 JUDGED_RECORDS = 600
 """Records judged in one turn before votes are looked at again."""
-LEFT_BEHIND_MS = 3_000
-"""How long a member goes on alone in an epoch that is over for others: their last votes may still be on their way."""
+LEFT_BEHIND_MS = 15_000
+"""How long a member stands still below what is on the ledger topic before it takes that: others may have gone on to the
+next epoch, and answer nobody in this one."""
 WAITING_BATCHES = 512
 """Batches that may wait for their evidence; beyond it the newest are let go, their submitter proposes them again."""
 _SEEN = "ledger.blocks seen"
@@ -69,7 +70,7 @@ class Member:
         self._ledger = Ledger(genesis, config.registry, file)
         committees, epoch = self._ledger.committees, self._ledger.epoch
         self._core = config.core(committees[epoch], keys_of(config, committees[epoch]))
-        self._votes = VoteLog(_vote_log(folder, epoch))
+        self._votes = VoteLog(of_epoch(folder, epoch))
         self._contract = Contract(genesis, config.registry, committees[: epoch + 1])
         self._evidence = EvidenceFolder(folder / FOLDER, genesis)
         self._wire = Wire(config.kafka, config.name, genesis.partition)
@@ -93,8 +94,10 @@ class Member:
         self._persist: list[bytes] = []
         self._sends: list[fx.Send] = []
         self._reported_ms = 0
-        self._left_behind_ms = 0
-        """Since when a later epoch shows on the topic (unverified) and nothing was certified here; 0: neither."""
+        self._top = 0
+        """The greatest height of a certified block on the ledger topic."""
+        self._stood: tuple[int, int] | None = None
+        """The height below `_top` at which this member stands, and since when, ms; None while it is not behind."""
 
     @property
     def _known(self) -> evidence.Known:
@@ -102,10 +105,17 @@ class Member:
 
     @property
     def is_over(self) -> bool:
-        """Whether this epoch is: its last height is kept here, or others have long gone on without this member."""
-        if self._ledger.kept.height == self._ledger.epoch_end:
-            return True
-        return 0 < self._left_behind_ms < _now().ms - LEFT_BEHIND_MS
+        """Whether the last height of this epoch is kept here: the next one is for another member."""
+        return self._ledger.kept.height == self._ledger.epoch_end
+
+    def is_left_behind(self) -> bool:
+        """Whether certified blocks have long stood on the topic that nobody hands to this member."""
+        kept, now = self._ledger.kept.height, _now().ms
+        if kept >= self._top:
+            self._stood = None
+        elif self._stood is None or self._stood[0] != kept:
+            self._stood = (kept, now)
+        return self._stood is not None and now - self._stood[1] > LEFT_BEHIND_MS
 
     def start(self) -> None:
         """Take up where the last life ended."""
@@ -177,8 +187,8 @@ class Member:
         seen, ledger = self._publisher.saw(message.value() or b""), self._ledger
         if seen is None:
             return
-        if seen.epoch > ledger.epoch and not self._left_behind_ms:
-            self._left_behind_ms = _now().ms
+        if seen.is_certified:
+            self._top = max(self._top, seen.height)
         if seen.is_certified and seen.height == ledger.kept.height + 1 == ledger.epoch_end:
             # who is in the next epoch answers nobody in this one any more
             text, signatures = note.signatures(seen.checkpoint, ledger.committee.note_keys)
@@ -243,7 +253,6 @@ class Member:
                     self._timers.pop(name, None)
                 case fx.Certified(height, _, _, signatures):
                     self._settled = (self._ledger.kept.tree, self._ledger.settle(height, signatures))
-                    self._left_behind_ms = 0
                 case _:
                     self._carry_out_rare(effect)
 
@@ -362,14 +371,6 @@ def _replace(path: Path, text: str) -> None:
     fresh.replace(path)
 
 
-def _vote_log(folder: Path, epoch: int) -> Path:
-    """The vote log of an epoch; those of epochs that are over are of no more use to anybody."""
-    for path in folder.glob("votes.*.log"):
-        if int(path.suffixes[0][1:]) < epoch:
-            path.unlink()
-    return folder / f"votes.{epoch}.log"
-
-
 def keys_of(config: MemberConfig, committee: Committee) -> KeyPair:
     """The keys by which this member stands in a committee. Raises SystemExit when it holds none."""
     for pair in config.key_pairs():
@@ -388,10 +389,11 @@ def run(config: MemberConfig, stopped: Callable[[], bool]) -> None:
     if damaged is not None:
         LOG.warning("the ledger's copy was damaged: blocks from height %d on come from the other members", damaged)
     try:
-        while Reading(config, file).until_member(stopped):
+        is_behind = False
+        while Reading(config, file).until_member(stopped, is_behind=is_behind):
             member = Member(config, file)
             member.start()
-            while not stopped() and not member.is_over:
+            while not (stopped() or member.is_over or (is_behind := member.is_left_behind())):
                 member.turn()
             member.close()
     except DamagedArchive as damage:

@@ -15,6 +15,7 @@ from consensus.log.follower import Follower, LedgerError
 from consensus.log.reader import Asker, LedgerReader, OpenedBlock
 from consensus.member.config import MemberConfig
 from consensus.member.store import LedgerFile
+from consensus.member.votelog import last_epoch
 from consensus.member.wire import good
 from schemas import codec, topics
 
@@ -88,13 +89,18 @@ class Reading:
         own = {"group.id": f"carbon.{config.name}.reading", "enable.auto.commit": "false", "log_level": "0"}
         self._consumer = Consumer(config.kafka | own)
 
-    def until_member(self, stopped: Callable[[], bool]) -> bool:
-        """Read on until this member stands in the committee of the next height; False if it was stopped before."""
+    def until_member(self, stopped: Callable[[], bool], *, is_behind: bool) -> bool:
+        """Read on until this member stands in the committee of the next height; False if it was stopped before.
+
+        `is_behind`: nobody hands it the blocks that are on the topic, so they are to be taken from there.
+        """
         self._retire()
         try:
             while not stopped():
                 try:
-                    return self._is_current() or self._read_on(stopped)
+                    newest = self._newest_epoch()
+                    is_current = self._may_vote and newest <= self._ledger.epoch and not is_behind
+                    return is_current or self._read_on(newest, stopped)
                 except KafkaException as error:
                     LOG.warning("the ledger's topics can't be read yet: %s", error)
                     time.sleep(LOOK_SECONDS)
@@ -103,26 +109,32 @@ class Reading:
             self._consumer.close()
 
     @property
-    def _is_member(self) -> bool:
-        return any(pair.index_in(self._ledger.committee) is not None for pair in self._config.key_pairs())
+    def _may_vote(self) -> bool:
+        """Whether this member stands in the committee of the next height, and has not voted in a later one."""
+        ledger = self._ledger
+        has_keys = any(pair.index_in(ledger.committee) is not None for pair in self._config.key_pairs())
+        return has_keys and ledger.epoch >= last_epoch(self._config.folder)
 
-    def _is_current(self) -> bool:
-        """Whether this member stands in the committee, and the newest block states no later epoch (unverified)."""
+    def _newest_epoch(self) -> int:
+        """The epoch that the newest block on the topic states, unverified."""
         partition = self._config.genesis.partition
         end = self._consumer.get_watermark_offsets(TopicPartition(topics.LEDGER_BLOCKS, partition), timeout=10)[1]
-        if not self._is_member or end == 0:
-            return self._is_member
+        if end == 0:
+            return 0
         self._consumer.assign([TopicPartition(topics.LEDGER_BLOCKS, partition, end - 1)])
         message = self._consumer.poll(5.0)
         try:
             block = codec.decode("block", (message and message.value()) or b"")
             epoch: int = codec.decode_bare("block-header", block["header"])["epoch"]
         except codec.CodecError:
-            return True
-        return epoch <= self._ledger.epoch
+            return 0
+        return epoch
 
-    def _read_on(self, stopped: Callable[[], bool]) -> bool:
-        """Take blocks until this member stands in the committee and all that was there at first is read."""
+    def _read_on(self, newest: int, stopped: Callable[[], bool]) -> bool:
+        """Take blocks until this member may vote: up to the beginning of the `newest` epoch, or all that are there.
+
+        In that epoch it first asks the others what it has voted.
+        """
         ledger, asker = self._ledger, Asker()
         LOG.info("reads the ledger's topics from height %d of epoch %d on", ledger.kept.height, ledger.epoch)
         source = LedgerTopics(self._consumer, Follower(self._config.genesis, ledger.kept), strict=False)
@@ -131,9 +143,11 @@ class Reading:
                 if not ledger.install(package):
                     raise LedgerError(f"block {ledger.height + 1} does not follow from the blocks before it")
                 ledger.go_on()
-                self._retire()
-            if self._is_member and not source.unread and source.lacking is None:
-                LOG.info("takes part again after height %d, in epoch %d", ledger.kept.height, ledger.epoch)
+                if ledger.kept.height == ledger.base:
+                    self._retire()
+                    if ledger.epoch >= newest and self._may_vote:
+                        return True
+            if not source.unread and source.lacking is None and self._may_vote:
                 return True
             request = asker.due(source.lacking, time.monotonic_ns() // 1_000_000)
             if request is not None:

@@ -24,6 +24,27 @@ class DamagedVoteLog(Exception):
     """The vote log does not hold what was written: this member must not vote."""
 
 
+def of_epoch(folder: Path, epoch: int) -> Path:
+    """The vote log of an epoch. Those of earlier ones, which are over, are removed."""
+    for path in _logs(folder):
+        if _epoch(path) < epoch:
+            path.unlink()
+    return folder / f"votes.{epoch}.log"
+
+
+def last_epoch(folder: Path) -> int:
+    """The last epoch that there is a vote log of: in an earlier one its member votes no more."""
+    return max(map(_epoch, _logs(folder)), default=0)
+
+
+def _logs(folder: Path) -> list[Path]:
+    return list(folder.glob("votes.*.log"))
+
+
+def _epoch(path: Path) -> int:
+    return int(path.suffixes[0][1:])
+
+
 class VoteLog:
     """One member's vote log."""
 

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -117,9 +118,12 @@ def change(made: Committee) -> None:
     assert f"epoch 1 begins with height {first}" in made.run("committee", "submit", draft)
     made.processes.start("member-4")
     made.until(1)
+    # one stands still meanwhile, and comes back when nobody answers in the old epoch any more
+    made.processes.running["member-3"].send_signal(signal.SIGSTOP)
     made.record()
     # nothing more is proposed: the committee comes to the end of the epoch by itself
     made.until_height(first - 1)
+    made.processes.running["member-3"].send_signal(signal.SIGCONT)
 
 
 def test_point_16_the_next_epoch_records_with_its_own_members(committee: Committee) -> None:

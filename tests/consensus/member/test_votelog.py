@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from consensus.member import votelog
-from consensus.member.votelog import DamagedVoteLog, VoteLog
+from consensus.member.votelog import DamagedVoteLog, VoteLog, last_epoch, of_epoch
 
 ENTRIES = [b"first", b"", b"a longer third entry" * 3, b"\0\0\0\1", b"last"]
 HEAD = 4 + 8 + 32
@@ -124,3 +124,11 @@ def test_only_its_owner_can_read_it(tmp_path: Path) -> None:
     path = tmp_path / "votes.log"
     write(path, ENTRIES)
     assert path.stat().st_mode & 0o077 == 0
+
+
+def test_each_epoch_has_a_log_and_the_next_one_ends_it(tmp_path: Path) -> None:
+    for epoch in (0, 9, 10):
+        log = VoteLog(of_epoch(tmp_path, epoch))
+        log.append([b"%d" % epoch])
+        log.close()
+        assert (last_epoch(tmp_path), [path.name for path in tmp_path.iterdir()]) == (epoch, [f"votes.{epoch}.log"])
