@@ -201,5 +201,5 @@ def test_damaged_messages_of_the_ledger_topics_stop_no_reader_and_no_witness() -
 def test_no_reader_of_the_log_is_left_out() -> None:
     """What a new module of the log reads has to be damaged here or in `test_decoders`."""
     here = {"committee", "evidence", "growth", "reader", "witness"}
-    decoders = {"follower", "genesis", "leaf", "note", "proof"}
+    decoders = {"follower", "genesis", "leaf", "note", "package", "proof"}
     assert {module.name for module in pkgutil.iter_modules(log.__path__)} == here | decoders
