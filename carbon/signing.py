@@ -58,3 +58,8 @@ def sign(seed: bytes, kind: str, channel: bytes, body: bytes) -> bytes:
 def verify(key: bytes, kind: str, channel: bytes, body: bytes, signature: bytes) -> bool:
     """Whether `signature` is by `key` over `body` as a message of `kind` on `channel`."""
     return verify_raw(key, context(kind, channel) + sha256(body).digest(), signature)
+
+
+def check(key: bytes, kind: str, channel: bytes, message: bytes, signature: bytes) -> bool:
+    """`verify`, or for an empty kind `verify_raw`: whatever is signed, for callers that remember what they checked."""
+    return verify(key, kind, channel, message, signature) if kind else verify_raw(key, message, signature)

@@ -19,6 +19,7 @@ from consensus.batch import Batch
 from consensus.contract import Ruling
 from consensus.core.bodies import ProposedBatch
 from consensus.core.effects import OrderedBlock
+from consensus.core.messages import signatures as verified
 from consensus.log import follower, leaf, note
 from consensus.log import package as packages
 from consensus.log.committee import Committee, change_of, in_charge, last_height
@@ -254,7 +255,7 @@ class Ledger:
         """Take a certified block of the next height from somebody else; False if anything about it is not right."""
         try:
             message, salts, payloads = packages.read(package)
-            reader = Follower(self.genesis, self.kept)
+            reader = Follower(self.genesis, self.kept, self.committees, verified.check)
             block = reader.accept(message)
             if block is None:
                 return False

@@ -105,10 +105,7 @@ class VerifiedSignatures:
         known = self._known.get(question)
         if known is not None:
             return known
-        if kind:
-            genuine = signing.verify(key, kind, channel, message, signature)
-        else:
-            genuine = signing.verify_raw(key, message, signature)
+        genuine = signing.check(key, kind, channel, message, signature)
         self._remember(question, genuine)
         return genuine
 

@@ -4,7 +4,7 @@ Pure: bytes in, verified blocks out. Whoever keeps results keeps `height` in the
 restores the follower from the header and the tree that it had there.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
@@ -24,7 +24,7 @@ from consensus.log.leaf import Leaf
 from schemas import codec
 
 Verify = Callable[[bytes, str, bytes, bytes, bytes], bool]
-"""Like `signing.verify`; a member remembers what it has verified."""
+"""Like `signing.check`; a member remembers what it has verified."""
 
 
 class LedgerError(ValueError):
@@ -106,10 +106,18 @@ def beginning(genesis: Genesis) -> Position:
 class Follower:
     """Checks blocks in the order of their heights, from a position on."""
 
-    def __init__(self, genesis: Genesis, position: Position | None = None) -> None:
+    def __init__(
+        self,
+        genesis: Genesis,
+        position: Position | None = None,
+        committees: Sequence[Committee] = (),
+        verify: Verify = signing.check,
+    ) -> None:
+        """`committees`: what the position's chain leads to, for whoever knows it already."""
         self.genesis = genesis
         self.position = position or beginning(genesis)
-        self.committees = proof.committees(self.position.epochs, genesis)
+        self._verify = verify
+        self.committees = tuple(committees) or proof.committees(self.position.epochs, genesis)
         """One an epoch, as far as the position tells."""
 
     @classmethod
@@ -131,9 +139,9 @@ class Follower:
         block_digest, committee = sha256(block["header"]).digest(), in_charge(self.committees, header["height"])
         self._check_header(header)
         columns, hashes, position = self._grow(header, block_digest, block["leaves"])
-        signers = certificate_signers(self.genesis, committee, header, block_digest, block["checkpoint"])
+        signers = certificate_signers(self.genesis, committee, header, block_digest, block["checkpoint"], self._verify)
         for vote in block["votes"]:
-            check_vote(self.genesis, committee, header["height"], vote)
+            check_vote(self.genesis, committee, header["height"], vote, self._verify)
         link = membership_link(block, header, self.position.tree)
         if link is not None:
             position = replace(position, epochs=(*position.epochs, link))
@@ -200,13 +208,20 @@ def _committees(position: Position, genesis: Genesis) -> tuple[Committee, ...]:
 
 
 def certificate_signers(
-    genesis: Genesis, committee: Committee, header: Mapping[str, Any], block_digest: bytes, checkpoint: str
+    genesis: Genesis,
+    committee: Committee,
+    header: Mapping[str, Any],
+    block_digest: bytes,
+    checkpoint: str,
+    verify: Verify = signing.check,
 ) -> tuple[int, ...]:
     """The members that certified a block: exactly a quorum of the committee. Raises LedgerError for anything else."""
     if header["epoch"] != committee.epoch:
         raise LedgerError(f"block {header['height']} is of epoch {header['epoch']}, not {committee.epoch}")
     try:
-        signed, signers = note.signers(checkpoint, committee.note_keys)
+        signed, signers = note.signers(
+            checkpoint, committee.note_keys, lambda key, text, by: verify(key, "", genesis.digest, text, by)
+        )
     except note.NoteError as error:
         raise LedgerError(f"block {header['height']}: {error}") from error
     if signed != checkpoint_of(genesis, header, block_digest):
@@ -217,7 +232,7 @@ def certificate_signers(
 
 
 def check_vote(
-    genesis: Genesis, committee: Committee, height: int, message: bytes, verify: Verify = signing.verify
+    genesis: Genesis, committee: Committee, height: int, message: bytes, verify: Verify = signing.check
 ) -> None:
     """An endorsement in a block must be what a member signed, to the last byte. Raises LedgerError.
 

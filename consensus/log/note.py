@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -109,14 +109,16 @@ def split(note: str) -> tuple[str, list[str]]:
     return text + "\n", lines[:-1].split("\n")
 
 
-def signers(note: str, keys: Sequence[NoteKey]) -> tuple[str, list[int]]:
+def signers(
+    note: str, keys: Sequence[NoteKey], verify: Callable[[bytes, bytes, bytes], bool] = signing.verify_raw
+) -> tuple[str, list[int]]:
     """Text of a note, and the places in `keys` of its signers, in the note's order.
 
     Stricter than the format asks: every line must be by a key of `keys`, valid, and no key twice. Raises NoteError.
     """
     text, found = signatures(note, keys)
     for place, signature in found:
-        if not signing.verify_raw(keys[place].key, text.encode(), signature):
+        if not verify(keys[place].key, text.encode(), signature):
             raise NoteError(f"the signature of {keys[place].name} is wrong")
     places = [place for place, _ in found]
     if len(set(places)) != len(places):

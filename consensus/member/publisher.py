@@ -85,7 +85,9 @@ class Publisher:
     def _holds(self, block: Mapping[str, Any], header: Mapping[str, Any]) -> bool:
         digest, committee = sha256(block["header"]).digest(), in_charge(self._committees(), header["height"])
         try:
-            follower.certificate_signers(self._genesis, committee, header, digest, block["checkpoint"])
+            follower.certificate_signers(
+                self._genesis, committee, header, digest, block["checkpoint"], signatures.check
+            )
             for vote in block["votes"]:
                 follower.check_vote(self._genesis, committee, header["height"], vote, signatures.check)
         except LedgerError:
