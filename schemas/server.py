@@ -8,6 +8,7 @@ import json
 import re
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import FrameType
@@ -72,15 +73,14 @@ def serve(host: str = "127.0.0.1", port: int = 0, say: Callable[[str], None] = l
     """Answer until SIGTERM or SIGINT; `say` is told the address once it is bound. Raises OSError for a taken port."""
     with RegistryServer(host, port, own()) as server:
 
+        # no exception out of a handler: it can come where one is swallowed, and then nothing stops
         def stop(_signal: int, _frame: FrameType | None) -> None:
-            raise KeyboardInterrupt
+            threading.Thread(target=server.shutdown).start()
 
-        signal.signal(signal.SIGTERM, stop)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, stop)
         say(server.url)
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            return
+        server.serve_forever(poll_interval=0.1)
 
 
 def main() -> None:
