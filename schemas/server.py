@@ -72,7 +72,6 @@ class RegistryServer(ThreadingHTTPServer):
 def serve(host: str = "127.0.0.1", port: int = 0, say: Callable[[str], None] = lambda _: None) -> None:
     """Answer until SIGTERM or SIGINT; `say` is told the address once it is bound. Raises OSError for a taken port."""
     with RegistryServer(host, port, own()) as server:
-
         # no exception out of a handler: it can come where one is swallowed, and then nothing stops
         def stop(_signal: int, _frame: FrameType | None) -> None:
             threading.Thread(target=server.shutdown).start()
