@@ -20,7 +20,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any, NamedTuple, Self
 
-from streams.edge.packing import Head
+from streams.edge.packing import Head, Kept
 from streams.edge.sources import Arrival, RawReading
 
 HORIZON = 64
@@ -65,14 +65,6 @@ class StoredPacket(NamedTuple):
     body: bytes
     signature: bytes
     frames: Signed | None = None
-
-
-class Kept(NamedTuple):
-    """An arrival in the inbox: its number there, when it was received in ms UTC, and what came."""
-
-    number: int
-    received: int
-    arrival: Arrival
 
 
 class Store:
