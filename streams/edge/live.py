@@ -103,7 +103,9 @@ class Uplink:
         self._sender = self._connect()
 
     def _connect(self) -> Sender:
-        return Sender(self._kafka, self._gateway, self._store, self.stop, limit=IN_FLIGHT)
+        # an uplink that is away would fill the log with every attempt to connect; the status says how far behind it is
+        kafka = {"log_level": "2", **self._kafka}
+        return Sender(kafka, self._gateway, self._store, self.stop, limit=IN_FLIGHT)
 
     @property
     def delivered(self) -> int:
