@@ -13,9 +13,9 @@ class Refusals:
         self._source = source
         self.counts: Counter[str] = Counter()
 
-    def count(self, reason: str, detail: str) -> None:
-        """One more for `reason`, a fixed name; `detail` says what came."""
-        self.counts[reason] += 1
-        number = self.counts[reason]
-        if number == 10 ** (len(str(number)) - 1):
-            LOG.warning("%s: %s, number %d: %.300s", self._source, reason, number, detail)
+    def count(self, reason: str, detail: str, times: int = 1) -> None:
+        """`times` more for `reason`, a fixed name; `detail` says what came."""
+        before = self.counts[reason]
+        self.counts[reason] += times
+        if not before or len(str(self.counts[reason])) > len(str(before)):
+            LOG.warning("%s: %s, %d so far: %.300s", self._source, reason, self.counts[reason], detail)
