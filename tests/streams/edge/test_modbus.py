@@ -114,21 +114,53 @@ def test_a_refusal_and_silence_are_a_link_fault_and_the_line_recovers() -> None:
     asyncio.run(run())
 
 
+def frame(header: bytes, pdu: bytes) -> bytes:
+    """The answer to a request of this header."""
+    return header[:4] + struct.pack(">H", len(pdu) + 1) + header[6:7] + pdu
+
+
 @pytest.mark.parametrize(
-    "pdu", [b"\x03\x02\x00\x07", b"\x04\x0a" + bytes(10), b"\x03", b""], ids=["short", "function", "cut off", "nothing"]
+    ("pdu", "counted"),
+    [
+        (b"\x03\x02\x00\x07", "exception"),
+        (b"\x04\x0a" + bytes(10), "no_answer"),
+        (b"\x03", "no_answer"),
+        (b"", "no_answer"),
+    ],
+    ids=["short", "function", "cut off", "nothing"],
 )
-def test_another_answer_than_was_asked_for_is_a_link_fault(pdu: bytes) -> None:
+def test_another_answer_than_was_asked_for_is_a_link_fault(pdu: bytes, counted: str) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        header = await reader.readexactly(12)
-        writer.write(header[:4] + struct.pack(">H", len(pdu) + 1) + header[6:7] + pdu)
+        writer.write(frame(await reader.readexactly(12), pdu))
         await reader.read()
+        writer.close()
+
+    async def run() -> None:
+        port, refusals = free_port(), Refusals("t")
+        async with await asyncio.start_server(answer, "127.0.0.1", port):
+            arrival = await Line(device(port), refusals).read(HOLDING, AT)
+        assert {reading.flag for reading in arrival.readings} == {"B"}
+        assert refusals.counts == {counted: 1}
+
+    asyncio.run(run())
+
+
+def test_after_silence_the_next_read_has_a_connection_of_its_own() -> None:
+    connections: list[asyncio.StreamWriter] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        while header := await reader.read(12):
+            if len(connections) == 2:
+                writer.write(frame(header, struct.pack(">BB5H", 3, 10, *WORDS)))
         writer.close()
 
     async def run() -> None:
         port = free_port()
         async with await asyncio.start_server(answer, "127.0.0.1", port):
             line = Line(device(port), Refusals("t"))
-            assert {r.flag for r in (await line.read(HOLDING, AT)).readings} == {"B"}
+            assert (await line.read(HOLDING, AT)).readings[0].flag == "B"
+            assert (await line.read(HOLDING, AT + 100)).readings[0].value == Decimal(10_000)
 
     asyncio.run(run())
 
