@@ -14,7 +14,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
-from carbon.packet import AT_LIMIT, MAX_READINGS
+from carbon.packet import AT_LIMIT
+
+MAX_VALUES = 1_000
+"""Values in one message: an arrival must fit into a packet and its frames."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_NUMBER = 400
@@ -39,11 +42,11 @@ class Measured(NamedTuple):
 
 
 def measured(payload: bytes) -> list[Measured]:
-    """The values of a message, in its order. Raises RefusedError `not_a_reading`, `not_a_number`."""
+    """The values of a message, in its order. Raises RefusedError `not_a_reading`, `not_a_number`, `too_large`."""
     decoded = decimal_json(payload)
     found = [one for item in (decoded if isinstance(decoded, list) else [decoded]) for one in _item(item)]
-    if len(found) > MAX_READINGS:
-        raise RefusedError("not_a_reading", f"{len(found)} readings in one message")
+    if len(found) > MAX_VALUES:
+        raise RefusedError("too_large", f"{len(found)} values in one message")
     return found
 
 

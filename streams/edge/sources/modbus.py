@@ -150,11 +150,15 @@ class ModbusSource:
 
     async def serve(self, keep: Keep) -> None:
         """Ask every device until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for device in self._settings.devices:
-                line = Line(device, self.refusals)
-                for read in device.groups:
-                    group.create_task(self._read(line, read, keep))
+        lines = [Line(device, self.refusals) for device in self._settings.devices]
+        try:
+            async with asyncio.TaskGroup() as group:
+                for line in lines:
+                    for read in line.device.groups:
+                        group.create_task(self._read(line, read, keep))
+        finally:
+            for line in lines:
+                line.close()
 
     async def _read(self, line: "Line", group: Group, keep: Keep) -> NoReturn:
         due = following(0, group.every_ms, self._now())
@@ -197,9 +201,13 @@ class Line:
                 answer, registers = b"", None
             if registers is None:
                 # a late answer must not be taken for the next one
-                self._client.close()
+                self.close()
         raw = struct.pack(">qB", at, self.device.unit) + group.request() + answer
         return Arrival(self.device.name, raw, group.readings(at, registers))
+
+    def close(self) -> None:
+        """End the connection; the next read makes another."""
+        self._client.close()
 
     async def _ask(self, group: Group) -> tuple[bytes, Sequence[int] | None]:
         """The response's PDU, and its registers, or None where it is another than was asked for."""

@@ -67,7 +67,7 @@ class MqttSettings(_Settings):
     keepalive: int = Field(default=60, ge=1)
     first_wait: float = Field(default=1.0, gt=0)
     longest_wait: float = Field(default=60.0, gt=0)
-    max_bytes: int = Field(default=262_144, ge=1)
+    max_bytes: int = Field(default=262_144, ge=1, le=524_288)
     topics: tuple[str, ...] = Field(min_length=1)
     devices: tuple[Device, ...]
 

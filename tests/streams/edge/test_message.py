@@ -53,7 +53,6 @@ def test_what_is_no_number_is_none(value: str) -> None:
         b'{"point": "p", "at": "0001-01-01T00:00:00+23:59", "value": 1}',
         b'{"point": "p", "at": 1, "value": 1, "flag": "NN"}',
         b'{"point": "p", "at": 1, "value": 1, "flag": null}',
-        b"[" + b",".join([b'{"point": "p", "at": 1, "value": 1}'] * 8_193) + b"]",
     ],
 )
 def test_what_is_no_message_is_refused(payload: bytes) -> None:
@@ -64,3 +63,10 @@ def test_what_is_no_message_is_refused(payload: bytes) -> None:
 def test_an_integer_without_end_is_refused() -> None:
     with pytest.raises(RefusedError, match="not_a_number"):
         measured(b'{"point": "p", "at": 1, "value": ' + b"9" * 5_000 + b"}")
+
+
+def test_more_values_than_an_arrival_holds_are_refused() -> None:
+    one = b'{"point": "p", "at": 1, "value": 1}'
+    assert len(measured(b"[" + b",".join([one] * 1_000) + b"]")) == 1_000
+    with pytest.raises(RefusedError, match="too_large"):
+        measured(b"[" + b",".join([one] * 1_001) + b"]")

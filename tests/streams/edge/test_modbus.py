@@ -226,3 +226,23 @@ def test_a_group_that_is_no_read_is_refused(wrong: dict[str, object]) -> None:
     Group.model_validate(fields)
     with pytest.raises(ValidationError):
         Group.model_validate(fields | wrong)
+
+
+def test_a_source_that_ends_leaves_no_connection() -> None:
+    ended = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(frame(await reader.readexactly(12), struct.pack(">BB5H", 3, 10, *WORDS)))
+        while await reader.read(100):
+            pass
+        ended.set()
+        writer.close()
+
+    async def run() -> None:
+        port, kept = free_port(), Kept()
+        async with await asyncio.start_server(answer, "127.0.0.1", port):
+            async with serving(ModbusSource(ModbusSettings(devices=(device(port),))).serve(kept)):
+                await kept.until(lambda: len(kept.arrivals) == 1)
+            await ended.wait()
+
+    asyncio.run(run())
