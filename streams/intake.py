@@ -12,7 +12,6 @@ import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -25,6 +24,7 @@ from carbon.registry import Registry
 from schemas import codec, topics
 from schemas.topics import Bounds
 from streams.dead_letter import Original, letters
+from streams.edge.message import RefusedError, decimal_json, number
 from streams.edge.packing import scaled
 from streams.edge.signer import Signer
 from streams.edge.sources import RawReading
@@ -54,21 +54,13 @@ class IntakeConfig:
     """After how long without a reading an empty packet is sent."""
 
 
-class RefusedError(ValueError):
-    """A message that is not a single reading of one of the intake's points; `reason` is the rule's name."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason, self.detail = reason, detail
-
-
 def read(message: bytes, registry: Registry, gateway: str) -> RawReading:
     """The reading of a message, JSON or Avro. Raises RefusedError: not_a_reading, unknown_point, not_a_number."""
     fields = _fields(message)
     point = registry.points.get(fields["point"])
     if point is None or point.gateway != gateway:
         raise RefusedError("unknown_point", f"{fields['point']!r} is not registered at {gateway}")
-    value = _number(fields["value"])
+    value = number(fields["value"])
     if scaled(value, point.scale) is None:
         raise RefusedError("not_a_number", f"{fields['value']!r} is no number of 64 bits at scale {point.scale}")
     return RawReading(point.id, fields["at"], value, fields["flag"])
@@ -86,7 +78,7 @@ def _fields(message: bytes) -> dict[str, Any]:
     except RefusedError:
         raise
     except Exception as error:
-        # json, fastavro and codecs raise unrelated types on damaged input, RecursionError among them
+        # fastavro and codecs raise unrelated types on damaged input, RecursionError among them
         raise RefusedError("not_a_reading", f"{error!r}") from error
     if not well_formed:
         raise RefusedError("not_a_reading", "its fields are point, at (ms UTC), value and one letter of a flag")
@@ -94,27 +86,10 @@ def _fields(message: bytes) -> dict[str, Any]:
 
 
 def _json(message: bytes) -> dict[str, Any]:
-    # a number's own text is kept: a float would round it before the point's scale does
-    decoded = json.loads(message, parse_float=str, parse_int=_integer, parse_constant=str)
+    decoded = decimal_json(message)
     if not isinstance(decoded, dict):
         raise RefusedError("not_a_reading", "not an object")
     return decoded
-
-
-def _integer(text: str) -> int:
-    if len(text) > 40:
-        raise RefusedError("not_a_number", "an integer of more than 40 digits")
-    return int(text)
-
-
-def _number(value: Any) -> Decimal | None:
-    """The decimal number that a field states; None when it states none."""
-    if type(value) not in (str, int) or (type(value) is str and len(value) > 400):
-        return None
-    try:
-        return Decimal(value)
-    except InvalidOperation:
-        return None
 
 
 @dataclass
@@ -266,6 +241,6 @@ def main(config: IntakeConfig, stop: Event | None = None) -> None:
 def _at_sigterm() -> Event:
     stop = Event()
     end: Callable[..., None] = lambda *_: stop.set()  # noqa: E731
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, end)
+    for one in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(one, end)
     return stop
