@@ -160,7 +160,7 @@ class Run:
 
 @contextmanager
 def running(points: int, most: int, *, brief: bool = True) -> Iterator[Run]:
-    """A committee that has recorded its first batches, `most` records each at most, for a `brief` time or a long one."""
+    """A committee that has recorded its first batches, `most` records each at most, for a `brief` time or not."""
     with ExitStack() as stack:
         data = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         world = write_channel(data, points, GATEWAYS)
