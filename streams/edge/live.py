@@ -35,7 +35,7 @@ from streams.edge.store import Store
 
 RETRY_SECONDS = 10.0
 """How long after an error of a source, the disk or the broker it is tried again."""
-LAST_SECONDS = 3.0
+LAST_SECONDS = 2.0
 """How long the broker may take for the last packets once the process is to stop."""
 REPORT_SECONDS = 1.0
 TICK_SECONDS = 0.1

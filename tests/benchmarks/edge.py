@@ -40,10 +40,11 @@ _HEAD = "ST=31;CN=2011;PW=123456;MN=010000A8900016F0000000{:02X};Flag=5;CP=&&Dat
 
 
 class Kept(NamedTuple):
-    """Arrivals a second by the inbox and by the bare file, and how many shared a sync on average."""
+    """Arrivals a second by the inbox and by the bare file, CPU µs an arrival, and how many shared a sync on average."""
 
     rate: float
     floor: float
+    cpu_us: float
     group: float
 
 
@@ -75,7 +76,7 @@ def keeping(folder: Path) -> Kept:
     """The inbox's rate, with AT_ONCE devices that each wait for their answer before they send again."""
     came, groups = list(islice(arrivals(), BURST)), list[int]()
 
-    async def run(store: Store) -> float:
+    async def run(store: Store) -> tuple[float, float]:
         inbox, left = Inbox(store, 1 << 33), iter(came)
         keep = store.keep
         store.keep = lambda group: (groups.append(len(group)), keep(group))[1]  # type: ignore[method-assign]
@@ -85,16 +86,16 @@ def keeping(folder: Path) -> Kept:
             for arrival in left:
                 await inbox.keep(arrival)
 
-        began = time.perf_counter()
+        began, used = time.perf_counter(), time.process_time()
         await asyncio.gather(*(device() for _ in range(AT_ONCE)))
-        took = time.perf_counter() - began
+        took = time.perf_counter() - began, time.process_time() - used
         writing.cancel()
         return took
 
     with Store(folder / "inbox.db") as store:
-        took = asyncio.run(run(store))
+        took, used = asyncio.run(run(store))
     group = round(len(came) / len(groups))
-    return Kept(BURST / took, BURST / _bare(folder / "file", came, group), group)
+    return Kept(BURST / took, BURST / _bare(folder / "file", came, group), used / BURST * 1e6, group)
 
 
 def _bare(path: Path, came: list[Arrival], group: int) -> float:
