@@ -24,9 +24,7 @@ from infra.cli import (
     up,
     witness,
 )
-from infra.errors import EnvironmentFault
-
-ENVIRONMENT_EXIT = 3
+from infra.errors import ENVIRONMENT_EXIT, EnvironmentFault
 
 app = typer.Typer(
     name="carbonledger",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infra.errors import EnvironmentFault
+from infra.errors import ENVIRONMENT_EXIT, EnvironmentFault
 
 if TYPE_CHECKING:
     from streams.edge.config import LiveConfig
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def gateway(
     config: Annotated[Path, typer.Option(help="The gateway's settings, JSON or YAML.")],
-    check: Annotated[bool, typer.Option("--check", help="Only check settings, secrets and folder.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only check the settings and their secrets.")] = False,
 ) -> None:
     """Run an edge gateway in the foreground until Ctrl-C or SIGTERM: devices in, signed packets out.
 
@@ -48,11 +48,14 @@ def gateway(
           devices: [{name: boiler, topic: site/boiler/measured,
                      points: {co2: boiler-co2}}]
 
+    With `replay` instead of `sources` it replays a table, as docs/sources.md shows.
+
     \b
     Exit codes: 0 ended as asked, 2 the settings are wrong, 3 the environment is in the way.
     """
     from infra import logging, settings
     from streams.edge import config as edge
+    from streams.edge import gateway as replay
 
     own = settings.load()
     logging.configure(own.log, own.log_level)
@@ -62,6 +65,8 @@ def gateway(
         raise typer.BadParameter(str(error)) from error
     except edge.SecretError as error:
         raise EnvironmentFault(str(error)) from error
+    if not isinstance(loaded, edge.LiveConfig):
+        raise typer.Exit(0 if check or not replay.main(loaded) else ENVIRONMENT_EXIT)
     _run(loaded, check=check)
 
 

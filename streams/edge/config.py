@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from carbon.packet import MAX_READINGS
+from streams.edge.gateway import GatewayConfig
 from streams.edge.inbox import MAX_MESSAGE
 from streams.edge.live import LiveGateway
 from streams.edge.packing import PacketLimits
@@ -90,11 +91,16 @@ class LiveConfig(_Settings):
         return self.folder / "progress.json"
 
 
-def load(path: Path) -> LiveConfig:
-    """The settings of a file. Raises ConfigError that names every field that is wrong; SecretError if it holds a
-    logger's password and others can read it."""
+def load(path: Path) -> LiveConfig | GatewayConfig:
+    """The settings of a file: of a live gateway, or with `replay` instead of `sources` of one that replays.
+
+    Raises ConfigError that names every field that is wrong; SecretError if it holds a logger's password and others can
+    read it.
+    """
     try:
-        config = LiveConfig.model_validate(yaml.safe_load(path.read_bytes()))
+        stated = yaml.safe_load(path.read_bytes())
+        replays = isinstance(stated, dict) and "replay" in stated
+        config = (GatewayConfig if replays else LiveConfig).model_validate(stated)
     except OSError as error:
         raise ConfigError(f"{path} can't be read: {error.strerror}") from None
     except yaml.YAMLError as error:

@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -11,8 +12,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from infra.cli import app
+from infra.cli.gateway import gateway
 from infra.errors import EnvironmentFault
 from infra.ports import free_port
+from streams.edge.config import load
 
 
 @pytest.fixture
@@ -84,3 +87,11 @@ def test_ctrl_c_ends_it_in_order_and_the_next_start_goes_on(file: Path) -> None:
         stated = status(file)
         assert stated["done"] and stated["unsent"] == stated["sequence"]
         last = int(str(stated["sequence"]))
+
+
+def test_the_settings_that_its_help_shows_can_be_used(tmp_path: Path) -> None:
+    assert gateway.__doc__ is not None
+    _, _, shown = gateway.__doc__.partition("publish JSON:\n")
+    text = shown.partition("\b")[0].replace("<64 hex digits: the genesis digest>", "ab" * 32)
+    (tmp_path / "edge.yaml").write_text(textwrap.dedent(text))
+    assert load(tmp_path / "edge.yaml").sources[0].kind == "mqtt"
