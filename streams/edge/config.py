@@ -14,11 +14,12 @@ from streams.edge.live import LiveGateway
 from streams.edge.packing import PacketLimits
 from streams.edge.signer import Signer, read_seed
 from streams.edge.sources import LiveSource
+from streams.edge.sources.hj212.server import Hj212Settings, Hj212Source
 from streams.edge.sources.modbus import ModbusSettings, ModbusSource
 from streams.edge.sources.mqtt import MqttSettings, MqttSource
 from streams.edge.store import REMEMBERED, Store
 
-Source = Annotated[ModbusSettings | MqttSettings, Field(discriminator="kind")]
+Source = Annotated[Hj212Settings | ModbusSettings | MqttSettings, Field(discriminator="kind")]
 """The settings of one source. A kind more is one more here and in `source_of`."""
 
 LEAST_DISK = 16 * 2**20
@@ -143,9 +144,11 @@ def _values(model: Any, name: str = "") -> Iterator[tuple[str, Any]]:
         yield name, model
 
 
-def source_of(settings: ModbusSettings | MqttSettings) -> LiveSource:
+def source_of(settings: Hj212Settings | ModbusSettings | MqttSettings) -> LiveSource:
     """The source that has these settings."""
     match settings:
+        case Hj212Settings():
+            return Hj212Source(settings)
         case ModbusSettings():
             return ModbusSource(settings)
         case MqttSettings():

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import psutil
 
-from tests.benchmarks import committee, edge, ingest, memory, pipeline, verification
+from tests.benchmarks import committee, edge, hj212, ingest, memory, pipeline, verification
 from tests.sinks import bench as sink
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
@@ -41,6 +41,7 @@ class Row(NamedTuple):
 def rows() -> Iterator[Row]:
     """Every line, measured one after the other."""
     yield from _edge()
+    yield _hj212()
     yield from _ingest()
     yield from _committee()
     for one in pipeline.run():
@@ -60,6 +61,14 @@ def _edge() -> Iterator[Row]:
     note += f"{backlog.disk_bytes:.0f} bytes a reading on disk; memory {before:.0f} MiB before, {most:.0f} at most"
     rate, real = backlog.readings / backlog.seconds, backlog.readings / edge.DAY_SECONDS
     yield Row("live gateway, a day's backlog to a broker", rate, "readings/s", "in real time", real, note)
+
+
+def _hj212() -> Row:
+    gateway, echo = hj212.run()
+    note = f"answered once kept, by the wall; the gateway's CPU {1e6 / gateway.cpu_rate:.0f} µs a frame, "
+    note += f"the echo's {1e6 / echo.cpu_rate:.0f}"
+    what = f"HJ 212, {hj212.LOGGERS:,} loggers, a disk that takes no time"
+    return Row(what, gateway.rate, "frames/s", "asyncio's echo of the same bytes", echo.rate, note)
 
 
 def _ingest() -> Iterator[Row]:

@@ -11,7 +11,9 @@ import yaml
 
 from streams.edge import config
 from streams.edge.config import ConfigError, SecretError, gateway_of, load, secret_files
+from streams.edge.gateway import GatewayConfig, replay_of
 from streams.edge.live import LiveGateway
+from streams.edge.sources.table import TableReplay
 from streams.edge.store import Store
 
 Given = dict[str, Any]
@@ -60,6 +62,7 @@ def test_json_and_yaml_say_the_same(given: Given, tmp_path: Path, dump: Callable
         ({"channel": "AB"}, "channel"),
         ({"sources": []}, "sources"),
         ({"sources": [{"kind": "telegraph"}]}, "telegraph.*'modbus'"),
+        ({"sources": None, "replay": {"kind": "table"}}, "replay"),
         ({"kafka": {"bootstrap.servers": "k", "sasl.password": "hush"}}, "sasl.password belongs into a file"),
         ({"kafka": {}}, "bootstrap.servers is missing"),
         ({"disk_bytes": 1_000_000}, "disk_bytes"),
@@ -104,11 +107,34 @@ def test_a_secret_that_others_can_read_or_nobody_is_refused(given: Given, tmp_pa
 
 def test_every_kind_of_source_is_one_that_can_be_made() -> None:
     kinds = {one.model_fields["kind"].default for one in config.Source.__origin__.__args__}
-    assert {"mqtt", "modbus"} <= kinds
+    assert {"hj212", "mqtt", "modbus"} <= kinds
     for one in config.Source.__origin__.__args__:
-        assert config.source_of(one.model_construct(devices=(), host="", topics=())) is not None
+        assert config.source_of(one.model_construct(devices=(), host="", port=0, topics=())) is not None
 
 
 def test_names_of_files_are_meant_from_where_the_process_stands(given: Given, tmp_path: Path) -> None:
     given["seed_file"] = os.path.relpath(tmp_path / "edge.seed")
     assert made(given, tmp_path)._signer.seed == b"\7" * 32
+
+
+def test_a_file_with_a_loggers_password_is_a_secret_itself(given: Given, tmp_path: Path) -> None:
+    device = {"mn": "88888880000001", "password": "hush12"}
+    file = tmp_path / "edge.json"
+    file.write_text(json.dumps(given | {"sources": [{"kind": "hj212", "port": 0, "devices": [device]}]}))
+    file.chmod(0o644)
+    with pytest.raises(SecretError, match="chmod 600") as raised:
+        load(file)
+    assert "hush" not in str(raised.value)
+    file.chmod(0o600)
+    assert load(file).gateway == "edge-1"
+
+
+def test_a_file_with_a_replay_is_one_of_a_gateway_that_replays(given: Given, tmp_path: Path) -> None:
+    table = {"kind": "table", "path": "t.csv", "format": "csv", "time": {"column": "at", "zone": "UTC"}}
+    table |= {"points": {"kWh": {"point": "p"}}}
+    stated = {name: given[name] for name in ("gateway", "seed_file", "channel")}
+    stated |= {"kafka": {"bootstrap.servers": "k"}, "store": "s", "replay": table}
+    (tmp_path / "edge.yaml").write_text(yaml.safe_dump(stated))
+    loaded = load(tmp_path / "edge.yaml")
+    assert isinstance(loaded, GatewayConfig)
+    assert isinstance(replay_of(loaded.replay), TableReplay)
