@@ -226,8 +226,8 @@ class LiveGateway:
 
     def _pack_all(self) -> None:
         try:
-            while any(self._store.inbox()) and self._packer.pack(_now()):
-                pass
+            while any(self._store.inbox()) and (took := self._packer.pack(_now())) is not None:
+                self.inbox.load -= took
         except sqlite3.Error as error:
             _log.error("not packed", reason=str(error))
 
