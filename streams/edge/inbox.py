@@ -9,6 +9,7 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 import structlog
@@ -23,7 +24,8 @@ NEAR = 0.8
 MAX_MESSAGE = MAX_BYTES * 9 // 10
 """Bytes of one message that fit into the frames of a packet, compressed or not."""
 GROUP = 1_000
-"""Arrivals that one sync takes at most, so that none waits for long."""
+GROUP_BYTES = 1 << 23
+"""Arrivals that one sync takes at most, and about their bytes: so that none waits for long, nor the log grows."""
 
 _log = structlog.get_logger(__name__)
 
@@ -104,9 +106,7 @@ class Inbox:
         """Put on disk what has gathered, group after group, until cancelled."""
         while True:
             await self._came.wait()
-            group, self._gathered = self._gathered[:GROUP], self._gathered[GROUP:]
-            if not self._gathered:
-                self._came.clear()
+            group = self._group()
             try:
                 new, used = await asyncio.to_thread(self._put, group)
             except sqlite3.Error as error:
@@ -115,6 +115,15 @@ class Inbox:
                 self._answer(group, new)
                 self.look(used)
             self._under_way -= sum(one.load.bytes for one in group)
+
+    def _group(self) -> list[_Waiting]:
+        """The next to be written, at least one, taken out of those that wait."""
+        sizes = accumulate(one.load.bytes for one in self._gathered[:GROUP])
+        count = max(1, sum(size <= GROUP_BYTES for size in sizes))
+        group, self._gathered = self._gathered[:count], self._gathered[count:]
+        if not self._gathered:
+            self._came.clear()
+        return group
 
     def _put(self, group: Sequence[_Waiting]) -> tuple[list[bool], int]:
         return self._store.keep([(one.received, one.arrival) for one in group]), self._store.bytes_used()

@@ -226,7 +226,7 @@ class LiveGateway:
 
     def _pack_all(self) -> None:
         try:
-            while any(self._store.inbox()) and (took := self._packer.pack(_now())) is not None:
+            while any(self._store.inbox(page=1)) and (took := self._packer.pack(_now())) is not None:
                 self.inbox.load -= took
         except sqlite3.Error as error:
             _log.error("not packed", reason=str(error))
@@ -249,8 +249,8 @@ class LiveGateway:
     def state(self) -> dict[str, Any]:
         """How it stands: counts since the start, sequences, bytes, and `lag_seconds` of the oldest thing unsent."""
         inbox, sequence, delivered = self.inbox, self._store.head().sequence, self._uplink.delivered
-        oldest = next(iter(self._store.unsent()), None)
-        waiting = next(iter(self._store.inbox()), None)
+        oldest = next(self._store.unsent(page=1), None)
+        waiting = next(self._store.inbox(page=1), None)
         since = packet.decode_body(oldest.body).sent_at if oldest else waiting.received if waiting else None
         return {
             "gateway": self._signer.gateway,

@@ -26,7 +26,9 @@ from streams.edge.sources import Arrival, RawReading
 HORIZON = 64
 REMEMBERED = 100_000
 PAGE = 16
-"""Packets that are read from the disk at once."""
+"""Packets, or arrivals of the inbox, that are read from the disk at once."""
+LOG_BYTES = 1 << 24
+"""To what the write-ahead log is cut back."""
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS packet (
@@ -85,6 +87,7 @@ class Store:
         self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
+        self._db.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
         self._db.executescript(_TABLES)
         # a write takes the lock, which the locking mode then keeps until the process ends
         start = Head()
@@ -130,9 +133,9 @@ class Store:
         self._number = number
         return new
 
-    def inbox(self, after: int = 0) -> Iterator[Kept]:
+    def inbox(self, after: int = 0, page: int = PAGE) -> Iterator[Kept]:
         """The arrivals in the inbox behind that number, in the order in which they came, read as they are asked for."""
-        while rows := self._all("SELECT * FROM inbox WHERE number > ? ORDER BY number LIMIT 100", (after,)):
+        while rows := self._all("SELECT * FROM inbox WHERE number > ? ORDER BY number LIMIT ?", (after, page)):
             for number, received, device, raw, readings in rows:
                 yield Kept(number, received, Arrival(device, raw, _readings(readings)))
             after = rows[-1][0]
@@ -154,11 +157,11 @@ class Store:
             self._db.execute("DELETE FROM inbox WHERE number <= ?", (upto,))
         return StoredPacket(head.sequence, body, signature, frames)
 
-    def unsent(self, after: int = 0) -> Iterator[StoredPacket]:
+    def unsent(self, after: int = 0, page: int = PAGE) -> Iterator[StoredPacket]:
         """The packets behind `after` that the broker has not acknowledged, in sequence order, read as asked for."""
         after = max(after, self.sent())
         query = "SELECT p.*, f.body, f.signature FROM packet p LEFT JOIN frames f USING (sequence)"
-        while rows := self._all(f"{query} WHERE p.sequence > ? ORDER BY p.sequence LIMIT {PAGE}", (after,)):
+        while rows := self._all(f"{query} WHERE p.sequence > ? ORDER BY p.sequence LIMIT ?", (after, page)):
             for row in rows:
                 sequence, body, signature, *signed = row
                 yield StoredPacket(sequence, body, signature, None if None in signed else Signed(*signed))

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from carbon.packet import AT_LIMIT, MAX_READINGS
+from streams.edge import inbox as inboxes
 from streams.edge.inbox import MAX_MESSAGE, Inbox
 from streams.edge.packing import Load
 from streams.edge.sources import Arrival, NoRoom, RawReading
@@ -78,6 +79,16 @@ def test_many_share_a_sync_and_keep_their_order(store: Store, monkeypatch: pytes
     assert kept(store) == arrivals
     assert groups == [1_000, 1_000, 500]
     assert inbox.counts["kept"] == 2_500 and inbox.load == Load.of(arrivals)
+
+
+def test_large_messages_share_a_sync_by_their_bytes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    groups: list[int] = []
+    keep = store.keep
+    monkeypatch.setattr(store, "keep", lambda came: (groups.append(len(came)), keep(came))[1])
+    monkeypatch.setattr(inboxes, "GROUP_BYTES", 3_000)
+    arrivals = [arrival(n, size) for n, size in enumerate([1_000, 1_000, 1_000, 9_000, 1_000])]
+    written(store, lambda inbox: all_of(inbox, arrivals))
+    assert (groups, kept(store)) == ([2, 1, 1, 1], arrivals)
 
 
 def test_what_comes_again_is_answered_without_a_second_copy(store: Store) -> None:
