@@ -5,7 +5,7 @@ genesis; registry height 0 means that file.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 from carbon.emission import EmissionRule, Unbooked, rule_from
 from carbon.factors import FactorSet
 from carbon.flue_gas import DryGas, Saturation
+from carbon.substitution import Regime, tier_set
 
 POINT_KEY_BYTES = 16
 I64_MAX = 2**63 - 1
@@ -89,6 +90,8 @@ class Point:
     """The modulus at which its register begins again at 0; its `rate` is then the most that is counted in a step."""
     dry_gas: DryGas | None = None
     saturation: Saturation | None = None
+    substitution: tuple[Regime, ...] = ()
+    """By which tiers its missing hours are substituted, in order of time."""
 
     @cached_property
     def grid_ms(self) -> int:
@@ -198,7 +201,12 @@ def _point(raw: dict[str, Any], factors: FactorSet) -> Point:
         raise RegistryError(f"{raw['id']}: a scale of {raw['scale']} decimal places")
     coefficient = emission.coefficient(factors) / 10 ** raw["scale"]
     parts = {name: part(**raw[name]) for name, part in _PARTS.items() if name in raw}
-    return Point(**{**raw, "emission": emission, **parts}, coefficient=coefficient)
+    regimes = tuple(_regime(factors, **regime) for regime in raw.get("substitution", ()))
+    return Point(**{**raw, "emission": emission, **parts, "substitution": regimes}, coefficient=coefficient)
+
+
+def _regime(factors: FactorSet, *, start: int, tiers: str, potential: int, allowed: Sequence[str] = ()) -> Regime:
+    return Regime(start, tier_set(tiers, factors, tuple(allowed)), potential)
 
 
 _PARTS: dict[str, type[DryGas | Saturation]] = {"dry_gas": DryGas, "saturation": Saturation}
@@ -217,6 +225,7 @@ def _check(registry: Registry) -> None:
             raise RegistryError(f"{point.id}: range {point.min}…{point.max} overflows or is empty")
         _check_rules(point)
         _check_partners(point, registry.points)
+        _check_substitution(point)
     if any(s.parent is not None and s.parent not in registry.subjects for s in registry.subjects.values()):
         raise RegistryError("a subject's parent is not registered")
 
@@ -263,3 +272,14 @@ def _check_partners(point: Point, points: Mapping[str, Point]) -> None:
         largest, partners = (max(abs(p.min), abs(p.max)) for p in (point, partner))
         if not check.fits(point.scale, largest, partner.scale, partners):
             raise RegistryError(f"{point.id}: its check with {partner.id} is out of bounds")
+
+
+def _check_substitution(point: Point) -> None:
+    starts = [regime.start for regime in point.substitution]
+    if starts and point.window_seconds != 3600:
+        raise RegistryError(f"{point.id}: substitution is of hours, not windows of {point.window_seconds} s")
+    if any(type(start) is not int for start in starts) or starts != sorted(set(starts)):
+        raise RegistryError(f"{point.id}: tier sets begin one after the other, in ms")
+    for regime in point.substitution:
+        if type(regime.potential) is not int or not point.min <= regime.potential <= point.max:
+            raise RegistryError(f"{point.id}: the potential {regime.potential} is outside its range")

@@ -79,6 +79,41 @@ def test_a_saturation_that_makes_no_sense_is_refused(check: dict[str, Any]) -> N
         parsed({**GAS, "saturation": {**WET, **check}}, {**GAS, "unit": "°C"})
 
 
+TIERS = {"start": 0, "tiers": "part75", "potential": 10**9}
+HJ_ROWS = [f"cems_constants.hj75.sub.alpha_{name}" for name in ("ge90_le24h", "ge90_gt24h", "75_90")]
+
+
+def test_a_points_tier_sets_by_date() -> None:
+    later = {**TIERS, "start": 5, "tiers": "hj75", "allowed": HJ_ROWS}
+    regimes = parsed({"substitution": [TIERS, later]}).substitution
+    assert [(r.start, r.tiers.name, r.potential) for r in regimes] == [(0, "part75", 10**9), (5, "hj75", 10**9)]
+
+
+@pytest.mark.parametrize(
+    ("regimes", "says"),
+    [
+        ([{**TIERS, "tiers": "hj75"}], "confidence D: allow it by name"),
+        ([{**TIERS, "tiers": "hj75", "allowed": HJ_ROWS[:2]}], "alpha_75_90 has confidence D"),
+        ([{**TIERS, "tiers": "hj76"}], "no tier set 'hj76'"),
+        ([TIERS, TIERS], "one after the other"),
+        ([{**TIERS, "start": 5}, TIERS], "one after the other"),
+        ([{**TIERS, "start": 5.0}], "one after the other"),
+        ([{**TIERS, "potential": 10**9 + 1}], "outside its range"),
+        ([{**TIERS, "potential": -1}], "outside its range"),
+        ([{**TIERS, "potential": "1"}], "outside its range"),
+        ([{"start": 0}], "tiers"),
+    ],
+)
+def test_tier_sets_that_contradict_themselves_are_refused(regimes: list[dict[str, Any]], says: str) -> None:
+    with pytest.raises(RegistryError, match=says):
+        parsed({"substitution": regimes})
+
+
+def test_only_hours_are_substituted() -> None:
+    with pytest.raises(RegistryError, match="is of hours"):
+        parsed({"substitution": [TIERS], "window_seconds": 7200, "start": 0})
+
+
 def test_a_partner_is_at_the_same_gateway() -> None:
     more = {"plant-0-0": {**GAS, "dry_gas": {**DRY, "partner": "plant-1-0"}}, "plant-1-0": GAS}
     with pytest.raises(RegistryError, match="no other point of its gateway"):
