@@ -55,7 +55,7 @@ class Submitter:
     key: bytes
 
 
-TimeKind = Literal["step", "instant", "period_start"]
+TimeKind = Literal["step", "instant", "start"]
 """What a reading's time is: a multiple of the point's step, any instant (HJ 212 CN 2011), or a multiple of the step at
 which the period begins that the reading sums up (DataTime of CN 2031, 2041, 2051 and 2061)."""
 
@@ -106,7 +106,7 @@ class Point:
     @cached_property
     def has_more_rules(self) -> bool:
         """Whether rules apply within a packet that most points don't have."""
-        return self.time == "period_start" or self.rising or bool(self.checks)
+        return self.time == "start" or self.rising or bool(self.checks)
 
     @cached_property
     def checks(self) -> tuple[DryGas | Saturation, ...]:

@@ -99,7 +99,7 @@ def check(packet: Packet, registry: Registry) -> NDArray[np.uint8]:
 
 def _check_times(packet: Packet, points: list[Point | None], future_ms: int, found: NDArray[np.uint8]) -> None:
     for place, point in enumerate(points):
-        if point is not None and point.time == "period_start":
+        if point is not None and point.time == "start":
             own = _passing(packet, found, place)
             found[own[packet.at[own] + point.step_ms > packet.sent_at + future_ms]] = Reason.PERIOD_NOT_OVER
         if point is not None and point.rising:

@@ -31,8 +31,8 @@ def test_a_file_without_the_newer_fields_is_what_it_was() -> None:
 
 
 def test_what_a_point_can_say() -> None:
-    point = parsed({"time": "period_start", "rising": True, "rate": 7})
-    assert (point.time, point.rising, point.rate) == ("period_start", True, 7)
+    point = parsed({"time": "start", "rising": True, "rate": 7})
+    assert (point.time, point.rising, point.rate) == ("start", True, 7)
     assert parsed(REGISTER).counter == 1000
     assert parsed({**GAS, "dry_gas": DRY}, GAS).checks
     assert parsed({**GAS, "saturation": WET}, {**GAS, "unit": "°C"}).checks
@@ -41,7 +41,7 @@ def test_what_a_point_can_say() -> None:
 @pytest.mark.parametrize(
     ("own", "says"),
     [
-        ({"time": "sometimes"}, "time is one of step, instant, period_start"),
+        ({"time": "sometimes"}, "time is one of step, instant, start"),
         ({"rising": 1}, "rising true or false"),
         ({"rate": 0}, "is an integer from 1"),
         ({"rate": "5"}, "is an integer from 1"),
@@ -61,6 +61,7 @@ def test_what_a_point_can_say() -> None:
         ({**GAS, "dry_gas": {**DRY, "partner": "nobody"}}, "no other point"),
         ({**GAS, "dry_gas": {**DRY, "co2_max": "0"}}, "out of bounds"),
         ({**GAS, "dry_gas": {**DRY, "co2_max": 18.7}}, "out of bounds"),
+        ({**GAS, "dry_gas": {**DRY, "co2_max": "1e999999999"}}, "out of bounds"),
         ({**GAS, "dry_gas": {**DRY, "tolerance": "1.1"}}, "out of bounds"),
         ({**GAS, "dry_gas": DRY, "max": 2**50}, "out of bounds"),
         ({**GAS, "dry_gas": {**DRY, "more": 1}}, "more"),

@@ -1,10 +1,12 @@
 """Each rule refuses what it names, at its very boundary, and nothing else."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from carbon import validation
+from carbon.aggregation import Offer
 from carbon.validation import Reason
 from tests.small import HOUR, QUARTER, START, World
 
@@ -72,7 +74,7 @@ def reasons(more: dict[str, dict], sent_at: int, readings: list, **changes) -> l
 
 def test_a_period_must_be_over_when_its_value_is_sent():
     readings = [("plant-0-0", GOOD, 1), ("plant-0-0", GOOD - QUARTER, 1), ("plant-0-1", GOOD, 1)]
-    more = {"plant-0-0": {"time": "period_start"}}
+    more = {"plant-0-0": {"time": "start"}}
     late, early, other = Reason.VALID, Reason.PERIOD_NOT_OVER, Reason.VALID
     assert reasons(more, GOOD + QUARTER - 1, readings) == [early, Reason.VALID, other]
     assert reasons(more, GOOD + QUARTER, readings) == [late, Reason.VALID, other]
@@ -199,6 +201,13 @@ def test_the_catalogue_is_the_documents():
     rows = [f"| {r.value} | `{r.label}` | {validation.SENTENCES[r]} |" for r in Reason if r is not Reason.VALID]
     stated = [line for line in CATALOGUE.read_text().splitlines() if line[:3].strip("| ").isdigit()]
     assert stated == rows
+
+
+def test_the_catalogue_names_what_refuses_a_packet_as_a_whole():
+    raised = re.findall(r'PacketError\("(\w+)"', (CATALOGUE.parents[1] / "carbon/packet.py").read_text())
+    of_its_place = {offer.value for offer in Offer} - {"taken", "repeat", "fork"} | {"equivocation"}
+    stated = CATALOGUE.read_text().split("has a name and no number")[1].split("##")[0]
+    assert set(re.findall(r"`(\w+)`", stated)) == set(raised) | of_its_place
 
 
 def test_numbers_never_change():
