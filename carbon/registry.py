@@ -109,6 +109,16 @@ class Point:
         return self.time == "start" or self.rising or bool(self.checks)
 
     @cached_property
+    def is_limited(self) -> bool:
+        """Whether what counts of it depends on the readings that count next to it."""
+        return self.time == "instant" or self.rate is not None
+
+    @cached_property
+    def most(self) -> int:
+        """The most readings that a window of it counts."""
+        return 2 * self.expected if self.time == "instant" else self.expected
+
+    @cached_property
     def checks(self) -> tuple[DryGas | Saturation, ...]:
         """Its checks with other points of its gateway."""
         return tuple(check for check in (self.dry_gas, self.saturation) if check is not None)
@@ -219,8 +229,7 @@ def _check(registry: Registry) -> None:
         if point.window_seconds % point.step_seconds or point.start % (point.window_seconds * 1000):
             raise RegistryError(f"{point.id}: steps must fill the window, and the first window start on its boundary")
         # sums of a window and the grams of it must stay inside 64 bits, so that NumPy can't wrap in silence
-        most = 1000 * point.window_seconds // point.grid_ms
-        largest = max(abs(point.min), abs(point.max)) * most
+        largest = max(abs(point.min), abs(point.max)) * point.most
         if largest * max(Fraction(1), point.coefficient) > I64_MAX // 16 or point.min > point.max:
             raise RegistryError(f"{point.id}: range {point.min}…{point.max} overflows or is empty")
         _check_rules(point)
@@ -233,6 +242,8 @@ def _check(registry: Registry) -> None:
 def _check_rules(point: Point) -> None:
     if point.time not in get_args(TimeKind) or type(point.rising) is not bool:
         raise RegistryError(f"{point.id}: time is one of {', '.join(get_args(TimeKind))}, and rising true or false")
+    if point.time == "instant" and not isinstance(point.emission, Unbooked):
+        raise RegistryError(f"{point.id}: what is at an instant is no quantity to add up: its emission rule is none")
     if point.rate is None and point.counter is None:
         return
     if type(point.rate) is not int or point.rate < 1:

@@ -34,6 +34,7 @@ def test_what_a_point_can_say() -> None:
     point = parsed({"time": "start", "rising": True, "rate": 7})
     assert (point.time, point.rising, point.rate) == ("start", True, 7)
     assert parsed(REGISTER).counter == 1000
+    assert parsed({"emission": NONE, "max": 2**56}).most == parsed({"time": "instant", "emission": NONE}).most // 2
     assert parsed({**GAS, "dry_gas": DRY}, GAS).checks
     assert parsed({**GAS, "saturation": WET}, {**GAS, "unit": "°C"}).checks
 
@@ -54,7 +55,8 @@ def test_what_a_point_can_say() -> None:
         ({**REGISTER, "counter": 2**62}, "overflows"),
         ({**REGISTER, "rate": 250}, "once around"),
         ({"rate": 10, "counter": 1000, "max": 999}, "no quantities to add up"),
-        ({"time": "instant", "max": 2**53}, "overflows or is empty"),
+        ({"time": "instant"}, "at an instant is no quantity"),
+        ({"time": "instant", "emission": NONE, "max": 2**56}, "overflows or is empty"),
         ({"unit": "%"}, "take Wh"),
         ({"surprise": 1}, "surprise"),
         ({**GAS, "dry_gas": {**DRY, "partner": "plant-0-0"}}, "no other point"),
