@@ -12,6 +12,7 @@ from infra.cli import (
     committee,
     demo,
     evidence,
+    gateway,
     growth,
     ledger,
     query,
@@ -23,9 +24,7 @@ from infra.cli import (
     up,
     witness,
 )
-from infra.errors import EnvironmentFault
-
-ENVIRONMENT_EXIT = 3
+from infra.errors import ENVIRONMENT_EXIT, EnvironmentFault
 
 app = typer.Typer(
     name="carbonledger",
@@ -69,6 +68,7 @@ app.command("up")(up.up)
 app.command("down")(up.down)
 app.command("status")(status.status)
 app.command("demo")(demo.demo)
+app.command("gateway")(gateway.gateway)
 app.command("query")(query.query)
 app.command("verify")(ledger.verify)
 app.command("export")(ledger.export)
