@@ -130,16 +130,22 @@ class MqttSource:
         """Receive until cancelled; connect again with a wait that doubles until something is kept."""
         while True:
             try:
-                async with self._client() as client:
-                    for topic in self._settings.topics:
-                        await client.subscribe(topic, qos=1)
-                    await self._receive(client, keep)
+                await self._session(keep)
             except* NoRoom:
                 self.refusals.count("no_room", "disconnected until there is some")
             except* aiomqtt.MqttError as error:
                 self.refusals.count("disconnected", str(error.exceptions[0]))
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                # an error on the way out has taken its place
+                raise asyncio.CancelledError
             await asyncio.sleep(min(self._settings.longest_wait, self._settings.first_wait * 2**self._failures))
             self._failures = min(self._failures + 1, 16)
+
+    async def _session(self, keep: Keep) -> None:
+        async with self._client() as client:
+            for topic in self._settings.topics:
+                await client.subscribe(topic, qos=1)
+            await self._receive(client, keep)
 
     def _client(self) -> _Client:
         settings = self._settings
