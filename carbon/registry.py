@@ -19,6 +19,8 @@ from carbon.substitution import Regime, tier_set
 
 POINT_KEY_BYTES = 16
 I64_MAX = 2**63 - 1
+ATTESTERS = frozenset({"intake", "attester"})
+"""Kinds of gateways that sign what they received: an intake by Kafka, an attester from direct meters by MQTT."""
 MAX_SCALE = 18
 """Decimal places of a point's values: what 64 bits hold."""
 
@@ -39,12 +41,17 @@ class Subject:
 
 @dataclass(frozen=True)
 class Gateway:
-    """An edge gateway, or the intake that attests single readings. `key` is its Ed25519 verification key."""
+    """An edge gateway, or one that attests what others measured. `key` is its Ed25519 verification key."""
 
     id: str
     key: bytes
     run: int
     kind: str
+
+    @property
+    def attests(self) -> bool:
+        """Whether it vouches for what it received alone, not for what was measured."""
+        return self.kind in ATTESTERS
 
 
 @dataclass(frozen=True)
