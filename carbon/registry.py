@@ -1,4 +1,4 @@
-"""Subjects, points, gateways and submitters: who may say what about whom, and by which key.
+"""Subjects, points, gateways, submitters and operators: who may say what about whom, and by which key.
 
 Until registry changes become ledger records, the registry is one canonical JSON file whose SHA-256 stands in the
 genesis; registry height 0 means that file.
@@ -54,6 +54,15 @@ class Submitter:
 
 
 @dataclass(frozen=True)
+class Operator:
+    """Who may command gateways, and which ones."""
+
+    id: str
+    key: bytes
+    gateways: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Point:
     """A metered point: one quantity of one subject. Times in ms UTC; min and max in scaled integers of `unit`."""
 
@@ -105,6 +114,7 @@ class Registry:
     subjects: Mapping[str, Subject]
     gateways: Mapping[str, Gateway]
     submitters: Mapping[str, Submitter]
+    operators: Mapping[str, Operator]
     points: Mapping[str, Point]
     limits: TimeLimits
     factors: FactorSet
@@ -140,12 +150,15 @@ def parse(data: bytes, factors: FactorSet) -> Registry:
 
 
 def _build(raw: dict[str, Any], digest: bytes, factors: FactorSet) -> Registry:
+    # a registry file without operators says nothing of them
+    operators = [Operator(o["id"], bytes.fromhex(o["key"]), tuple(o["gateways"])) for o in raw.get("operators", ())]
     return Registry(
         digest=digest,
         prefix=raw["prefix"],
         subjects={s["id"]: Subject(**s) for s in raw["subjects"]},
         gateways={g["id"]: Gateway(**{**g, "key": bytes.fromhex(g["key"])}) for g in raw["gateways"]},
         submitters={s["id"]: Submitter(s["id"], bytes.fromhex(s["key"])) for s in raw["submitters"]},
+        operators={operator.id: operator for operator in operators},
         points={p["id"]: _point(p, factors) for p in raw["points"]},
         limits=TimeLimits(**raw["limits"]),
         factors=factors,
@@ -172,5 +185,7 @@ def _check(registry: Registry) -> None:
         largest = max(abs(point.min), abs(point.max)) * point.expected
         if largest * max(Fraction(1), point.coefficient) > I64_MAX // 16 or point.min > point.max:
             raise RegistryError(f"{point.id}: range {point.min}…{point.max} overflows or is empty")
+    if any(gateway not in registry.gateways for o in registry.operators.values() for gateway in o.gateways):
+        raise RegistryError("an operator's gateway is not registered")
     if any(s.parent is not None and s.parent not in registry.subjects for s in registry.subjects.values()):
         raise RegistryError("a subject's parent is not registered")
