@@ -8,25 +8,25 @@ A packet of no readings is sent when nothing came for a while, so that windows c
 """
 
 import json
-import secrets
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 
-from carbon import coding, packet, signing
+from carbon import coding
 from carbon.packet import AT_LIMIT
 from carbon.registry import Registry
 from schemas import codec, topics
 from schemas.topics import Bounds
 from streams.dead_letter import Original, letters
-from streams.edge.packing import next_body, scaled
+from streams.edge.message import RefusedError, decimal_json, number
+from streams.edge.packing import scaled
+from streams.edge.signer import Signer
 from streams.edge.sources import RawReading
 from streams.edge.store import Store, StoredPacket
 
@@ -54,21 +54,13 @@ class IntakeConfig:
     """After how long without a reading an empty packet is sent."""
 
 
-class RefusedError(ValueError):
-    """A message that is not a single reading of one of the intake's points; `reason` is the rule's name."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason, self.detail = reason, detail
-
-
 def read(message: bytes, registry: Registry, gateway: str) -> RawReading:
     """The reading of a message, JSON or Avro. Raises RefusedError: not_a_reading, unknown_point, not_a_number."""
     fields = _fields(message)
     point = registry.points.get(fields["point"])
     if point is None or point.gateway != gateway:
         raise RefusedError("unknown_point", f"{fields['point']!r} is not registered at {gateway}")
-    value = _number(fields["value"])
+    value = number(fields["value"])
     if scaled(value, point.scale) is None:
         raise RefusedError("not_a_number", f"{fields['value']!r} is no number of 64 bits at scale {point.scale}")
     return RawReading(point.id, fields["at"], value, fields["flag"])
@@ -86,7 +78,7 @@ def _fields(message: bytes) -> dict[str, Any]:
     except RefusedError:
         raise
     except Exception as error:
-        # json, fastavro and codecs raise unrelated types on damaged input, RecursionError among them
+        # fastavro and codecs raise unrelated types on damaged input, RecursionError among them
         raise RefusedError("not_a_reading", f"{error!r}") from error
     if not well_formed:
         raise RefusedError("not_a_reading", "its fields are point, at (ms UTC), value and one letter of a flag")
@@ -94,27 +86,10 @@ def _fields(message: bytes) -> dict[str, Any]:
 
 
 def _json(message: bytes) -> dict[str, Any]:
-    # a number's own text is kept: a float would round it before the point's scale does
-    decoded = json.loads(message, parse_float=str, parse_int=_integer, parse_constant=str)
+    decoded = decimal_json(message)
     if not isinstance(decoded, dict):
         raise RefusedError("not_a_reading", "not an object")
     return decoded
-
-
-def _integer(text: str) -> int:
-    if len(text) > 40:
-        raise RefusedError("not_a_number", "an integer of more than 40 digits")
-    return int(text)
-
-
-def _number(value: Any) -> Decimal | None:
-    """The decimal number that a field states; None when it states none."""
-    if type(value) not in (str, int) or (type(value) is str and len(value) > 400):
-        return None
-    try:
-        return Decimal(value)
-    except InvalidOperation:
-        return None
 
 
 @dataclass
@@ -146,8 +121,9 @@ class Intake:
     def __init__(self, config: IntakeConfig, store: Store, stop: Event) -> None:
         self._config, self._store, self._stop = config, store, stop
         points = config.registry.points_of[config.gateway]
-        self._scales = {point.id: point.scale for point in points}
-        self._run = config.registry.gateways[config.gateway].run
+        scales = {point.id: point.scale for point in points}
+        run = config.registry.gateways[config.gateway].run
+        self._signer = Signer(config.gateway, run, config.seed, config.channel, scales)
         self._position = Position.load(store.position())
         self._producer = Producer(
             {
@@ -164,7 +140,7 @@ class Intake:
 
     def run(self) -> None:
         """Send what was left, then take the input until `stop`."""
-        self._send(self._store.unsent())
+        self._send(list(self._store.unsent()))
         self._assign()
         while not self._stop.is_set():
             messages = self._gather()
@@ -216,13 +192,9 @@ class Intake:
         """Pack, sign and store: from here on the packet's bytes never change, and its input is never read again."""
         config = self._config
         sent_at = position.latest if config.replay else time.time_ns() // 1_000_000
-        place = {"gateway": config.gateway, "run": self._run, "sent_at": sent_at}
-        salt = secrets.token_bytes(packet.SALT_BYTES)
-        body = next_body(self._store.head(), readings, self._scales, salt=salt, **place)  # type: ignore[arg-type]
-        signature = signing.sign(config.seed, packet.KIND, config.channel, body)
-        sequence = self._store.append(body, signature, position.dump())
+        stored = self._store.append(*self._signer.packet(self._store.head(), readings, sent_at), position.dump())
         self._position = position
-        return StoredPacket(sequence, body, signature)
+        return stored
 
     def _send(self, stored: Sequence[StoredPacket]) -> None:
         for one in stored:
@@ -269,6 +241,6 @@ def main(config: IntakeConfig, stop: Event | None = None) -> None:
 def _at_sigterm() -> Event:
     stop = Event()
     end: Callable[..., None] = lambda *_: stop.set()  # noqa: E731
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, end)
+    for one in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(one, end)
     return stop

@@ -25,10 +25,9 @@ from consensus.core.config import Instant
 from consensus.core.replica import Replica
 from consensus.ledger import Ledger
 from consensus.log import evidence, note
-from consensus.log.committee import Committee
 from consensus.log.follower import LedgerError
 from consensus.member.archive import Archive, DamagedArchive
-from consensus.member.config import KeyPair, MemberConfig
+from consensus.member.config import MemberConfig
 from consensus.member.evidence import FOLDER, EvidenceFolder, Kept, dissent
 from consensus.member.publisher import Publisher
 from consensus.member.reading import Reading
@@ -69,7 +68,10 @@ class Member:
         self._archive = Archive(folder / ARCHIVE, config.registry, genesis.digest, lateness_ms)
         self._ledger = Ledger(genesis, config.registry, file)
         committees, epoch = self._ledger.committees, self._ledger.epoch
-        self._core = config.core(committees[epoch], keys_of(config, committees[epoch]))
+        keys = config.keys_in(committees[epoch])
+        if keys is None:
+            raise SystemExit(f"{config.name} holds no keys of a member of epoch {epoch}")
+        self._core = config.core(committees[epoch], keys)
         self._votes = VoteLog(of_epoch(folder, epoch))
         self._contract = Contract(genesis, config.registry, committees[: epoch + 1])
         self._evidence = EvidenceFolder(folder / FOLDER, genesis)
@@ -369,14 +371,6 @@ def _replace(path: Path, text: str) -> None:
     fresh = path.with_suffix(".new")
     fresh.write_text(text)
     fresh.replace(path)
-
-
-def keys_of(config: MemberConfig, committee: Committee) -> KeyPair:
-    """The keys by which this member stands in a committee. Raises SystemExit when it holds none."""
-    for pair in config.key_pairs():
-        if pair.index_in(committee) is not None:
-            return pair
-    raise SystemExit(f"{config.name} holds no keys of a member of epoch {committee.epoch}")
 
 
 def run(config: MemberConfig, stopped: Callable[[], bool]) -> None:

@@ -164,7 +164,7 @@ def running(points: int, most: int) -> Iterator[Run]:
     with ExitStack() as stack:
         data = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         world = write_channel(data, points, GATEWAYS)
-        broker = stack.enter_context(Broker(data / "broker", message_bytes=Bounds().message_bytes))
+        broker = stack.enter_context(Broker(data / "broker", message_bytes=Bounds().message_bytes, brief=False))
         ensure_topics({"bootstrap.servers": broker.bootstrap}, topics.catalogue(), Bounds())
         processes = stack.enter_context(Processes(data, broker.bootstrap))
         for member in range(MEMBERS):

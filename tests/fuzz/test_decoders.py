@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carbon import coding, factors, identity, merkle, packet, plain, record, registry, signing
+from carbon import coding, factors, frames, identity, merkle, packet, plain, record, registry, signing
 from consensus import batch, state
 from consensus.batch import BatchError
 from consensus.core import bodies, certificates, votelog
@@ -72,6 +72,13 @@ def _batch_body() -> bytes:
 def _proposals(body: bytes) -> bytes:
     signature = signing.sign(seed("aggregator"), batch.KIND, _world().channel, body)
     return codec.encode("proposal", {"body": body, "signature": signature})
+
+
+def _frames() -> bytes:
+    messages = [frames.Message("boiler", START, b"##0001x")]
+    body = frames.encode_body(gateway="gw-0", run=0, sequence=1, packet=bytes(32), messages=messages)
+    signature = signing.sign(seed("gw-0"), frames.KIND, _world().channel, body)
+    return codec.encode("frames", {"body": body, "signature": signature})
 
 
 def _state_text() -> bytes:
@@ -163,6 +170,9 @@ def _decoders() -> dict[str, Callable[[], Decoder]]:
             lambda body: _coded(packet.sign(seed("gw-0"), _world().channel, body)),
             (packet.PacketError,),
             [packet.body_of(each) for each in _packets()],
+        ),
+        "frames": lambda: Decoder(
+            lambda data: frames.verify(data, _world().registry, _world().channel), (frames.FramesError,), [_frames()]
         ),
         "coded packet": lambda: Decoder(coding.decode, (packet.PacketError,), [_coded(each) for each in _packets()]),
         "batch": lambda: Decoder(batch.decode, (BatchError, CodecError), [_batch_body()]),

@@ -146,13 +146,13 @@ def test_point_10_the_timeout_follows_what_heights_take() -> None:
     committee = Committee(status_ms=60_000)
     timed = committee.replicas[3]._s
     assert timed.timeout_ms == 2_000
-    for number in range(1, 81):
-        _height(committee, number, 200)
+    for number in range(1, 141):
+        _height(committee, number, 180)
     assert timed.timeout_ms == 500
-    _height(committee, 81, 450)
-    assert timed.timeout_ms == 900
-    _height(committee, 82, 200)
-    assert 860 < timed.timeout_ms < 900
+    _height(committee, 141, 450)
+    assert timed.timeout_ms == 1_125
+    _height(committee, 142, 200)
+    assert 1_090 < timed.timeout_ms < 1_125
     assert {replica.view for replica in committee.replicas} == {0}
 
 
