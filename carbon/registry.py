@@ -1,4 +1,4 @@
-"""Subjects, points, gateways and submitters: who may say what about whom, and by which key.
+"""Subjects, points, gateways, submitters and operators: who may say what about whom, and by which key.
 
 Until registry changes become ledger records, the registry is one canonical JSON file whose SHA-256 stands in the
 genesis; registry height 0 means that file.
@@ -65,6 +65,15 @@ class Submitter:
 TimeKind = Literal["step", "instant", "start"]
 """What a reading's time is: a multiple of the point's step, any instant (HJ 212 CN 2011), or a multiple of the step at
 which the period begins that the reading sums up (DataTime of CN 2031, 2041, 2051 and 2061)."""
+
+
+@dataclass(frozen=True)
+class Operator:
+    """Who may command gateways, and which ones."""
+
+    id: str
+    key: bytes
+    gateways: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -163,6 +172,7 @@ class Registry:
     subjects: Mapping[str, Subject]
     gateways: Mapping[str, Gateway]
     submitters: Mapping[str, Submitter]
+    operators: Mapping[str, Operator]
     points: Mapping[str, Point]
     limits: TimeLimits
     factors: FactorSet
@@ -198,12 +208,15 @@ def parse(data: bytes, factors: FactorSet) -> Registry:
 
 
 def _build(raw: dict[str, Any], digest: bytes, factors: FactorSet) -> Registry:
+    # a registry file without operators says nothing of them
+    operators = [Operator(o["id"], bytes.fromhex(o["key"]), tuple(o["gateways"])) for o in raw.get("operators", ())]
     return Registry(
         digest=digest,
         prefix=raw["prefix"],
         subjects={s["id"]: Subject(**s) for s in raw["subjects"]},
         gateways={g["id"]: Gateway(**{**g, "key": bytes.fromhex(g["key"])}) for g in raw["gateways"]},
         submitters={s["id"]: Submitter(s["id"], bytes.fromhex(s["key"])) for s in raw["submitters"]},
+        operators={operator.id: operator for operator in operators},
         points={p["id"]: _point(p, factors) for p in raw["points"]},
         limits=TimeLimits(**raw["limits"]),
         factors=factors,
@@ -242,6 +255,8 @@ def _check(registry: Registry) -> None:
         _check_rules(point)
         _check_partners(point, registry.points)
         _check_substitution(point)
+    if any(gateway not in registry.gateways for o in registry.operators.values() for gateway in o.gateways):
+        raise RegistryError("an operator's gateway is not registered")
     if any(s.parent is not None and s.parent not in registry.subjects for s in registry.subjects.values()):
         raise RegistryError("a subject's parent is not registered")
 
