@@ -15,6 +15,7 @@ from infra.cli import (
     gateway,
     growth,
     ledger,
+    meter,
     query,
     run,
     schemas,
@@ -83,6 +84,7 @@ app.add_typer(evidence.app, name="evidence")
 app.command("verify-evidence")(evidence.verify_evidence)
 app.add_typer(committee.app, name="committee")
 app.command("simulate")(simulate.simulate)
+app.add_typer(meter.app, name="meter")
 app.add_typer(schemas.app, name="schemas")
 app.add_typer(topics.app, name="topics")
 app.command("run", hidden=True)(run.run)
