@@ -3,13 +3,14 @@
 Each round is a whole demonstration of three days in a folder of its own, with one kill -9 of every kind of process at
 moments that the seed says; it must end with the balances that pandas alone computes. So twenty rounds are twenty kills
 of each kind. A kill whose moment came when the run had ended doesn't count: further seeds are played for the kinds
-that lack one. At the end sixty kills of a sink under noisy traffic.
+that lack one. At the end sixty kills of a sink under noisy traffic, and two hundred of a live gateway under devices.
 
 The exit code is 1 if a round failed or a kind still lacks kills, 130 after Ctrl-C; a failed round's data stays, to be
 looked at.
 """
 
 import argparse
+import asyncio
 import shutil
 import sys
 import tempfile
@@ -23,9 +24,11 @@ from pathlib import Path
 from infra.broker import Broker
 from tests.e2e import kills
 from tests.sinks import kill as sink_kills
+from tests.streams.edge import kills as edge_kills
 
-TRAFFIC = "traffic"
+TRAFFIC, DEVICES = "traffic", "devices"
 SINK_ROUNDS = 60
+EDGE_ROUNDS = 200
 INTERRUPTED = 130
 
 
@@ -70,6 +73,18 @@ def sink(folder: Path, seed: int) -> Round:
         return Round(home, seed, (TRAFFIC,), (), "", time.monotonic() - started, str(failed))
     said = f"{SINK_ROUNDS} kills of a sink under traffic, {readings} readings"
     return Round(home, seed, (TRAFFIC,), (TRAFFIC,) * SINK_ROUNDS, said, time.monotonic() - started)
+
+
+def edge(folder: Path, seed: int) -> Round:
+    """A live gateway under devices that send again what was not answered, killed again and again."""
+    started, home = time.monotonic(), folder / DEVICES
+    home.mkdir()
+    try:
+        found = asyncio.run(edge_kills.campaign(home, seed, EDGE_ROUNDS))
+    except (AssertionError, TimeoutError) as failed:
+        return Round(home, seed, (DEVICES,), (), "", time.monotonic() - started, repr(failed))
+    said = f"{EDGE_ROUNDS} kills of a live gateway, {found.answered} readings answered, each in one packet"
+    return Round(home, seed, (DEVICES,), (DEVICES,) * EDGE_ROUNDS, said, time.monotonic() - started)
 
 
 def rounds(
@@ -125,16 +140,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=20, help="kills of each kind")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--kind", action="append", choices=[*kills.KINDS, TRAFFIC])
+    parser.add_argument("--kind", action="append", choices=[*kills.KINDS, TRAFFIC, DEVICES])
     chosen = parser.parse_args(arguments)
-    kinds = chosen.kind or [*kills.KINDS, TRAFFIC]
-    killed = [kind for kind in kinds if kind != TRAFFIC]
+    kinds = chosen.kind or [*kills.KINDS, TRAFFIC, DEVICES]
+    killed = [kind for kind in kinds if kind in kills.KINDS]
     folder, done = Path(tempfile.mkdtemp(prefix="carbonledger-soak-")), list[Round]()
     try:
         for one in rounds(partial(demonstration, folder), killed, chosen.rounds, chosen.seed):
             done.append(printed(one))
         if TRAFFIC in kinds:
             done.append(printed(sink(folder, chosen.seed)))
+        if DEVICES in kinds:
+            done.append(printed(edge(folder, chosen.seed)))
         code = 0 if complete(done, kinds, chosen.rounds) else 1
     except KeyboardInterrupt:
         code = INTERRUPTED
