@@ -47,7 +47,19 @@ class PurchasedElectricity:
         return f"purchased electricity: {self.factor}"
 
 
-EmissionRule = Combustion | PurchasedElectricity
+@dataclass(frozen=True)
+class Unbooked:
+    """What is measured to check other points, and emits nothing by itself: a temperature, oxygen, a counter."""
+
+    def coefficient(self, factors: FactorSet) -> Fraction:
+        """None."""
+        return Fraction(0)
+
+    def __str__(self) -> str:
+        return "none"
+
+
+EmissionRule = Combustion | PurchasedElectricity | Unbooked
 
 
 def rule_from(data: dict[str, str]) -> EmissionRule:
@@ -58,6 +70,8 @@ def rule_from(data: dict[str, str]) -> EmissionRule:
             return Combustion(**fields)
         case "purchased_electricity":
             return PurchasedElectricity(**fields)
+        case "none":
+            return Unbooked(**fields)
         case other:
             raise ValueError(f"no emission rule named {other!r}")
 

@@ -5,15 +5,17 @@ genesis; registry height 0 means that file.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from hashlib import sha256
-from typing import Any
+from typing import Any, Literal, get_args
 
-from carbon.emission import EmissionRule, rule_from
+from carbon.emission import EmissionRule, Unbooked, rule_from
 from carbon.factors import FactorSet
+from carbon.flue_gas import DryGas, Saturation
+from carbon.substitution import Regime, tier_set
 
 POINT_KEY_BYTES = 16
 I64_MAX = 2**63 - 1
@@ -60,9 +62,17 @@ class Submitter:
     key: bytes
 
 
+TimeKind = Literal["step", "instant", "start"]
+"""What a reading's time is: a multiple of the point's step, any instant (HJ 212 CN 2011), or a multiple of the step at
+which the period begins that the reading sums up (DataTime of CN 2031, 2041, 2051 and 2061)."""
+
+
 @dataclass(frozen=True)
 class Point:
-    """A metered point: one quantity of one subject. Times in ms UTC; min and max in scaled integers of `unit`."""
+    """A metered point: one quantity of one subject. Times in ms UTC; min and max in scaled integers of `unit`.
+
+    What stands behind `coefficient` is in a registry file only where it isn't the default.
+    """
 
     id: str
     subject: str
@@ -78,6 +88,47 @@ class Point:
     emission: EmissionRule
     coefficient: Fraction
     """Grams of CO2e for one scaled unit of quantity."""
+    time: TimeKind = "step"
+    rising: bool = False
+    """Whether the times of its readings in one packet must rise."""
+    rate: int | None = None
+    """The most by which its value may change in a step, in scaled integers."""
+    counter: int | None = None
+    """The modulus at which its register begins again at 0; its `rate` is then the most that is counted in a step."""
+    dry_gas: DryGas | None = None
+    saturation: Saturation | None = None
+    substitution: tuple[Regime, ...] = ()
+    """By which tiers its missing hours are substituted, in order of time."""
+
+    @cached_property
+    def grid_ms(self) -> int:
+        """What its readings' times are multiples of."""
+        return 1 if self.time == "instant" else self.step_ms
+
+    @cached_property
+    def step_ms(self) -> int:
+        """Its step."""
+        return 1000 * self.step_seconds
+
+    @cached_property
+    def has_more_rules(self) -> bool:
+        """Whether rules apply within a packet that most points don't have."""
+        return self.time == "start" or self.rising or bool(self.checks)
+
+    @cached_property
+    def is_limited(self) -> bool:
+        """Whether what counts of it depends on the readings that count next to it."""
+        return self.time == "instant" or self.rate is not None
+
+    @cached_property
+    def most(self) -> int:
+        """The most readings that a window of it counts."""
+        return 2 * self.expected if self.time == "instant" else self.expected
+
+    @cached_property
+    def checks(self) -> tuple[DryGas | Saturation, ...]:
+        """Its checks with other points of its gateway."""
+        return tuple(check for check in (self.dry_gas, self.saturation) if check is not None)
 
     @cached_property
     def ratio(self) -> tuple[int, int]:
@@ -161,12 +212,21 @@ def _build(raw: dict[str, Any], digest: bytes, factors: FactorSet) -> Registry:
 
 def _point(raw: dict[str, Any], factors: FactorSet) -> Point:
     emission = rule_from(raw["emission"])
-    if raw["unit"] != "Wh":
+    if raw["unit"] != "Wh" and not isinstance(emission, Unbooked):
         raise RegistryError(f"{raw['id']}: the emission rules take Wh, not {raw['unit']}")
     if raw["scale"] not in range(MAX_SCALE + 1):
         raise RegistryError(f"{raw['id']}: a scale of {raw['scale']} decimal places")
     coefficient = emission.coefficient(factors) / 10 ** raw["scale"]
-    return Point(**{**raw, "emission": emission}, coefficient=coefficient)
+    parts = {name: part(**raw[name]) for name, part in _PARTS.items() if name in raw}
+    regimes = tuple(_regime(factors, **regime) for regime in raw.get("substitution", ()))
+    return Point(**{**raw, "emission": emission, **parts, "substitution": regimes}, coefficient=coefficient)
+
+
+def _regime(factors: FactorSet, *, start: int, tiers: str, potential: int, allowed: Sequence[str] = ()) -> Regime:
+    return Regime(start, tier_set(tiers, factors, tuple(allowed)), potential)
+
+
+_PARTS: dict[str, type[DryGas | Saturation]] = {"dry_gas": DryGas, "saturation": Saturation}
 
 
 def _check(registry: Registry) -> None:
@@ -176,8 +236,68 @@ def _check(registry: Registry) -> None:
         if point.window_seconds % point.step_seconds or point.start % (point.window_seconds * 1000):
             raise RegistryError(f"{point.id}: steps must fill the window, and the first window start on its boundary")
         # sums of a window and the grams of it must stay inside 64 bits, so that NumPy can't wrap in silence
-        largest = max(abs(point.min), abs(point.max)) * point.expected
+        largest = max(abs(point.min), abs(point.max)) * point.most
         if largest * max(Fraction(1), point.coefficient) > I64_MAX // 16 or point.min > point.max:
             raise RegistryError(f"{point.id}: range {point.min}…{point.max} overflows or is empty")
+        _check_rules(point)
+        _check_partners(point, registry.points)
+        _check_substitution(point)
     if any(s.parent is not None and s.parent not in registry.subjects for s in registry.subjects.values()):
         raise RegistryError("a subject's parent is not registered")
+
+
+def _check_rules(point: Point) -> None:
+    if point.time not in get_args(TimeKind) or type(point.rising) is not bool:
+        raise RegistryError(f"{point.id}: time is one of {', '.join(get_args(TimeKind))}, and rising true or false")
+    if point.time == "instant" and not isinstance(point.emission, Unbooked):
+        raise RegistryError(f"{point.id}: what is at an instant is no quantity to add up: its emission rule is none")
+    if point.rate is None and point.counter is None:
+        return
+    if type(point.rate) is not int or point.rate < 1:
+        raise RegistryError(f"{point.id}: the rate of a point, which a counter must have, is an integer from 1")
+    if point.counter is not None:
+        _check_counter(point, point.rate, point.counter)
+    # what validation.calm multiplies must stay inside 64 bits
+    if (
+        max((point.counter or point.max - point.min) * point.step_ms, point.rate * 1000 * point.window_seconds)
+        > I64_MAX
+    ):
+        raise RegistryError(f"{point.id}: a rate of {point.rate} or the range overflows")
+
+
+def _check_counter(point: Point, rate: int, modulus: int) -> None:
+    if type(modulus) is not int or not 0 <= point.min <= point.max < modulus:
+        raise RegistryError(
+            f"{point.id}: the range {point.min}…{point.max} is not below the counter's modulus {modulus}"
+        )
+    if rate * point.expected >= modulus:
+        raise RegistryError(f"{point.id}: a counter that may run once around in a window hides how far it ran")
+    if not isinstance(point.emission, Unbooked):
+        raise RegistryError(f"{point.id}: a counter's readings are no quantities to add up: its emission rule is none")
+
+
+def _check_partners(point: Point, points: Mapping[str, Point]) -> None:
+    for check, unit, other_unit in ((point.dry_gas, "%", "%"), (point.saturation, "%", "°C")):
+        if check is None:
+            continue
+        partner = points.get(check.partner)
+        if partner is None or partner.gateway != point.gateway or partner is point:
+            raise RegistryError(f"{point.id}: {check.partner!r} is no other point of its gateway")
+        if (point.unit, partner.unit) != (unit, other_unit):
+            raise RegistryError(
+                f"{point.id}: {unit} is checked with {other_unit}, not {point.unit} with {partner.unit}"
+            )
+        largest, partners = (max(abs(p.min), abs(p.max)) for p in (point, partner))
+        if not check.fits(point.scale, largest, partner.scale, partners):
+            raise RegistryError(f"{point.id}: its check with {partner.id} is out of bounds")
+
+
+def _check_substitution(point: Point) -> None:
+    starts = [regime.start for regime in point.substitution]
+    if starts and point.window_seconds != 3600:
+        raise RegistryError(f"{point.id}: substitution is of hours, not windows of {point.window_seconds} s")
+    if any(type(start) is not int for start in starts) or starts != sorted(set(starts)):
+        raise RegistryError(f"{point.id}: tier sets begin one after the other, in ms")
+    for regime in point.substitution:
+        if type(regime.potential) is not int or not point.min <= regime.potential <= point.max:
+            raise RegistryError(f"{point.id}: the potential {regime.potential} is outside its range")

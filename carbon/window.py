@@ -10,6 +10,7 @@ makes a correction.
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from carbon import merkle, validation
 from carbon.packet import Packet, leaf_hashes
-from carbon.registry import Registry
+from carbon.registry import Point, Registry
 from carbon.validation import Reason
 
 WindowKey = tuple[str, int]
@@ -31,9 +32,12 @@ class Group(NamedTuple):
     stop: int
     quantity: int
     ordered: bool
-    """Whether times only rise, so that the packet holds no reading twice and `quantity` is their sum."""
+    """Whether times only rise, so that the packet holds no reading twice and `quantity` is their sum; and each reading
+    may follow the one before it."""
     root: bytes
     """RFC 6962 root over the leaves of all of them."""
+    limited: Point | None = None
+    """The point, where its readings limit each other."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,6 +65,9 @@ def analyse(packet: Packet, registry: Registry, leaves: list[bytes] | None = Non
     order = valid[rank]
     hashes, places = leaf_hashes(packet) if leaves is None else leaves, order.tolist()
     groups = _groups(packet, order, window[rank], [hashes[place] for place in places])
+    limited = [point for name in packet.points if (point := registry.points.get(name)) is not None and point.is_limited]
+    if limited:
+        groups |= _limited(packet, places, groups, {point.id: point for point in limited})
     return PacketFacts(packet, reasons, hashes, places, groups)
 
 
@@ -79,6 +86,18 @@ def _groups(
     keys = zip(names, window[starts].tolist(), strict=True)
     roots = merkle.roots(leaves, (stops - starts).tolist())
     return dict(zip(keys, map(Group, starts.tolist(), stops.tolist(), sums, rising, roots), strict=True))
+
+
+def _limited(
+    packet: Packet, order: list[int], groups: dict[WindowKey, Group], points: dict[str, Point]
+) -> dict[WindowKey, Group]:
+    """The groups of points whose readings limit each other, judged by that."""
+    found = {}
+    for key, group in groups.items():
+        if (point := points.get(key[0])) is not None:
+            calm = group.ordered and validation.calm(point, packet, order[group.start : group.stop])
+            found[key] = group._replace(limited=point, ordered=calm)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +124,8 @@ class Window:
 
 def aggregate(key: WindowKey, packets: Sequence[PacketFacts]) -> Window:
     """The aggregate of a window over packets in sequence order. The first reading of a time counts; the same again is a
-    duplicate, another value a conflict."""
+    duplicate, another value a conflict. Where the readings of a point limit each other, one that can't stand
+    between the two that count next to it is not counted: so a late packet adds readings and never takes one away."""
     found = [(facts, group) for facts in packets if (group := facts.groups.get(key)) is not None]
     if not found:
         return Window(0, 0, merkle.EMPTY_ROOT)
@@ -131,16 +151,34 @@ def _first_of_each_time(
     found: Iterable[tuple[PacketFacts, Group]],
 ) -> tuple[list[tuple[PacketFacts, int]], list[Dropped]]:
     kept: dict[int, tuple[PacketFacts, int]] = {}
+    values: list[tuple[int, int]] = []
     dropped: list[Dropped] = []
     for facts, group in found:
         for index in facts.order[group.start : group.stop]:
             at = int(facts.packet.at[index])
-            first = kept.setdefault(at, (facts, index))
-            if first != (facts, index):
+            first = kept.get(at)
+            if first is not None:
                 same = _content(*first) == _content(facts, index)
                 reason = Reason.DUPLICATE if same else Reason.CONFLICT
+            else:
+                reason = _between(group.limited, values, at, int(facts.packet.value[index]))
+            if reason is Reason.VALID:
+                kept[at] = facts, index
+            else:
                 dropped.append(Dropped(facts.packet.sequence, index, reason))
     return list(kept.values()), dropped
+
+
+def _between(point: Point | None, values: list[tuple[int, int]], at: int, value: int) -> Reason:
+    """Whether a reading may stand between its neighbours of `values`, the counted (time, value) by time; adds it."""
+    if point is None:
+        return Reason.VALID
+    place = bisect_left(values, (at, value))
+    for (t0, v0), (t1, v1) in pairwise((*values[max(0, place - 1) : place], (at, value), *values[place : place + 1])):
+        if (reason := validation.follows(point, t1 - t0, v0, v1)) is not Reason.VALID:
+            return reason
+    values.insert(place, (at, value))
+    return Reason.VALID
 
 
 def _content(facts: PacketFacts, index: int) -> tuple[int, int]:

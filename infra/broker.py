@@ -28,12 +28,13 @@ STOP_WITHIN = 30.0
 READY_WITHIN = 90.0
 _DISK_BYTES = 300_000_000
 _JVM = (
-    "-XX:TieredStopAtLevel=1",
     "-XX:+UseSerialGC",
     "-Xshare:auto",
     "-Djava.awt.headless=true",
     "--sun-misc-unsafe-memory-access=allow",
 )
+_BRIEF = ("-XX:TieredStopAtLevel=1",)
+"""The second compiler makes a request of the broker a third cheaper after a minute, and all dearer in the first."""
 _LOGGER = (
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
@@ -107,11 +108,13 @@ def prepare(
     message_bytes: int = MESSAGE_BYTES,
     port: int = 0,
     heap_mb: int = 512,
+    brief: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> Launch:
     """Make `home` a formatted broker's folder, and say how that broker is started.
 
-    `port` 0 means the port of the last time, or a free one. Raises EnvironmentFault.
+    `port` 0 means the port of the last time, or a free one; `brief`, that it runs for minutes, not for days.
+    Raises EnvironmentFault.
     """
     java, jars = _java(), class_path(say)
     home.mkdir(parents=True, exist_ok=True)
@@ -119,7 +122,7 @@ def prepare(
     lock = home / "lock"
     os.close(hold(lock))
     client, controller = _ports(home, port)
-    command = (java, *_JVM, *_LOGGER, f"-Xmx{heap_mb}m", "-cp", jars)
+    command = (java, *_JVM, *(_BRIEF if brief else ()), *_LOGGER, f"-Xmx{heap_mb}m", "-cp", jars)
     if not (home / "logs").exists():
         _format(home, command, properties(home, Path("logs.new"), client, controller, message_bytes))
     config = home / "server.properties"
@@ -204,10 +207,10 @@ class Broker:
     With `with Broker(home) as broker: …` it is stopped however the block ends.
     """
 
-    def __init__(self, home: Path, *, message_bytes: int = MESSAGE_BYTES, port: int = 0) -> None:
+    def __init__(self, home: Path, *, message_bytes: int = MESSAGE_BYTES, port: int = 0, brief: bool = True) -> None:
         self.home = home
         self.log = home / "broker.log"
-        self._launch = prepare(home, message_bytes=message_bytes, port=port)
+        self._launch = prepare(home, message_bytes=message_bytes, port=port, brief=brief)
         self._child: Child | None = None
 
     @property

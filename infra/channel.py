@@ -16,6 +16,7 @@ from carbon import factors, signing
 from carbon import registry as registries
 from carbon.registry import Registry, RegistryError
 from consensus.log import genesis as geneses
+from consensus.log.committee import Member
 from consensus.log.genesis import Genesis, GenesisError
 from consensus.log.note import NoteKey
 from infra.errors import EnvironmentFault
@@ -177,4 +178,4 @@ def _member(folder: Path, index: int) -> dict[str, str]:
     name, role = MEMBERS[index]
     vote, note = (new_seed(_seed_file(folder, f"member-{index}.{use}")) for use in ("vote", "note"))
     note_key = NoteKey(f"carbonledger/demo/{name}", note)
-    return {"name": name, "role": role, "vote_key": vote.hex(), "note_key": str(note_key)}
+    return Member(index, name, role, vote, note_key).card

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from carbon import signing
 from consensus import membership
 from consensus.log.committee import Change, Committee, CommitteeError, Member
-from consensus.log.note import NoteError, NoteKey
 from infra.errors import EnvironmentFault
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ class Draft:
             name: {str(index): signature.hex() for index, signature in sorted(signatures.items())}
             for name, signatures in (("approvals", self.approvals), ("consents", self.consents))
         }
-        members = [card(member) for member in committee.members]
+        members = [member.card for member in committee.members]
         return json.dumps({"channel": self.channel.hex(), **plain, "members": members, **signed}, indent=2) + "\n"
 
     @classmethod
@@ -82,17 +81,11 @@ class Draft:
         return cls(channel, change, *signed)
 
 
-def card(member: Member) -> dict[str, str]:
-    """What an institution hands out of itself: name, role and public keys."""
-    keys = {"vote_key": member.vote_key.hex(), "note_key": str(member.note_key)}
-    return {"name": member.name, "role": member.role, **keys}
-
-
 def member_of(row: Mapping[str, Any], index: int) -> Member:
     """The member of a card. Raises DraftError."""
     try:
-        return Member(index, row["name"], row["role"], bytes.fromhex(row["vote_key"]), NoteKey.parse(row["note_key"]))
-    except (KeyError, TypeError, ValueError, AttributeError, NoteError) as error:
+        return Member.of_card(index, row)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DraftError(f"no card of a member: {error!r}") from error
 
 

@@ -22,14 +22,18 @@ class Services:
     bootstrap: str
 
 
-def plan(settings: Settings, say: Callable[[str], None], roles: Iterable[Role] = (BROKER,)) -> Services:
-    """The processes of all roles. The embedded broker's folder is made ready; a cluster's topics are created.
+def plan(
+    settings: Settings, say: Callable[[str], None], roles: Iterable[Role] = (BROKER,), *, brief: bool = False
+) -> Services:
+    """The processes of all roles, for days or for a `brief` run.
+
+    The embedded broker's folder is made ready; a cluster's topics are created.
 
     Raises EnvironmentFault, also when another `up` runs on the data folder.
     """
     runfile.refuse_if_held(settings.data)
     if settings.embedded_broker:
-        launch = prepare_broker(settings, say)
+        launch = prepare_broker(settings, say, brief=brief)
         others = (_process(role, settings, launch.bootstrap) for role in roles if role.name != "broker")
         return Services((_broker(launch, settings), *others), launch.bootstrap)
     ensure_topics(settings.client(), catalogue(), Bounds())
@@ -38,13 +42,14 @@ def plan(settings: Settings, say: Callable[[str], None], roles: Iterable[Role] =
     return Services(processes, settings.bootstrap)
 
 
-def prepare_broker(settings: Settings, say: Callable[[str], None]) -> broker.Launch:
+def prepare_broker(settings: Settings, say: Callable[[str], None], *, brief: bool = False) -> broker.Launch:
     """The embedded broker of these settings, formatted. Raises EnvironmentFault."""
     return broker.prepare(
         settings.data / "broker",
         message_bytes=Bounds().message_bytes,
         port=settings.port,
         heap_mb=settings.heap_mb,
+        brief=brief,
         say=say,
     )
 

@@ -47,6 +47,7 @@ class Topic:
 
 
 METER_READINGS = "meter.readings"
+METER_FRAMES = "meter.frames"
 METER_SINGLE = "meter.single"
 READINGS_CODED = "readings.coded"
 READINGS_REJECTED = "readings.rejected"
@@ -70,6 +71,14 @@ _ALL = (
         "gateway id",
         "packet",
         "Signed packets of readings: the evidence",
+        METER_PARTITIONS,
+        settings=FOR_EVER,
+    ),
+    Topic(
+        METER_FRAMES,
+        "gateway id",
+        "frames",
+        "The messages of devices behind each packet, as they came and signed by the gateway",
         METER_PARTITIONS,
         settings=FOR_EVER,
     ),

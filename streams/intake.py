@@ -8,7 +8,6 @@ A packet of no readings is sent when nothing came for a while, so that windows c
 """
 
 import json
-import secrets
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,14 +18,15 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 
-from carbon import coding, packet, signing
+from carbon import coding
 from carbon.packet import AT_LIMIT
 from carbon.registry import Registry
 from schemas import codec, topics
 from schemas.topics import Bounds
 from streams.dead_letter import Original, letters
 from streams.edge.message import RefusedError, decimal_json, number
-from streams.edge.packing import next_body, scaled
+from streams.edge.packing import scaled
+from streams.edge.signer import Signer
 from streams.edge.sources import RawReading
 from streams.edge.store import Store, StoredPacket
 
@@ -121,8 +121,9 @@ class Intake:
     def __init__(self, config: IntakeConfig, store: Store, stop: Event) -> None:
         self._config, self._store, self._stop = config, store, stop
         points = config.registry.points_of[config.gateway]
-        self._scales = {point.id: point.scale for point in points}
-        self._run = config.registry.gateways[config.gateway].run
+        scales = {point.id: point.scale for point in points}
+        run = config.registry.gateways[config.gateway].run
+        self._signer = Signer(config.gateway, run, config.seed, config.channel, scales)
         self._position = Position.load(store.position())
         self._producer = Producer(
             {
@@ -139,7 +140,7 @@ class Intake:
 
     def run(self) -> None:
         """Send what was left, then take the input until `stop`."""
-        self._send(self._store.unsent())
+        self._send(list(self._store.unsent()))
         self._assign()
         while not self._stop.is_set():
             messages = self._gather()
@@ -191,13 +192,9 @@ class Intake:
         """Pack, sign and store: from here on the packet's bytes never change, and its input is never read again."""
         config = self._config
         sent_at = position.latest if config.replay else time.time_ns() // 1_000_000
-        place = {"gateway": config.gateway, "run": self._run, "sent_at": sent_at}
-        salt = secrets.token_bytes(packet.SALT_BYTES)
-        body = next_body(self._store.head(), readings, self._scales, salt=salt, **place)  # type: ignore[arg-type]
-        signature = signing.sign(config.seed, packet.KIND, config.channel, body)
-        sequence = self._store.append(body, signature, position.dump())
+        stored = self._store.append(*self._signer.packet(self._store.head(), readings, sent_at), position.dump())
         self._position = position
-        return StoredPacket(sequence, body, signature)
+        return stored
 
     def _send(self, stored: Sequence[StoredPacket]) -> None:
         for one in stored:

@@ -251,7 +251,7 @@ MUTANTS = (
     Mutant(
         10,
         _core("state"),
-        "base = max(PATIENCE * self.pace_ms, c.view_timeout_floor_ms)",
+        "base = max(int(PATIENCE * self.pace_ms), c.view_timeout_floor_ms)",
         "base = c.view_timeout_ms",
         _test("liveness.py::test_point_10_the_timeout_follows_what_heights_take"),
     ),

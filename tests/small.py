@@ -1,8 +1,10 @@
 """A small world for tests: a gateway, a few points, seven members, real keys; no disk and no broker."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -28,7 +30,14 @@ def seed(name: str) -> bytes:
     return sha256(name.encode()).digest()
 
 
-def registry_bytes(points: int = 3, gateways: int = 1, step_seconds: int = 900, **changes: Any) -> bytes:
+def registry_bytes(
+    points: int = 3,
+    gateways: int = 1,
+    step_seconds: int = 900,
+    more: Mapping[str, dict[str, Any]] = MappingProxyType({}),
+    **changes: Any,
+) -> bytes:
+    """`more`: further fields of points, or other values, by id."""
     raw: dict[str, Any] = {
         "prefix": "99.0000.1",
         "subjects": [
@@ -56,6 +65,7 @@ def registry_bytes(points: int = 3, gateways: int = 1, step_seconds: int = 900, 
                 "max": 10**9,
                 "emission": RULE,
             }
+            | more.get(f"plant-{g}-{i}", {})
             for g in range(gateways)
             for i in range(points)
         ],
@@ -103,8 +113,8 @@ class World:
     previous: bytes = packet.ZERO_DIGEST
 
     @classmethod
-    def make(cls, points: int = 3, gateways: int = 1, members: int = 7) -> "World":
-        data = registry_bytes(points, gateways)
+    def make(cls, points: int = 3, gateways: int = 1, members: int = 7, **changes: Any) -> "World":
+        data = registry_bytes(points, gateways, **changes)
         return cls(registry.parse(data, factors.load()), geneses.parse(genesis_bytes(data, members)))
 
     @property

@@ -50,7 +50,7 @@ class Config:
     view_timeout_floor_ms: int = 500
     """What a primary has at least, however soon heights came before: a burst finds all members busy at once."""
     view_timeout_ms: int = 2_000
-    """What it has before anything was measured, and at most twice as much: all that a primary gains by being slow."""
+    """What it has before anything was measured, and at most 2.5 times that: all that a primary gains by being slow."""
     view_timeout_cap_ms: int = 30_000
     """What doubling leads to at most."""
     undecided_ms: int = 60_000

@@ -94,9 +94,9 @@ class Peer:
     message: Message
 
 
-PATIENCE = 2
+PATIENCE = 2.5
 """A primary may take so many times as long as heights have lately taken."""
-PACE_MS = 5_000
+PACE_MS = 8_000
 """Waiting in which the pace comes down to a third of what it was above the times measured now."""
 
 SignedKey = tuple[Kind, int, int]
@@ -189,7 +189,7 @@ class State:
     """Statuses since the protocol last moved here."""
 
     def __post_init__(self) -> None:
-        self.pace_ms = self.config.view_timeout_ms // PATIENCE
+        self.pace_ms = int(self.config.view_timeout_ms / PATIENCE)
 
     @property
     def stable_height(self) -> int:
@@ -231,7 +231,7 @@ class State:
     def timeout_ms(self) -> int:
         """How long a primary may take now, by what was measured: doubled with each view change, capped."""
         c = self.config
-        base = max(PATIENCE * self.pace_ms, c.view_timeout_floor_ms)
+        base = max(int(PATIENCE * self.pace_ms), c.view_timeout_floor_ms)
         return min(base << min(self.level, 16), c.view_timeout_cap_ms)
 
     def measure(self) -> None:

@@ -4,7 +4,7 @@ A change names all members of the next epoch and the first height that they cert
 another: messages name theirs, and a checkpoint's height says whose signatures it needs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -33,6 +33,18 @@ class Member:
     role: str
     vote_key: bytes
     note_key: NoteKey
+
+    @classmethod
+    def of_card(cls, index: int, card: Mapping[str, str]) -> "Member":
+        """The member of a card. Raises KeyError, TypeError, AttributeError, ValueError for what is none."""
+        keys = bytes.fromhex(card["vote_key"]), NoteKey.parse(card["note_key"])
+        return cls(index, card["name"], card["role"], *keys)
+
+    @property
+    def card(self) -> dict[str, str]:
+        """What an institution hands out of itself, as plain text: name, role and public keys."""
+        keys = {"vote_key": self.vote_key.hex(), "note_key": str(self.note_key)}
+        return {"name": self.name, "role": self.role, **keys}
 
 
 @dataclass(frozen=True)

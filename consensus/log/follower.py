@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -205,6 +205,22 @@ def _committees(position: Position, genesis: Genesis) -> tuple[Committee, ...]:
         return proof.committees(position.epochs, genesis)
     except proof.ProofRefused as error:
         raise LedgerError(f"block {position.height}: {error}") from error
+
+
+class Certified(NamedTuple):
+    """A block whose certificate holds; its place and its leaves are unchecked."""
+
+    block: dict[str, Any]
+    header: dict[str, Any]
+    digest: bytes
+
+
+def certified(genesis: Genesis, committees: Sequence[Committee], message: bytes) -> Certified:
+    """The block of a message, if the committee of its height certified it. Raises LedgerError."""
+    block = _decode("block", message)
+    header, digest = _decode_bare("block-header", block["header"]), sha256(block["header"]).digest()
+    certificate_signers(genesis, in_charge(committees, header["height"]), header, digest, block["checkpoint"])
+    return Certified(block, header, digest)
 
 
 def certificate_signers(

@@ -8,7 +8,6 @@ from typing import Any
 
 from carbon.registry import canonical_json
 from consensus.log.committee import Committee, CommitteeError, Member
-from consensus.log.note import NoteKey
 
 FORMAT = 1
 SUITE = "SHA-256, Ed25519, RFC 6962"
@@ -82,10 +81,7 @@ def parse(data: bytes) -> Genesis:
 
 
 def _build(raw: dict[str, Any], digest: bytes) -> Genesis:
-    members = tuple(
-        Member(index, m["name"], m["role"], bytes.fromhex(m["vote_key"]), NoteKey.parse(m["note_key"]))
-        for index, m in enumerate(raw["members"])
-    )
+    members = tuple(Member.of_card(index, card) for index, card in enumerate(raw["members"]))
     if raw["clock"] not in ("live", "replay"):
         raise GenesisError(f"clock is live or replay, not {raw['clock']!r}")
     digests = {name: bytes.fromhex(raw[name]) for name in ("registry", "factors")}

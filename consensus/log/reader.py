@@ -9,12 +9,10 @@ wait is bounded, and a shell reads on only what is wanted. Pure: messages in, op
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import NamedTuple
 
 from carbon import record as records
-from consensus.log.committee import in_charge
-from consensus.log.follower import Follower, LedgerError, OpenedLeaf, Position, VerifiedBlock, certificate_signers
+from consensus.log.follower import Follower, LedgerError, OpenedLeaf, Position, VerifiedBlock, certified
 from schemas import codec
 
 WAITING_PAYLOADS = 50_000
@@ -208,11 +206,7 @@ class LedgerReader:
 def certified_height(message: bytes, follower: Follower) -> int:
     """The height of a block whose certificate holds, its place and its leaves unchecked; 0 for any other message."""
     try:
-        block = codec.decode("block", message)
-        header = codec.decode_bare("block-header", block["header"])
-        committee, digest = in_charge(follower.committees, header["height"]), sha256(block["header"]).digest()
-        certificate_signers(follower.genesis, committee, header, digest, block["checkpoint"])
-    except (codec.CodecError, LedgerError):
+        height: int = certified(follower.genesis, follower.committees, message).header["height"]
+    except LedgerError:
         return 0
-    height: int = header["height"]
     return height

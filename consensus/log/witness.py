@@ -4,18 +4,14 @@ Growth is checked by making the tree grow leaf by leaf from the checkpoint that 
 tlog-cosignature with Ed25519 (type 0x04, with the time). Pure: messages in, a position and a checkpoint out.
 """
 
-from collections.abc import Mapping
-from hashlib import sha256
 from typing import Any
 
 from carbon import signing
 from consensus.log import evidence, note, proof
-from consensus.log.committee import in_charge
-from consensus.log.follower import Follower, LedgerError, Position, certificate_signers
+from consensus.log.follower import Certified, Follower, LedgerError, Position, certified
 from consensus.log.genesis import Genesis
 from consensus.log.note import NoteKey
 from consensus.log.proof import ProofRefused
-from schemas import codec
 
 WAITING_BLOCKS = 64
 """How far ahead of its predecessor a block may come and wait for it."""
@@ -66,11 +62,12 @@ class Witness:
         return self.position.height > before
 
     def _look_at(self, message: bytes, offset: int) -> None:
-        block = self._certified(message)
-        if block is None:
+        try:
+            found = certified(self._follower.genesis, self._follower.committees, message)
+        except LedgerError:
             return
-        header, now = codec.decode_bare("block-header", block["header"]), self.position
-        self._refuse_fork(header, block)
+        header, now = found.header, self.position
+        self._refuse_fork(found)
         ahead = header["height"] - now.height
         if ahead == 1:
             self._take(message)
@@ -79,20 +76,9 @@ class Witness:
             if len(copies) < COPIES and all(message != copy for _, copy in copies):
                 copies.append((offset, message))
 
-    def _certified(self, message: bytes) -> dict[str, Any] | None:
-        try:
-            block: dict[str, Any] = codec.decode("block", message)
-            header = codec.decode_bare("block-header", block["header"])
-            digest, follower = sha256(block["header"]).digest(), self._follower
-            committee = in_charge(follower.committees, header["height"])
-            certificate_signers(follower.genesis, committee, header, digest, block["checkpoint"])
-        except (codec.CodecError, LedgerError):
-            return None
-        return block
-
-    def _refuse_fork(self, header: Mapping[str, Any], block: Mapping[str, Any]) -> None:
-        now = self.position
-        same = header["height"] == now.height and sha256(block["header"]).digest() != now.digest
+    def _refuse_fork(self, found: Certified) -> None:
+        now, header, block = self.position, found.header, found.block
+        same = header["height"] == now.height and found.digest != now.digest
         beside = header["height"] == now.height + 1 and header["previous"] != now.digest
         if now.height and (same or beside):
             known = evidence.Known.of(self._follower.genesis, now.epochs)

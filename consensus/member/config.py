@@ -44,6 +44,10 @@ class MemberConfig:
     endorse_delay_ms: int = 40
     status_ms: int = 1_500
 
+    def keys_in(self, committee: Committee) -> KeyPair | None:
+        """The keys by which this member stands in a committee; None where it doesn't."""
+        return next((pair for pair in self.key_pairs() if pair.index_in(committee) is not None), None)
+
     def core(self, committee: Committee, keys: KeyPair) -> Config:
         """The protocol core's part of it, in one epoch."""
         genesis, index = self.genesis, keys.index_in(committee)

@@ -25,10 +25,9 @@ from consensus.core.config import Instant
 from consensus.core.replica import Replica
 from consensus.ledger import Ledger
 from consensus.log import evidence, note
-from consensus.log.committee import Committee
 from consensus.log.follower import LedgerError
 from consensus.member.archive import Archive, DamagedArchive
-from consensus.member.config import KeyPair, MemberConfig
+from consensus.member.config import MemberConfig
 from consensus.member.evidence import FOLDER, EvidenceFolder, Kept, dissent
 from consensus.member.publisher import Publisher
 from consensus.member.reading import Reading
@@ -42,6 +41,8 @@ ARCHIVE = "archive.sqlite"
 LEDGER = "ledger.sqlite"
 TURN_SECONDS = 0.005
 """How long a turn waits for votes when there is nothing else to do: so long, too, a batch may wait to be looked at."""
+IDLE_SECONDS = 0.05
+"""How long it waits for a batch, or anything else but votes, when nothing is under way that could be voted on."""
 SOURCE_MESSAGES = 32
 """Packets, batches and blocks taken in one turn."""
 JUDGED_RECORDS = 600
@@ -69,7 +70,10 @@ class Member:
         self._archive = Archive(folder / ARCHIVE, config.registry, genesis.digest, lateness_ms)
         self._ledger = Ledger(genesis, config.registry, file)
         committees, epoch = self._ledger.committees, self._ledger.epoch
-        self._core = config.core(committees[epoch], keys_of(config, committees[epoch]))
+        keys = config.keys_in(committees[epoch])
+        if keys is None:
+            raise SystemExit(f"{config.name} holds no keys of a member of epoch {epoch}")
+        self._core = config.core(committees[epoch], keys)
         self._votes = VoteLog(of_epoch(folder, epoch))
         self._contract = Contract(genesis, config.registry, committees[: epoch + 1])
         self._evidence = EvidenceFolder(folder / FOLDER, genesis)
@@ -134,11 +138,12 @@ class Member:
     def turn(self) -> None:
         """Take what is there, decide, make it durable, send."""
         judged = self._judge()
-        votes = self._wire.votes(0 if judged else TURN_SECONDS)
+        idle = self._replica.is_idle and not self._unjudged
+        votes = self._wire.votes(0 if judged or idle else TURN_SECONDS)
         for message in votes:
             if message.key() in (None, b"", b"%d" % self._core.index):
                 self._carry_out(self._replica.receive(message.value() or b"", _now()))
-        self._take_sources()
+        self._take_sources(IDLE_SECONDS if idle and not votes else 0)
         if not judged and not votes:
             self._copy_check.step()
         self._fire_timers()
@@ -146,8 +151,8 @@ class Member:
         self._publish()
         self._report()
 
-    def _take_sources(self) -> None:
-        for message in self._wire.sources(SOURCE_MESSAGES):
+    def _take_sources(self, timeout: float) -> None:
+        for message in self._wire.sources(SOURCE_MESSAGES, timeout):
             self._places[message.topic(), message.partition()] = message.offset() + 1
             self._handlers[message.topic()](self, message)
 
@@ -369,14 +374,6 @@ def _replace(path: Path, text: str) -> None:
     fresh = path.with_suffix(".new")
     fresh.write_text(text)
     fresh.replace(path)
-
-
-def keys_of(config: MemberConfig, committee: Committee) -> KeyPair:
-    """The keys by which this member stands in a committee. Raises SystemExit when it holds none."""
-    for pair in config.key_pairs():
-        if pair.index_in(committee) is not None:
-            return pair
-    raise SystemExit(f"{config.name} holds no keys of a member of epoch {committee.epoch}")
 
 
 def run(config: MemberConfig, stopped: Callable[[], bool]) -> None:

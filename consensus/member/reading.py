@@ -111,9 +111,8 @@ class Reading:
     @property
     def _may_vote(self) -> bool:
         """Whether this member stands in the committee of the next height, and has not voted in a later one."""
-        ledger = self._ledger
-        has_keys = any(pair.index_in(ledger.committee) is not None for pair in self._config.key_pairs())
-        return has_keys and ledger.epoch >= last_epoch(self._config.folder)
+        ledger, config = self._ledger, self._config
+        return config.keys_in(ledger.committee) is not None and ledger.epoch >= last_epoch(config.folder)
 
     def _newest_epoch(self) -> int:
         """The epoch that the newest block on the topic states, unverified."""

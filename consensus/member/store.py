@@ -2,17 +2,15 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
-from hashlib import sha256
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from consensus import state as states
 from consensus.log import package as packages
 from consensus.log import proof
-from consensus.log.committee import Committee, in_charge
-from consensus.log.follower import Follower, LedgerError, Position, VerifiedBlock, certificate_signers
+from consensus.log.follower import Follower, LedgerError, Position, VerifiedBlock, certified
 from consensus.log.genesis import Genesis
 from consensus.replay import check_payloads, replay
 from consensus.state import State
@@ -83,7 +81,8 @@ class LedgerFile:
         try:
             position = Position.load(json.loads(after[0]))
             committees = proof.committees(position.epochs, genesis)
-            header, digest = _certified(genesis, committees, last[1])
+            message = codec.decode_bare("block-package", last[1])["block"]
+            _, header, digest = certified(genesis, committees, message)
             knows_all = State.load(after[1], 0).committees(genesis.committee) == committees
         except (CodecError, ValueError, KeyError, TypeError, AssertionError):
             return False
@@ -173,14 +172,6 @@ class LedgerFile:
     def close(self) -> None:
         """Close the file."""
         self._database.close()
-
-
-def _certified(genesis: Genesis, committees: Sequence[Committee], package: bytes) -> tuple[dict[str, Any], bytes]:
-    """Header and digest of a block whose certificate holds. Raises CodecError, LedgerError."""
-    block = codec.decode("block", codec.decode_bare("block-package", package)["block"])
-    header, digest = codec.decode_bare("block-header", block["header"]), sha256(block["header"]).digest()
-    certificate_signers(genesis, in_charge(committees, header["height"]), header, digest, block["checkpoint"])
-    return header, digest
 
 
 def _opened(follower: Follower, height: int, package: bytes) -> tuple[VerifiedBlock, bytes, list[bytes]]:

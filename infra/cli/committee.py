@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from infra.cli.evidence import genesis_of, json_of
+from infra.cli.ledger import copy_of, this_channel
 from infra.cli.output import Form, Output, show
 from infra.errors import EnvironmentFault
 
 if TYPE_CHECKING:
     from consensus.log.committee import Committee
-    from infra.channel import Channel
     from infra.committee import Draft
-    from infra.copy import LedgerCopy
 
 CHECK_FAILED = 1
 WAIT_SECONDS = 60
@@ -32,19 +31,6 @@ Copy = Annotated[int, typer.Option("--member", help="Whose copy of the ledger to
 DraftFile = Annotated[Path, typer.Argument(metavar="FILE", help="The change, as `committee propose` made it.")]
 
 
-def _channel() -> "Channel":
-    from infra import channel, settings
-
-    return channel.load(settings.load().data)
-
-
-def _copy(member: int) -> "LedgerCopy":
-    from infra import settings
-    from infra.copy import LedgerCopy
-
-    return LedgerCopy(settings.load().data, _channel(), member)
-
-
 def _refuse(reason: object) -> typer.Exit:
     print(f"carbonledger: {reason}", file=sys.stderr)
     return typer.Exit(CHECK_FAILED)
@@ -55,10 +41,10 @@ def _known(member: int) -> tuple[tuple["Committee", ...], list[Any]]:
     from consensus.log.follower import LedgerError
 
     try:
-        copy = _copy(member)
+        copy = copy_of(member)
         return copy.committees(), list(copy.epochs)
     except EnvironmentFault:
-        return (_channel().genesis.committee,), []
+        return (this_channel().genesis.committee,), []
     except LedgerError as error:
         raise _refuse(error) from error
 
@@ -147,9 +133,8 @@ def keygen(
     from consensus.log.committee import Member
     from consensus.log.note import NoteKey
     from infra import channel as channels
-    from infra.committee import card
 
-    channel, committees = _channel(), _known(0)[0]
+    channel, committees = this_channel(), _known(0)[0]
     held = channels.member_keys(channel.folder, process)
     places = [pair.index_in(committees[-1]) for pair in held]
     known = next((committees[-1].members[place] for place in places if place is not None), None)
@@ -158,7 +143,7 @@ def keygen(
         raise typer.BadParameter(f"{process} is no member of epoch {committees[-1].epoch}: give --name and --role")
     vote, note = channels.new_pair(channel.folder, process)
     note_key = NoteKey(f"carbonledger/{channel.genesis.channel}/{name}", note)
-    print(json.dumps(card(Member(0, name, role, vote, note_key)), indent=2))
+    print(json.dumps(Member(0, name, role, vote, note_key).card, indent=2))
 
 
 @app.command("propose")
@@ -179,7 +164,7 @@ def propose(
     """
     from infra import committee as changes
 
-    copy = _copy(member)
+    copy = copy_of(member)
     committees, height = copy.committees(), copy.newest().height
     if committees[-1].first > height:
         raise _refuse(f"epoch {committees[-1].epoch} begins at height {committees[-1].first}: one change at a time")
@@ -190,13 +175,13 @@ def propose(
         change = changes.changed(committees[-1], number, first or height + EARLIEST, replaced, added, remove)
     except (changes.DraftError, ValueError) as error:
         raise typer.BadParameter(str(error)) from error
-    draft = changes.Draft(_channel().genesis.digest, change)
+    draft = changes.Draft(this_channel().genesis.digest, change)
     file.write_text(draft.dump())
-    needed = membership_needs(draft, committees[-1])
+    needed = _needs(draft, committees[-1])
     print(f"{file}: epoch {change.committee.epoch} from height {change.committee.first}; {needed}", file=sys.stderr)
 
 
-def membership_needs(draft: "Draft", now: "Committee") -> str:
+def _needs(draft: "Draft", now: "Committee") -> str:
     """In words, which signatures a change still needs."""
     from consensus import membership
 
@@ -223,27 +208,29 @@ def approve(
     """
     from infra import channel as channels
 
-    now, draft = _open(file, member)
-    done = draft.sign(now, channels.member_keys(_channel().folder, process))
+    committees, draft = _open(file, member)
+    now = committees[-1]
+    done = draft.sign(now, channels.member_keys(this_channel().folder, process))
     if not done:
         raise _refuse(f"{process} holds no keys that this change needs")
     file.write_text(draft.dump())
-    print(f"{', '.join(done)}; {membership_needs(draft, now)}", file=sys.stderr)
+    print(f"{', '.join(done)}; {_needs(draft, now)}", file=sys.stderr)
 
 
-def _open(file: Path, member: int) -> tuple["Committee", "Draft"]:
+def _open(file: Path, member: int) -> tuple[tuple["Committee", ...], "Draft"]:
+    """The committees that the ledger knows, and the change of the last of them."""
     from infra import committee as changes
 
     committees = _known(member)[0]
     try:
-        draft = changes.Draft.load(file.read_text(), _channel().genesis.digest)
+        draft = changes.Draft.load(file.read_text(), this_channel().genesis.digest)
     except OSError as error:
         raise EnvironmentFault(f"{file} can't be read: {error}") from error
     except changes.DraftError as error:
         raise typer.BadParameter(f"{file}: {error}") from error
     if draft.change.committee.epoch != len(committees):
         raise _refuse(f"the change begins epoch {draft.change.committee.epoch}, the ledger's next is {len(committees)}")
-    return committees[-1], draft
+    return committees, draft
 
 
 @app.command("submit")
@@ -260,15 +247,14 @@ def submit(file: DraftFile, member: Copy = 0) -> None:
     from consensus import membership
     from consensus.log.leaf import label
 
-    now, draft = _open(file, member)
-    committees = _known(member)[0]
+    committees, draft = _open(file, member)
     refusal = membership.refusal(draft.record, draft.change.number, draft.channel, committees)
     if refusal:
-        raise _refuse(f"{label(refusal)}: it {membership_needs(draft, now)}")
+        raise _refuse(f"{label(refusal)}: it {_needs(draft, committees[-1])}")
     _produce(membership.proposal(draft.record))
     number, deadline = draft.change.number, time.monotonic() + WAIT_SECONDS
     while time.monotonic() < deadline:
-        copy = _copy(member)
+        copy = copy_of(member)
         copy.committees()
         if number in copy.changes:
             height, reason = copy.changes[number]
@@ -292,6 +278,6 @@ def _produce(message: bytes) -> None:
     own = settings.load()
     client = own.client(own.bootstrap or runfile.running(own.data).bootstrap)
     producer = Producer(client | {"log_level": "0", "message.timeout.ms": "10000"})
-    producer.produce(topics.RECORDS_PROPOSED, message, membership.STREAM, partition=_channel().genesis.partition)
+    producer.produce(topics.RECORDS_PROPOSED, message, membership.STREAM, partition=this_channel().genesis.partition)
     if producer.flush(15):
         raise unreachable(client, Exception("the broker did not take the change"))

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from infra.cli.evidence import genesis_of, json_of
+from infra.cli.ledger import copy_of
 from infra.cli.output import Form, Output, show
 
 CHECK_FAILED = 1
@@ -29,11 +30,9 @@ def prove_growth(
       carbonledger verify-growth growth.json --genesis var/ledger/channel/genesis.json
     """
     from consensus.log.follower import LedgerError
-    from infra import channel, settings
-    from infra.copy import LedgerCopy, NotFound
+    from infra.copy import NotFound
 
-    data = settings.load().data
-    copy = LedgerCopy(data, channel.load(data), member)
+    copy = copy_of(member)
     try:
         file = copy.growth(old, new, sizes=sizes)
     except (NotFound, LedgerError) as error:

@@ -30,17 +30,19 @@ Code = Annotated[
 ]
 
 
-def _channel() -> "Channel":
+def this_channel() -> "Channel":
+    """The channel of the data folder. Raises EnvironmentFault."""
     from infra import channel, settings
 
     return channel.load(settings.load().data)
 
 
-def _copy(member: int) -> "LedgerCopy":
+def copy_of(member: int) -> "LedgerCopy":
+    """A member's copy of the ledger. Raises EnvironmentFault."""
     from infra import settings
     from infra.copy import LedgerCopy
 
-    return LedgerCopy(settings.load().data, _channel(), member)
+    return LedgerCopy(settings.load().data, this_channel(), member)
 
 
 def verify(
@@ -118,7 +120,7 @@ def _ledger(genesis: Any, member: int) -> tuple[str, Any]:
     try:
         bootstrap = own.bootstrap or runfile.running(own.data).bootstrap
     except EnvironmentFault:
-        return f"copy of member {member}", _copy(member).packages()
+        return f"copy of member {member}", copy_of(member).packages()
     return "topic", verification.from_topic(own.client(bootstrap), genesis)
 
 
@@ -131,7 +133,7 @@ def export(file: Annotated[Path, typer.Argument(help="Where to write it.")], mem
     from infra import verification
 
     try:
-        count = verification.to_file(file, _copy(member).packages())
+        count = verification.to_file(file, copy_of(member).packages())
     except OSError as error:
         raise EnvironmentFault(f"{file} can't be written: {error}") from error
     print(f"{count} blocks in {file}", file=sys.stderr)
@@ -143,7 +145,7 @@ def checkpoint(member: Member = 0, output: Output = Form.TABLE) -> None:
     \b
       carbonledger checkpoint > checkpoint.note
     """
-    newest = _copy(member).newest()
+    newest = copy_of(member).newest()
     if output is Form.JSON:
         show([{"height": newest.height, "checkpoint": newest.checkpoint}], output, ("height", "checkpoint"))
     else:
@@ -160,7 +162,7 @@ def prove(code: Code, member: Member = 0) -> None:
       carbonledger prove '99.1000.1/coal-north.….20160101T000000Z-PT3600S.…' > proof.json
       carbonledger verify-proof proof.json --genesis var/ledger/channel/genesis.json
     """
-    copy = _copy(member)
+    copy = copy_of(member)
     found, reading = _find(copy, code)
     json.dump(copy.prove(found, reading), sys.stdout, indent=1)
     print()
@@ -228,7 +230,7 @@ def resolve(code: Code, member: Member = 0, output: Output = Form.TABLE) -> None
     \b
       carbonledger resolve '99.1000.1/coal-north.….20160101T000000Z-PT3600S.…' --output json
     """
-    copy = _copy(member)
+    copy = copy_of(member)
     found, reading = _find(copy, code)
     row = copy.describe(found, reading)
     if output is Form.JSON:

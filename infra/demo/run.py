@@ -81,7 +81,7 @@ class Demo:
 
     def run(self) -> int:
         """Bring the pipeline to its end; the exit code."""
-        planned = services.plan(self.settings, self.say, roles_of(self.channel))
+        planned = services.plan(self.settings, self.say, roles_of(self.channel), brief=True)
         client = self.settings.client(planned.bootstrap)
         started = time.monotonic()
         with Supervisor(planned.processes, self.settings.data, self.say, planned.bootstrap) as supervisor:

@@ -2,13 +2,11 @@
 
     python -m streams.edge.gateway CONFIG.json
 
-A packet is sent only once it is stored, and marked as sent only once the broker has acknowledged it; after a crash
-the unmarked ones are sent again with the same bytes. While the broker is away the producer tries on for ever, and at
+A packet is sent only once it is stored. While the broker is away the producer tries on for ever, and at
 `max_in_flight` unacknowledged packets the source waits.
 """
 
 import json
-import secrets
 import signal
 import sys
 import time
@@ -16,17 +14,15 @@ from pathlib import Path
 from threading import Event
 from types import FrameType
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaException
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from carbon import packet, signing
-from schemas import codec, topics
-from streams.edge.packing import next_body
+from schemas import topics
+from streams.edge.sender import Sender, SendError
+from streams.edge.signer import SeedError, Signer, read_seed
 from streams.edge.sources import Block
 from streams.edge.sources.simbench import ReplaySettings, SimbenchReplay, SourceError
 from streams.edge.store import HORIZON, Store, StoredPacket, StoreError
-
-DRAIN_SECONDS = 10.0
 
 
 class GatewayConfig(BaseModel):
@@ -56,66 +52,7 @@ class GatewayConfig(BaseModel):
 
 
 class GatewayError(Exception):
-    """What stops a gateway: a key that can't be read, or a packet that the broker refused."""
-
-
-class Sender:
-    """Sends stored packets in sequence order and marks in the store what the broker acknowledged."""
-
-    def __init__(self, config: GatewayConfig, store: Store, stop: Event) -> None:
-        self._store = store
-        self._stop = stop
-        self._topic, self._key = config.topic, config.gateway.encode()
-        self._limit = config.max_in_flight
-        self._last = self._marked = self.delivered = store.sent()
-        self._refused: KafkaError | None = None
-        self._producer = Producer(
-            {
-                "acks": "all",
-                "enable.idempotence": True,
-                "message.timeout.ms": 0,
-                "linger.ms": 5,
-                # the hash of every other Kafka client, so that a gateway stays on one partition whoever sends
-                "partitioner": "murmur2_random",
-                **config.kafka,
-            }
-        )
-
-    def send(self, stored: StoredPacket) -> None:
-        """Hand one packet to the producer, waiting while too many are under way. Raises GatewayError."""
-        message = codec.encode("packet", {"body": stored.body, "signature": stored.signature})
-        self._producer.produce(
-            self._topic, message, self._key, on_delivery=lambda e, _: self._answered(e, stored.sequence)
-        )
-        self._last = stored.sequence
-        self._serve(0)
-        while self._last - self.delivered >= self._limit and not self._stop.is_set():
-            self._serve(0.1)
-
-    def _answered(self, error: KafkaError | None, sequence: int) -> None:
-        if error is not None:
-            self._refused = self._refused or error
-        elif self._refused is None:
-            self.delivered = sequence
-
-    def _serve(self, seconds: float) -> None:
-        self._producer.poll(seconds)
-        if self._refused is not None:
-            raise GatewayError(f"packet {self.delivered + 1} was refused: {self._refused.str()}")
-        if self.delivered > self._marked:
-            self._store.mark_sent(self.delivered)
-            self._marked = self.delivered
-
-    def drain(self) -> None:
-        """Wait until everything is acknowledged; once the process is to stop, DRAIN_SECONDS more. Raises GatewayError.
-
-        What is left then stays in the store and is sent after the next start.
-        """
-        while self._last > self.delivered and not self._stop.is_set():
-            self._serve(0.1)
-        deadline = time.monotonic() + DRAIN_SECONDS
-        while self._last > self.delivered and time.monotonic() < deadline:
-            self._serve(0.1)
+    """A configuration that can't be used."""
 
 
 class Gateway:
@@ -123,15 +60,15 @@ class Gateway:
 
     def __init__(self, config: GatewayConfig, store: Store, stop: Event) -> None:
         self._config, self._store, self._stop = config, store, stop
-        self._seed = read_seed(config.seed_file)
-        self._channel = bytes.fromhex(config.channel)
-        self._sender = Sender(config, store, stop)
+        seed, channel = read_seed(config.seed_file), bytes.fromhex(config.channel)
+        self._signer = Signer(config.gateway, config.run, seed, channel, config.scales)
+        self._sender = Sender(config.kafka, config.gateway, store, stop, limit=config.max_in_flight, topic=config.topic)
         self._pace = Pace(config.speed, stop)
         self._readings = 0
         self._sent_at: int | None = None
 
     def run(self) -> None:
-        """Send what was left, then the source to its end or to `stop`. Raises GatewayError, SourceError, StoreError."""
+        """Send what was left, then the source to its end or to `stop`. Raises SendError, SourceError, StoreError."""
         for stored in self._store.unsent():
             self._sender.send(stored)
         for block in SimbenchReplay(self._config.replay).blocks(self._store.position()):
@@ -145,19 +82,10 @@ class Gateway:
 
     def _keep(self, block: Block) -> StoredPacket:
         """Pack, sign and store a block: from here on its bytes never change."""
-        body = next_body(
-            self._store.head(),
-            block.readings,
-            self._config.scales,
-            gateway=self._config.gateway,
-            run=self._config.run,
-            sent_at=block.sent_at,
-            salt=secrets.token_bytes(packet.SALT_BYTES),
-        )
-        signature = signing.sign(self._seed, packet.KIND, self._channel, body)
+        signed = self._signer.packet(self._store.head(), block.readings, block.sent_at)
         self._readings += len(block.readings)
         self._sent_at = block.sent_at
-        return StoredPacket(self._store.append(body, signature, block.position), body, signature)
+        return self._store.append(*signed, block.position)
 
     def _report(self, *, done: bool) -> None:
         """Replace the progress file: one JSON line, readings and `sent_at` (ms UTC) of what this start has packed."""
@@ -191,17 +119,6 @@ class Pace:
         self._stop.wait(max(0.0, due - time.monotonic()))
 
 
-def read_seed(path: Path) -> bytes:
-    """The Ed25519 seed of a file of 64 hex digits. Raises GatewayError."""
-    try:
-        seed = bytes.fromhex(path.read_text().strip())
-    except (OSError, ValueError) as error:
-        raise GatewayError(f"the seed file {path} can't be read as 64 hex digits") from error
-    if len(seed) != signing.SEED_BYTES:
-        raise GatewayError(f"the seed file {path} holds {len(seed)} bytes, not {signing.SEED_BYTES}")
-    return seed
-
-
 def main(config: GatewayConfig) -> int:
     """Run a gateway until it is told to stop, or with `once` until its source ends; returns the exit code."""
     stop = Event()
@@ -216,7 +133,7 @@ def main(config: GatewayConfig) -> int:
             Gateway(config, store, stop).run()
             if not config.once:
                 stop.wait()
-    except (GatewayError, SourceError, StoreError, KafkaException) as error:
+    except (SeedError, SendError, SourceError, StoreError, KafkaException) as error:
         print(f"{config.gateway}: {error}", file=sys.stderr)
         return 1
     return 0

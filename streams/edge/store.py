@@ -3,22 +3,43 @@
 One SQLite file, write-ahead logged and synced at each commit, owned by one process at a time: two writers of one chain
 would sign two packets for one place. A packet keeps its bytes, random salt included, so what is sent again after a
 crash is what was sent before. Packets that the broker has acknowledged stay for `horizon` packets more, then go.
+
+Before its packet an arrival stands in the inbox, from which it goes in the transaction that keeps the packet. Of the
+last `remembered` arrivals a digest stays, so that one that comes again is known.
+
+Threads may share a store: each call is a transaction of its own.
 """
 
+import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
+from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple, Self
+from threading import RLock
+from typing import Any, NamedTuple, Self
 
-from streams.edge.packing import Head
+from streams.edge.packing import Head, Kept
+from streams.edge.sources import Arrival, RawReading
 
 HORIZON = 64
+REMEMBERED = 100_000
+PAGE = 16
+"""Packets that are read from the disk at once."""
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS packet (
     sequence INTEGER PRIMARY KEY, body BLOB NOT NULL, signature BLOB NOT NULL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS frames (
+    sequence INTEGER PRIMARY KEY, body BLOB NOT NULL, signature BLOB NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS inbox (
+    number INTEGER PRIMARY KEY, received INTEGER NOT NULL, device TEXT NOT NULL, raw BLOB NOT NULL,
+    readings TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS seen (number INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE) STRICT;
 CREATE TABLE IF NOT EXISTS chain (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     sequence INTEGER NOT NULL, digest BLOB NOT NULL, position TEXT NOT NULL, sent INTEGER NOT NULL
@@ -30,21 +51,30 @@ class StoreError(Exception):
     """A store that can't be used: owned by another process, or damaged."""
 
 
+class Signed(NamedTuple):
+    """A body and the gateway's signature over it."""
+
+    body: bytes
+    signature: bytes
+
+
 class StoredPacket(NamedTuple):
-    """A packet as it is kept: its place in the chain, its signed bytes and the signature."""
+    """A packet as it is kept: its place in the chain, its signed bytes, the signature, and its frames if it has any."""
 
     sequence: int
     body: bytes
     signature: bytes
+    frames: Signed | None = None
 
 
 class Store:
     """A gateway's chain on disk. Raises StoreError when another process has it open."""
 
-    def __init__(self, path: Path, horizon: int = HORIZON) -> None:
-        self._horizon = horizon
+    def __init__(self, path: Path, horizon: int = HORIZON, remembered: int = REMEMBERED) -> None:
+        self._horizon, self._remembered = horizon, remembered
+        self._lock = RLock()
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(path, isolation_level=None, timeout=0)
+        self._db = sqlite3.connect(path, isolation_level=None, timeout=0, check_same_thread=False)
         try:
             self._own()
         except sqlite3.Error as error:
@@ -59,50 +89,109 @@ class Store:
         # a write takes the lock, which the locking mode then keeps until the process ends
         start = Head()
         self._db.execute("INSERT OR IGNORE INTO chain VALUES (1, ?, ?, '', 0)", (start.sequence, start.digest))
+        numbers = "SELECT number FROM seen UNION ALL SELECT number FROM inbox"
+        (self._number,) = self._one(f"SELECT coalesce(max(number), 0) FROM ({numbers})")
 
     def head(self) -> Head:
         """The end of the chain: the last stored packet's sequence and digest."""
-        return Head(*self._db.execute("SELECT sequence, digest FROM chain").fetchone())
+        return Head(*self._one("SELECT sequence, digest FROM chain"))
 
     def position(self) -> str:
         """Where the source stood behind the last stored packet; empty before the first."""
-        return str(self._db.execute("SELECT position FROM chain").fetchone()[0])
+        return str(self._one("SELECT position FROM chain")[0])
 
     def sent(self) -> int:
         """The last sequence that the broker has acknowledged, and every one before it."""
-        return int(self._db.execute("SELECT sent FROM chain").fetchone()[0])
+        return int(self._one("SELECT sent FROM chain")[0])
 
-    def append(self, body: bytes, signature: bytes, position: str) -> int:
-        """Keep the next packet of the chain and the source's position behind it; returns its sequence.
+    def bytes_used(self) -> int:
+        """What the file needs on disk; pages that it could reuse are not counted, nor is the write-ahead log."""
+        pages, free, size = (self._one(f"PRAGMA {name}")[0] for name in ("page_count", "freelist_count", "page_size"))
+        return int((pages - free) * size)
 
-        When this returns, both are on disk; when it doesn't, neither is.
+    def keep(self, came: Sequence[tuple[int, Arrival]]) -> list[bool]:
+        """Put arrivals, with the times in ms UTC at which they were received, into the inbox: which of them were new.
+
+        When this returns, all are on disk, or were before; when it doesn't, none of the new ones is.
+        """
+        number, new = self._number, []
+        with self._transaction():
+            for received, arrival in came:
+                readings = _text(arrival.readings)
+                digest = _digest(arrival, readings)
+                query = "INSERT INTO seen VALUES (?, ?) ON CONFLICT (digest) DO NOTHING"
+                seen = self._db.execute(query, (number + 1, digest))
+                new.append(bool(seen.rowcount))
+                if seen.rowcount:
+                    number += 1
+                    row = (number, received, arrival.device, arrival.raw, readings)
+                    self._db.execute("INSERT INTO inbox VALUES (?, ?, ?, ?, ?)", row)
+            self._db.execute("DELETE FROM seen WHERE number <= ?", (number - self._remembered,))
+        self._number = number
+        return new
+
+    def inbox(self, after: int = 0) -> Iterator[Kept]:
+        """The arrivals in the inbox behind that number, in the order in which they came, read as they are asked for."""
+        while rows := self._all("SELECT * FROM inbox WHERE number > ? ORDER BY number LIMIT 100", (after,)):
+            for number, received, device, raw, readings in rows:
+                yield Kept(number, received, Arrival(device, raw, _readings(readings)))
+            after = rows[-1][0]
+
+    def append(
+        self, body: bytes, signature: bytes, position: str, frames: Signed | None = None, upto: int = 0
+    ) -> StoredPacket:
+        """Keep the next packet of the chain, its frames, and the source's position behind it; returns it.
+
+        What stands in the inbox up to number `upto` is carried by it and goes. When this returns, all is on disk; when
+        it doesn't, nothing has changed.
         """
         with self._transaction():
             head = self.head().after(body)
             self._db.execute("INSERT INTO packet VALUES (?, ?, ?)", (head.sequence, body, signature))
+            if frames:
+                self._db.execute("INSERT INTO frames VALUES (?, ?, ?)", (head.sequence, *frames))
             self._db.execute("UPDATE chain SET sequence = ?, digest = ?, position = ?", (*head, position))
-        return head.sequence
+            self._db.execute("DELETE FROM inbox WHERE number <= ?", (upto,))
+        return StoredPacket(head.sequence, body, signature, frames)
 
-    def unsent(self) -> list[StoredPacket]:
-        """The packets that the broker has not acknowledged, in sequence order."""
-        rows = self._db.execute("SELECT * FROM packet WHERE sequence > ? ORDER BY sequence", (self.sent(),))
-        return [StoredPacket(*row) for row in rows]
+    def unsent(self, after: int = 0) -> Iterator[StoredPacket]:
+        """The packets behind `after` that the broker has not acknowledged, in sequence order, read as asked for."""
+        after = max(after, self.sent())
+        query = "SELECT p.*, f.body, f.signature FROM packet p LEFT JOIN frames f USING (sequence)"
+        while rows := self._all(f"{query} WHERE p.sequence > ? ORDER BY p.sequence LIMIT {PAGE}", (after,)):
+            for row in rows:
+                sequence, body, signature, *signed = row
+                yield StoredPacket(sequence, body, signature, None if None in signed else Signed(*signed))
+            after = rows[-1][0]
 
     def mark_sent(self, upto: int) -> None:
         """Every packet to `upto` is acknowledged; those further back than the horizon are let go."""
         with self._transaction():
             self._db.execute("UPDATE chain SET sent = ? WHERE sent < ?", (upto, upto))
-            self._db.execute("DELETE FROM packet WHERE sequence <= ?", (upto - self._horizon,))
+            for table in ("packet", "frames"):
+                self._db.execute(f"DELETE FROM {table} WHERE sequence <= ?", (upto - self._horizon,))
+
+    def _one(self, query: str) -> tuple[Any, ...]:
+        with self._lock:
+            row: tuple[Any, ...] = self._db.execute(query).fetchone()
+        return row
+
+    def _all(self, query: str, values: tuple[int, ...]) -> list[tuple[Any, ...]]:
+        with self._lock:
+            return self._db.execute(query, values).fetchall()
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                # a full disk has rolled it back already
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
 
     def close(self) -> None:
         """Let go of the file; nothing is pending."""
@@ -113,3 +202,22 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _digest(arrival: Arrival, readings: str) -> bytes:
+    """What an arrival is known again by: its device, its bytes and what was read from them.
+
+    The readings too, because a message without a time of its own is another one when it says the same again later.
+    """
+    device = arrival.device.encode()
+    parts = (len(device).to_bytes(4), device, len(arrival.raw).to_bytes(4), arrival.raw, readings.encode())
+    return sha256(b"".join(parts)).digest()
+
+
+def _text(readings: Iterable[RawReading]) -> str:
+    return json.dumps([(r.point, r.at, None if r.value is None else str(r.value), r.flag) for r in readings])
+
+
+def _readings(text: str) -> tuple[RawReading, ...]:
+    rows = json.loads(text)
+    return tuple(RawReading(p, at, None if value is None else Decimal(value), flag) for p, at, value, flag in rows)

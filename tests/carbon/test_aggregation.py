@@ -3,10 +3,14 @@
 import random
 from collections.abc import Iterable
 from hashlib import sha256
+from itertools import pairwise
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from carbon import coding, record
+from carbon import coding, record, validation
 from carbon.aggregation import GatewayWindows, Missing, Offer, Place, Step
 from carbon.aggregator import restored
 from carbon.packet import Packet, PacketError
@@ -172,6 +176,99 @@ def _payloads(world: World, proposals: list[bytes]) -> list[bytes]:
     from consensus import batch
 
     return [p for m in proposals for p in batch.verify(m, world.registry, world.channel, 1000).payloads]
+
+
+mixtures = st.lists(
+    st.tuples(
+        st.lists(st.tuples(st.sampled_from(POINTS), st.integers(-12, 1), st.integers(0, 4)), max_size=8),
+        st.sampled_from([0, 10, 30, 90]),
+        st.sampled_from([0, 0, 0, -45, 200]),
+        st.sampled_from([0, 0, 0, 1]),
+    ),
+    min_size=2,
+    max_size=9,
+)
+"""Packets: readings (point, slot of ten minutes from now, value), minutes since the last, the clock's shift, losses."""
+
+
+@given(mixtures, st.randoms(use_true_random=False))
+@settings(max_examples=30)
+def test_a_mixture_of_late_early_repeated_and_shifted_input_ends_in_the_same_records(
+    mixture: list[tuple[list[tuple[str, int, int]], int, int, int]], rng: random.Random
+) -> None:
+    world = World({GATEWAY: POINTS}, more={"p-3": {"rate": 5, "rising": True}})
+    chain, now, last = world.chain(GATEWAY), START, START
+    for readings, minutes, shift, lost in mixture:
+        now += MINUTE * minutes
+        rows = [(point, now + 10 * MINUTE * slot, 30 * value) for point, slot, value in readings]
+        chain.pack(rows, now + MINUTE * shift, lost=lost)
+        last = max(last, now + MINUTE * shift)
+    chain.pack([], last + 2 * HOUR)
+    undisturbed = Bench(world)
+    proposals = undisturbed.all(chain.packets)
+    _arrive_anyhow(world, chain, rng, _payloads(world, proposals), _told(undisturbed))
+    assert {refusal for *_, refusal in judged(world, chain, proposals).records} == {Refusal.PASS}
+    versions = _versions(world, proposals)
+    for (point, start), records in versions.items():
+        expected = _first_of_each_time(world, chain, point, start)
+        assert (records[-1]["count"], records[-1]["quantity"]) == (len(expected), sum(expected.values()))
+        assert [r["version"] for r in records] == list(range(1, len(records) + 1))
+        for before, after in pairwise(records):
+            assert after["replaces"] == {name: before[name] for name in ("version", "evidence_root", "emission_g")}
+    closed = range(START, last + 2 * HOUR - HOUR - 1000 * world.lateness + 1, HOUR)
+    assert set(versions) == {(point, start) for point in POINTS for start in closed}
+
+
+def test_the_contract_refuses_what_an_aggregator_counts_against_a_points_rate(world: World) -> None:
+    strict = World({GATEWAY: POINTS}, more={"p-2": {"rate": 5}})
+    chain, bench = strict.chain(GATEWAY), Bench(strict)
+    bench.world = world  # it analyses packets by a registry without the rate
+    chain.pack([(p, START + MINUTE * k, 10 * (k == 3)) for k in range(6) for p in POINTS], START + 10 * MINUTE)
+    chain.pack([], START + 2 * HOUR)
+    committee = judged(strict, chain, bench.all(chain.packets))
+    assert {p: refusal for p, _, _, refusal in committee.records} == {
+        "p-1": Refusal.PASS,
+        "p-2": Refusal.WRONG_COUNT,
+        "p-3": Refusal.PASS,
+    }
+
+
+def _arrive_anyhow(world: World, chain: Chain, rng: random.Random, payloads: list[bytes], told: list[object]) -> None:
+    bench, made = Bench(world), list[bytes]()
+    arrivals = [*chain.packets, *rng.choices(chain.packets, k=3)]
+    rng.shuffle(arrivals)
+    for packet in arrivals:
+        made += bench.feed(packet)
+        if rng.random() < 0.2:
+            bench.restart()
+    assert _payloads(world, made) == payloads
+    assert _told(bench) == told
+
+
+def _told(bench: Bench) -> list[object]:
+    return [(r.facts.packet.sequence, r.index, r.reason) for step in bench.steps for r in step.refused]
+
+
+def _versions(world: World, proposals: list[bytes]) -> dict[tuple[str, int], list[dict[str, Any]]]:
+    found: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    for payload in _payloads(world, proposals):
+        fields = record.decode(payload)
+        found.setdefault((fields["point"], fields["window_start"]), []).append(fields)
+    return found
+
+
+def _first_of_each_time(world: World, chain: Chain, point: str, start: int) -> dict[int, int]:
+    """Time to value of what a window must count in the end: all packets in sequence order, whenever they were sent."""
+    rate, seen = world.registry.points[point].rate, dict[int, int]()
+    for packet in chain.packets:
+        for place, reason in enumerate(validation.check(packet, world.registry)):
+            at, value = int(packet.at[place]), int(packet.value[place])
+            named = packet.points[packet.point[place]] == point and start <= at < start + HOUR
+            if named and not reason and at not in seen:
+                near = [max((t for t in seen if t < at), default=at), min((t for t in seen if t > at), default=at)]
+                if all(rate is None or t == at or abs(value - seen[t]) <= rate * abs(at - t) // MINUTE for t in near):
+                    seen[at] = value
+    return seen
 
 
 def test_windows_without_a_reading_are_closed_too_and_without_any_clock(world: World) -> None:

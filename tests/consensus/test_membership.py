@@ -23,7 +23,7 @@ from consensus.log.proof import ProofRefused
 from consensus.log.witness import Witness, is_of
 from schemas import codec
 from tests.consensus import changes
-from tests.consensus.test_ledger import MemoryStore
+from tests.consensus.test_ledger import MemoryStore, block_of
 from tests.small import World, seed
 
 NAMES = [str(i) for i in range(7)]
@@ -157,10 +157,6 @@ class Epochs:
         self.until_end()
         self.names[index] = name
         self.open()
-
-
-def block_of(package: bytes) -> bytes:
-    return codec.decode_bare("block-package", package)["block"]
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carbon import coding, factors, identity, merkle, packet, plain, record, registry, signing
+from carbon import coding, factors, frames, identity, merkle, packet, plain, record, registry, signing
 from consensus import batch, state
 from consensus.batch import BatchError
 from consensus.core import bodies, certificates, votelog
@@ -29,6 +29,19 @@ from tests.fuzz.traffic import recorded
 from tests.schemas import small_ledger
 from tests.schemas.values import values
 from tests.small import HORIZON_MS, START, World, genesis_bytes, registry_bytes, seed
+
+MORE_RULES = {
+    "plant-0-0": {
+        "unit": "%",
+        "emission": {"rule": "none"},
+        "time": "start",
+        "rising": True,
+        "rate": 7,
+        "dry_gas": {"partner": "plant-0-1", "co2_max": "18.7", "tolerance": "0.02"},
+        "substitution": [{"start": START, "tiers": "part75", "potential": 2_000}],
+    },
+    "plant-0-1": {"unit": "%", "emission": {"rule": "none"}, "rate": 7, "counter": 2 * 10**9},
+}
 
 
 class Decoder(NamedTuple):
@@ -72,6 +85,13 @@ def _batch_body() -> bytes:
 def _proposals(body: bytes) -> bytes:
     signature = signing.sign(seed("aggregator"), batch.KIND, _world().channel, body)
     return codec.encode("proposal", {"body": body, "signature": signature})
+
+
+def _frames() -> bytes:
+    messages = [frames.Message("boiler", START, b"##0001x")]
+    body = frames.encode_body(gateway="gw-0", run=0, sequence=1, packet=bytes(32), messages=messages)
+    signature = signing.sign(seed("gw-0"), frames.KIND, _world().channel, body)
+    return codec.encode("frames", {"body": body, "signature": signature})
 
 
 def _state_text() -> bytes:
@@ -164,6 +184,9 @@ def _decoders() -> dict[str, Callable[[], Decoder]]:
             (packet.PacketError,),
             [packet.body_of(each) for each in _packets()],
         ),
+        "frames": lambda: Decoder(
+            lambda data: frames.verify(data, _world().registry, _world().channel), (frames.FramesError,), [_frames()]
+        ),
         "coded packet": lambda: Decoder(coding.decode, (packet.PacketError,), [_coded(each) for each in _packets()]),
         "batch": lambda: Decoder(batch.decode, (BatchError, CodecError), [_batch_body()]),
         "batch, signed when damaged": lambda: Decoder(
@@ -199,7 +222,9 @@ def _decoders() -> dict[str, Callable[[], Decoder]]:
             genesis.parse, (genesis.GenesisError,), [small_ledger.genesis_file(), genesis_bytes(registry_bytes())]
         ),
         "registry": lambda: Decoder(
-            lambda data: registry.parse(data, factors.load()), (registry.RegistryError,), [registry_bytes()]
+            lambda data: registry.parse(data, factors.load()),
+            (registry.RegistryError,),
+            [registry_bytes(), registry_bytes(2, more=MORE_RULES)],
         ),
         "state": lambda: Decoder(partial(state.State.load, horizon_ms=HORIZON_MS), (ValueError,), [_state_text()]),
         "proof": lambda: Decoder(_json, (proof.ProofRefused,), _proofs()),

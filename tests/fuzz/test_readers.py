@@ -15,7 +15,7 @@ from consensus import log, membership
 from consensus.log import committee, evidence, growth, proof, witness
 from consensus.log.follower import Follower, LedgerError
 from consensus.log.reader import LedgerReader
-from infra.committee import Draft, DraftError, card, member_of
+from infra.committee import Draft, DraftError, member_of
 from infra.errors import EnvironmentFault
 from infra.witness import WitnessFolder
 from tests.consensus import changes
@@ -94,7 +94,7 @@ READERS: dict[str, Callable[[], Reader]] = {
         [_proofs().proof(0, 1), _proofs().proof(1, 4)],
     ),
     "change of members": _draft,
-    "card of a member": lambda: Reader(lambda row: member_of(row, 0), (DraftError,), [card(changes.newcomer("new"))]),
+    "card of a member": lambda: Reader(lambda row: member_of(row, 0), (DraftError,), [changes.newcomer("new").card]),
 }
 
 

@@ -30,6 +30,7 @@ def test_the_ledger_and_its_evidence_are_kept_for_ever() -> None:
     for name in (
         LEDGER_BLOCKS,
         METER_READINGS,
+        "meter.frames",
         "readings.coded",
         "ledger.payloads",
         "ledger.rejected",

@@ -40,6 +40,8 @@ class World:
     window: int = 3600
     lateness: int = 300
     horizon: int = 30 * 86_400
+    more: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Further fields of points, or other values, by id."""
 
     @cached_property
     def registry_file(self) -> bytes:
@@ -69,7 +71,7 @@ class World:
             "min": 0,
             "max": 1_000_000,
             "emission": {"rule": "purchased_electricity", "factor": "grid_factors.CN.national.2022"},
-        }
+        } | self.more.get(name, {})
 
     @cached_property
     def registry(self) -> Registry:

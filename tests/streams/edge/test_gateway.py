@@ -19,6 +19,7 @@ from carbon.packet import KIND, Packet, decode_body
 from schemas import codec
 from streams.edge import gateway
 from streams.edge.gateway import Gateway, GatewayConfig, GatewayError
+from streams.edge.signer import SeedError, read_seed
 from streams.edge.sources.simbench import FIRST_MS, STEP_MS
 from streams.edge.store import Store
 
@@ -181,7 +182,7 @@ def test_packets_that_were_stored_but_not_sent_go_out_with_their_bytes(
     assert [packet.body for packet in packets[:count]] == [packet.body for packet in kept]
     check_whole(packets)
     with Store(made.store) as store:
-        assert (store.sent(), store.unsent()) == (DAYS + 1, [])
+        assert (store.sent(), list(store.unsent())) == (DAYS + 1, [])
 
 
 def first_blocks(config: GatewayConfig, count: int) -> list[Any]:
@@ -251,5 +252,5 @@ def test_a_wrong_configuration_is_named(tmp_path: Path, changed: dict[str, Any],
 @pytest.mark.parametrize("text", ["", "zz" * 32, "00" * 31])
 def test_a_wrong_seed_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "seed").write_text(text)
-    with pytest.raises(GatewayError, match="seed"):
-        gateway.read_seed(tmp_path / "seed")
+    with pytest.raises(SeedError, match="seed"):
+        read_seed(tmp_path / "seed")

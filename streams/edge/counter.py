@@ -1,0 +1,132 @@
+"""Counters unwrapped, pure: what was consumed between two readings of a register, without false consumption.
+
+A register counts up to its modulus and begins again at 0. It may also be set back (a restart, a service), or be another
+one (a meter swapped). Only what the meter can have consumed, `most_per_hour` over the time between, is ever counted, so
+a reset never counts a whole register. What can't be known is a gap with a name: no amount, and nothing interpolated. An
+amount belongs to the whole interval between its readings and is not spread over it.
+"""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+HOUR_MS = 3_600_000
+
+
+class Verdict(StrEnum):
+    """What a reading is to the one before it. Only the first four come with an amount."""
+
+    COUNTED = "counted"
+    ROLLED_OVER = "rolled over"
+    """Passed its modulus: near its top before, as little above 0 now as the meter can have consumed."""
+    SWAPPED = "swapped"
+    """Another meter, with the last reading of the old and the first of the new stated."""
+    RETURNED = "returned"
+    """Back above where it stood before one reading that was lower: counted from there, as the least it can be."""
+    FIRST = "first"
+    LATE = "late"
+    """Not later than the last reading: the state stays."""
+    OUTSIDE = "outside"
+    """No value of the register: the state stays."""
+    RESET = "reset"
+    """Lower than before, and not by passing the modulus: set back, replaced unsaid, or misread."""
+    UNSTATED_SWAP = "unstated swap"
+    JUMPED = "jumped"
+    """More than the meter can have consumed."""
+    UNCERTAIN = "uncertain"
+    """So long since the last reading that the register may have gone round once more."""
+
+
+class Register(NamedTuple):
+    """A register: its modulus (10^6 for six digits) and the most it can count in an hour, in its own scaled units."""
+
+    modulus: int
+    most_per_hour: int
+
+
+class Seen(NamedTuple):
+    """One reading that counts on: ms UTC, the register's value, the meter's serial number ("" where it has none)."""
+
+    at: int
+    value: int
+    serial: str = ""
+
+
+class Swap(NamedTuple):
+    """What the fitter wrote down: the old meter's last value and the new one's first."""
+
+    last: int
+    first: int
+
+
+class State(NamedTuple):
+    """What is kept between readings: the last one, and the higher one before it where it was lower."""
+
+    last: Seen | None = None
+    before: Seen | None = None
+
+    def as_json(self) -> list[list[int | str] | None]:
+        """The state as JSON has it; `from_json` is its inverse."""
+        return [None if one is None else list(one) for one in self]
+
+    @classmethod
+    def from_json(cls, value: list[list[int | str] | None]) -> "State":
+        """The state that was kept. Raises ValueError, TypeError."""
+        last, before = (None if one is None else Seen(int(one[0]), int(one[1]), str(one[2])) for one in value)
+        return cls(last, before)
+
+
+class Consumption(NamedTuple):
+    """What was consumed in (start, end], ms UTC; no amount where that can't be known, no start at the first reading."""
+
+    start: int | None
+    end: int
+    amount: int | None
+    verdict: Verdict
+
+
+def consume(
+    register: Register, state: State, seen: Seen, *, restarted: bool = False, swap: Swap | None = None
+) -> tuple[State, Consumption]:
+    """What a reading adds, and the state behind it. `restarted`: the device says that its register began at 0 again."""
+    last = state.last
+    if not 0 <= seen.value < register.modulus:
+        return state, Consumption(last and last.at, seen.at, None, Verdict.OUTSIDE)
+    if last is None:
+        return State(seen), Consumption(None, seen.at, None, Verdict.FIRST)
+    if seen.at <= last.at:
+        return state, Consumption(last.at, seen.at, None, Verdict.LATE)
+    if seen.serial != last.serial:
+        return State(seen), _swapped(register, last, seen, swap)
+    verdict, amount = (Verdict.RESET, None) if restarted else _judge(register, state, last, seen)
+    start = state.before.at if verdict is Verdict.RETURNED and state.before else last.at
+    suspect = last if verdict is Verdict.RESET and not restarted else None
+    return State(seen, suspect), Consumption(start, seen.at, amount, verdict)
+
+
+def _judge(register: Register, state: State, last: Seen, seen: Seen) -> tuple[Verdict, int | None]:
+    if (before := state.before) and before.value <= seen.value:
+        amount = seen.value - before.value
+        if amount <= _most(register, before, seen) < register.modulus:
+            return Verdict.RETURNED, amount
+    most = _most(register, last, seen)
+    if most >= register.modulus:
+        return Verdict.UNCERTAIN, None
+    if seen.value >= last.value:
+        amount = seen.value - last.value
+        return (Verdict.COUNTED, amount) if amount <= most else (Verdict.JUMPED, None)
+    amount = seen.value + register.modulus - last.value
+    return (Verdict.ROLLED_OVER, amount) if amount <= most else (Verdict.RESET, None)
+
+
+def _most(register: Register, last: Seen, seen: Seen) -> int:
+    """The most that can have been consumed between two readings; one unit more for where within a unit they fell."""
+    return register.most_per_hour * (seen.at - last.at) // HOUR_MS + 1
+
+
+def _swapped(register: Register, last: Seen, seen: Seen, swap: Swap | None) -> Consumption:
+    if swap is None:
+        return Consumption(last.at, seen.at, None, Verdict.UNSTATED_SWAP)
+    amount = (swap.last - last.value) % register.modulus + (seen.value - swap.first) % register.modulus
+    if amount > _most(register, last, seen):
+        return Consumption(last.at, seen.at, None, Verdict.JUMPED)
+    return Consumption(last.at, seen.at, amount, Verdict.SWAPPED)

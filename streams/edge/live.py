@@ -1,0 +1,281 @@
+"""The live gateway: what devices say becomes signed packets.
+
+    sources ──▶ inbox, on disk ──▶ answered
+                  │ by count, size or age
+                  ▼
+              packet and frames, in one transaction ──▶ meter.readings, meter.frames
+
+Sources and packing run on one event loop; what waits for the disk or the broker runs on threads beside it. Whatever
+ends the process, the next start goes on: an arrival that was answered is in the inbox or in exactly one packet. The
+uplink may be away for as long as the disk has room.
+"""
+
+import asyncio
+import json
+import sqlite3
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+from threading import Event, Lock
+from typing import Any
+
+import structlog
+from confluent_kafka import KafkaException
+
+from carbon import packet
+from carbon.frames import Message
+from streams.edge.inbox import Inbox
+from streams.edge.packing import Kept, Load, PacketLimits, fill, is_due, sending_time
+from streams.edge.sender import Sender, SendError
+from streams.edge.signer import Signer
+from streams.edge.sources import LiveSource
+from streams.edge.store import Store
+
+RETRY_SECONDS = 10.0
+"""How long after an error of a source, the disk or the broker it is tried again."""
+LAST_SECONDS = 3.0
+"""How long the broker may take for the last packets once the process is to stop."""
+REPORT_SECONDS = 1.0
+TICK_SECONDS = 0.1
+"""How exactly the age of what waits is kept."""
+IN_FLIGHT = 64
+
+_log = structlog.get_logger(__name__)
+
+
+class Packer:
+    """Makes packets of what stands in the inbox. `clock_is_back` says that it waits for a wrong clock to be set."""
+
+    def __init__(self, store: Store, signer: Signer, limits: PacketLimits, future_ms: int) -> None:
+        self._store, self._signer, self._limits, self._future_ms = store, signer, limits, future_ms
+        self.sent_at = int(store.position() or 0)
+        self.clock_is_back = False
+        self.packets = 0
+        self._alone = Lock()
+
+    def pack(self, wall: int) -> Load | None:
+        """Keep the next packet, at `wall` in ms UTC by the machine's clock; what it took, None when the clock is back.
+
+        Raises sqlite3.Error; then nothing has changed.
+        """
+        with self._alone:
+            return self._pack(wall)
+
+    def _pack(self, wall: int) -> Load | None:
+        kept = fill(self._store.inbox(), self._limits)
+        readings = [reading for one in kept for reading in one.arrival.readings]
+        sent_at = sending_time(self.sent_at, wall, max((r.at for r in readings), default=0), self._future_ms)
+        self._note(clock_is_back=sent_at is None)
+        if sent_at is None:
+            return None
+        head = self._store.head()
+        signed = self._signer.packet(head, readings, sent_at)
+        frames = self._signer.frames(head.sequence + 1, signed.body, _messages(kept)) if kept else None
+        self._store.append(*signed, str(sent_at), frames, kept[-1].number if kept else 0)
+        self.sent_at = sent_at
+        self.packets += 1
+        return Load.of(one.arrival for one in kept)
+
+    def _note(self, *, clock_is_back: bool) -> None:
+        if clock_is_back and not self.clock_is_back:
+            _log.error(
+                "the clock has gone back behind the last packet: nothing is packed until it is set", last=self.sent_at
+            )
+        self.clock_is_back = clock_is_back
+
+
+def _messages(kept: Sequence[Kept]) -> list[Message]:
+    return [Message(one.arrival.device, one.received, one.arrival.raw) for one in kept]
+
+
+class Uplink:
+    """Sends what is stored, on a thread of its own. `refusal` is what the broker said last, if it refused a packet.
+
+    Raises KafkaException for settings that are none of Kafka's.
+    """
+
+    def __init__(self, kafka: Mapping[str, str], gateway: str, store: Store) -> None:
+        self._kafka, self._gateway, self._store = kafka, gateway, store
+        self.stop = Event()
+        self.refusal = ""
+        self._sender = self._connect()
+
+    def _connect(self) -> Sender:
+        return Sender(self._kafka, self._gateway, self._store, self.stop, limit=IN_FLIGHT)
+
+    @property
+    def delivered(self) -> int:
+        """The last sequence that the broker has acknowledged with all before it."""
+        return self._sender.delivered
+
+    def run(self) -> None:
+        """Send until `stop`, and LAST_SECONDS more. What is refused is tried again, what is left stays stored."""
+        while not self.stop.is_set():
+            try:
+                self._send()
+            except (SendError, KafkaException, sqlite3.Error) as error:
+                self.refusal = str(error)
+                _log.error("not sent", reason=self.refusal)
+                self.stop.wait(RETRY_SECONDS)
+                self._sender = self._connect()
+
+    def _send(self) -> None:
+        sender = self._sender
+        while not self.stop.is_set():
+            for stored in self._store.unsent(sender.last):
+                sender.send(stored)
+                if self.stop.is_set():
+                    break
+            sender.serve(0.1)
+            if sender.delivered == sender.last:
+                self.refusal = ""
+        for stored in islice(self._store.unsent(sender.last), max(0, IN_FLIGHT - sender.last + sender.delivered)):
+            sender.send(stored)
+        sender.drain(LAST_SECONDS)
+
+
+class LiveGateway:
+    """One gateway with its sources, until `stop` is set. `status`, if given, is a file that says how it stands."""
+
+    def __init__(
+        self,
+        store: Store,
+        signer: Signer,
+        sources: Mapping[str, LiveSource],
+        *,
+        kafka: Mapping[str, str],
+        limits: PacketLimits,
+        future_ms: int,
+        disk: int,
+        status: Path | None = None,
+    ) -> None:
+        self._store, self._signer, self._sources = store, signer, sources
+        self._limits, self._disk, self._status = limits, disk, status
+        self._packer = Packer(store, signer, limits, future_ms)
+        self._uplink = Uplink(kafka, signer.gateway, store)
+        self.inbox = Inbox(store, disk)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until `stop`; then pack what waits, and give the uplink a moment. Nothing kept is ever lost."""
+        serving = [asyncio.create_task(self._serve(name, source)) for name, source in self._sources.items()]
+        sending = asyncio.create_task(asyncio.to_thread(self._uplink.run))
+        own = [asyncio.create_task(part()) for part in (self.inbox.write, self._pack, self._report)]
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait([stopping, sending, *own], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await _cancel([*serving, stopping])
+            failed = await _cancel(own)
+            if not failed:
+                await asyncio.to_thread(self._pack_all)
+            self._uplink.stop.set()
+            await sending
+            self._write_status(done=True)
+        if failed:
+            raise failed[0]
+
+    async def _serve(self, name: str, source: LiveSource) -> None:
+        """Run a source for ever: one that fails, for a port that is taken or a fault of its own, begins again."""
+        while True:
+            try:
+                await source.serve(self.inbox.keep)
+            except Exception as error:
+                # whatever it is, the other sources must go on
+                _log.error("the source failed and begins again", source=name, error=repr(error))
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _pack(self) -> None:
+        """Pack whenever it is due."""
+        packed = first = time.monotonic()
+        while True:
+            now = time.monotonic()
+            if self.inbox.load.arrivals <= 0:
+                first = now
+            if not self._due(now - first, now - packed):
+                await self._wait()
+            elif await self._pack_once():
+                packed = first = time.monotonic()
+            else:
+                await asyncio.sleep(REPORT_SECONDS)
+
+    def _due(self, waiting: float, silent: float) -> bool:
+        load = self.inbox.load
+        # an empty packet on a full disk would only take the room: a later one says the same
+        return is_due(load, waiting, silent, self._limits) and (load.arrivals > 0 or not self.inbox.full)
+
+    async def _wait(self) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.inbox.filled.wait(), TICK_SECONDS)
+        self.inbox.filled.clear()
+
+    async def _pack_once(self) -> bool:
+        try:
+            took, used = await asyncio.to_thread(lambda: (self._packer.pack(_now()), self._store.bytes_used()))
+        except sqlite3.Error as error:
+            _log.error("not packed", reason=str(error))
+            return False
+        self.inbox.look(used)
+        if took is None:
+            return False
+        self.inbox.load -= took
+        return True
+
+    def _pack_all(self) -> None:
+        try:
+            while any(self._store.inbox()) and self._packer.pack(_now()):
+                pass
+        except sqlite3.Error as error:
+            _log.error("not packed", reason=str(error))
+
+    async def _report(self) -> None:
+        while True:
+            self._write_status(done=False)
+            await asyncio.sleep(REPORT_SECONDS)
+
+    def _write_status(self, *, done: bool) -> None:
+        if self._status is None:
+            return
+        fresh = self._status.with_suffix(".new")
+        try:
+            fresh.write_text(json.dumps(self.state() | {"done": done}) + "\n")
+            fresh.replace(self._status)
+        except OSError as error:
+            _log.error("the status file can't be written", reason=str(error))
+
+    def state(self) -> dict[str, Any]:
+        """How it stands: counts since the start, sequences, bytes, and `lag_seconds` of the oldest thing unsent."""
+        inbox, sequence, delivered = self.inbox, self._store.head().sequence, self._uplink.delivered
+        oldest = next(iter(self._store.unsent()), None)
+        waiting = next(iter(self._store.inbox()), None)
+        since = packet.decode_body(oldest.body).sent_at if oldest else waiting.received if waiting else None
+        return {
+            "gateway": self._signer.gateway,
+            "sequence": sequence,
+            "delivered": delivered,
+            "unsent": sequence - delivered,
+            "lag_seconds": 0.0 if since is None else max(0, _now() - since) / 1000,
+            "sent_at": self._packer.sent_at or None,
+            "arrivals": sum(inbox.counts[name] for name in ("kept", "repeated", "refused")),
+            **inbox.counts,
+            "waiting": inbox.load.arrivals,
+            "packets": self._packer.packets,
+            "bytes": inbox.used,
+            "bytes_bound": self._disk,
+            "slow_down": inbox.slow_down,
+            "clock_is_back": self._packer.clock_is_back,
+            "refusal": self._uplink.refusal,
+        }
+
+
+async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> list[BaseException]:
+    """Cancel the tasks and wait for their ends; what those raised that had failed."""
+    for task in tasks:
+        task.cancel()
+    ends = await asyncio.gather(*tasks, return_exceptions=True)
+    return [end for end in ends if isinstance(end, BaseException) and not isinstance(end, asyncio.CancelledError)]
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
