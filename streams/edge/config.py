@@ -1,6 +1,6 @@
 """The settings of a live gateway, as its JSON or YAML file states them; secrets stand in files of their own."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 
 from carbon.packet import MAX_READINGS
 from streams.edge.gateway import GatewayConfig
-from streams.edge.inbox import MAX_MESSAGE
+from streams.edge.inbox import MAX_MESSAGE, Inbox
 from streams.edge.live import LiveGateway
 from streams.edge.packing import PacketLimits
 from streams.edge.signer import Signer, read_seed
@@ -144,13 +144,13 @@ def _values(model: Any, name: str = "") -> Iterator[tuple[str, Any]]:
         yield name, model
 
 
-def source_of(settings: Hj212Settings | ModbusSettings | MqttSettings) -> LiveSource:
-    """The source that has these settings."""
+def source_of(settings: Hj212Settings | ModbusSettings | MqttSettings, slow_down: Callable[[], bool]) -> LiveSource:
+    """The source that has these settings; `slow_down` says whether devices should be asked for less."""
     match settings:
         case Hj212Settings():
             return Hj212Source(settings)
         case ModbusSettings():
-            return ModbusSource(settings)
+            return ModbusSource(settings, slow_down=slow_down)
         case MqttSettings():
             return MqttSource(settings)
 
@@ -164,13 +164,14 @@ def gateway_of(config: LiveConfig, store: Store) -> LiveGateway:
         read_secret(path)
     seed = read_seed(config.seed_file)
     limits = config.packet
+    inbox = Inbox(store, config.disk_bytes)
     return LiveGateway(
         store,
+        inbox,
         Signer(config.gateway, config.run, seed, bytes.fromhex(config.channel), config.scales),
-        {f"{place} {one.kind}": source_of(one) for place, one in enumerate(config.sources)},
+        {f"{place} {one.kind}": source_of(one, lambda: inbox.slow_down) for place, one in enumerate(config.sources)},
         kafka={**config.kafka, **{name: read_secret(path) for name, path in config.kafka_secrets.items()}},
         limits=PacketLimits(limits.readings, limits.bytes, limits.age, limits.silence),
         future_ms=config.future_seconds * 1000,
-        disk=config.disk_bytes,
         status=config.status_file,
     )

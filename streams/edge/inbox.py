@@ -45,7 +45,7 @@ class Inbox:
     """
 
     def __init__(self, store: Store, bound: int) -> None:
-        self._store, self._bound = store, bound
+        self._store, self.bound = store, bound
         self._gathered: list[_Waiting] = []
         self._under_way = 0
         self._came = asyncio.Event()
@@ -60,7 +60,7 @@ class Inbox:
     @property
     def full(self) -> bool:
         """Whether the disk's bound may be reached by the next message."""
-        return self.used + MAX_MESSAGE > self._bound
+        return self.used + MAX_MESSAGE > self.bound
 
     async def keep(self, arrival: Arrival) -> None:
         """Return once the arrival is on disk, or was before. Raises NoRoom, also for one that no packet can carry.
@@ -74,8 +74,8 @@ class Inbox:
         load = Load.of([arrival])
         if load.bytes > MAX_MESSAGE or load.readings > MAX_READINGS:
             raise self._refuse(f"{arrival.device}: {len(arrival.raw)} bytes, {load.readings} readings in one message")
-        if self.used + self._under_way + load.bytes > self._bound:
-            raise self._refuse(f"the disk is full: {self.used} of {self._bound} bytes are used")
+        if self.used + self._under_way + load.bytes > self.bound:
+            raise self._refuse(f"the disk is full: {self.used} of {self.bound} bytes are used")
         waiting = _Waiting(time.time_ns() // 1_000_000, arrival, load, asyncio.get_running_loop().create_future())
         self._gathered.append(waiting)
         self._under_way += load.bytes
@@ -96,10 +96,10 @@ class Inbox:
     def look(self, used: int) -> None:
         """Take note that the store uses so many bytes now."""
         self.used = used
-        near = used >= NEAR * self._bound
+        near = used >= NEAR * self.bound
         if near != self.slow_down:
             said = "the disk is nearly full, devices should send less" if near else "the disk has room again"
-            _log.warning(said, used=used, bound=self._bound)
+            _log.warning(said, used=used, bound=self.bound)
         self.slow_down = near
 
     async def write(self) -> None:

@@ -144,20 +144,19 @@ class LiveGateway:
     def __init__(
         self,
         store: Store,
+        inbox: Inbox,
         signer: Signer,
         sources: Mapping[str, LiveSource],
         *,
         kafka: Mapping[str, str],
         limits: PacketLimits,
         future_ms: int,
-        disk: int,
         status: Path | None = None,
     ) -> None:
         self._store, self._signer, self._sources = store, signer, sources
-        self._limits, self._disk, self._status = limits, disk, status
+        self.inbox, self._limits, self._status = inbox, limits, status
         self._packer = Packer(store, signer, limits, future_ms)
         self._uplink = Uplink(kafka, signer.gateway, store)
-        self.inbox = Inbox(store, disk)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop`; then pack what waits, and give the uplink a moment. Nothing kept is ever lost."""
@@ -264,7 +263,7 @@ class LiveGateway:
             "waiting": inbox.load.arrivals,
             "packets": self._packer.packets,
             "bytes": inbox.used,
-            "bytes_bound": self._disk,
+            "bytes_bound": inbox.bound,
             "slow_down": inbox.slow_down,
             "clock_is_back": self._packer.clock_is_back,
             "refusal": self._uplink.refusal,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from streams.edge import live
+from streams.edge.inbox import Inbox
 from streams.edge.live import LiveGateway
 from streams.edge.packing import PacketLimits
 from streams.edge.signer import Signer
@@ -57,14 +58,15 @@ class LineSource:
             await server.serve_forever()
 
 
-def gateway(store: Store, sources: dict[str, Any], **changes: Any) -> LiveGateway:
+def gateway(store: Store, sources: dict[str, Any], disk: int = 1 << 30, **changes: Any) -> LiveGateway:
     settings = {
         "kafka": {"bootstrap.servers": "127.0.0.1:1", "log_level": "0"},
         "limits": PacketLimits(readings=50, bytes=100_000, age=0.05, silence=60.0),
         "future_ms": 60_000,
-        "disk": 1 << 30,
     }
-    return LiveGateway(store, Signer(GATEWAY, 1, SEED, CHANNEL, {}), sources, **{**settings, **changes})
+    return LiveGateway(
+        store, Inbox(store, disk), Signer(GATEWAY, 1, SEED, CHANNEL, {}), sources, **{**settings, **changes}
+    )
 
 
 def main(config: dict[str, Any]) -> None:

@@ -10,9 +10,10 @@ import pytest
 import yaml
 
 from streams.edge import config
-from streams.edge.config import ConfigError, SecretError, gateway_of, load, secret_files
+from streams.edge.config import LEAST_DISK, ConfigError, SecretError, gateway_of, load, secret_files
 from streams.edge.gateway import GatewayConfig, replay_of
 from streams.edge.live import LiveGateway
+from streams.edge.sources.modbus import ModbusSource
 from streams.edge.sources.table import TableReplay
 from streams.edge.store import Store
 
@@ -109,7 +110,7 @@ def test_every_kind_of_source_is_one_that_can_be_made() -> None:
     kinds = {one.model_fields["kind"].default for one in config.Source.__origin__.__args__}
     assert {"hj212", "mqtt", "modbus"} <= kinds
     for one in config.Source.__origin__.__args__:
-        assert config.source_of(one.model_construct(devices=(), host="", port=0, topics=())) is not None
+        assert config.source_of(one.model_construct(devices=(), host="", port=0, topics=()), bool) is not None
 
 
 def test_names_of_files_are_meant_from_where_the_process_stands(given: Given, tmp_path: Path) -> None:
@@ -138,3 +139,13 @@ def test_a_file_with_a_replay_is_one_of_a_gateway_that_replays(given: Given, tmp
     loaded = load(tmp_path / "edge.yaml")
     assert isinstance(loaded, GatewayConfig)
     assert isinstance(replay_of(loaded.replay), TableReplay)
+
+
+def test_a_source_that_asks_is_told_when_the_disk_is_nearly_full(given: Given, tmp_path: Path) -> None:
+    group = {"every_ms": 1_000, "registers": [{"point": "p", "address": 0, "type": "u16"}]}
+    modbus = {"kind": "modbus", "devices": [{"name": "m", "host": "127.0.0.1", "groups": [group]}]}
+    gateway = made(given | {"sources": [modbus], "disk_bytes": LEAST_DISK}, tmp_path)
+    (source,) = gateway._sources.values()
+    assert isinstance(source, ModbusSource) and not source._slow_down()
+    gateway.inbox.look(LEAST_DISK)
+    assert source._slow_down()
