@@ -267,6 +267,7 @@ class LiveGateway:
             "slow_down": inbox.slow_down,
             "clock_is_back": self._packer.clock_is_back,
             "refusal": self._uplink.refusal,
+            "sources": {name: dict(source.counts) for name, source in self._sources.items()},
         }
 
 

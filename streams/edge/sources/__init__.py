@@ -13,6 +13,7 @@ A raw reading is as the meter gave it: a decimal number in the point's unit, NaN
 no number at all. Scaling it to the integer that is signed is the packing's work.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -57,7 +58,9 @@ class Keep(Protocol):
 
 
 class LiveSource(Protocol):
-    """A source of devices that send by themselves, or that it asks."""
+    """A source of devices that send by themselves, or that it asks. `counts` says by name what became of what came."""
+
+    counts: Counter[str]
 
     async def serve(self, keep: Keep) -> None:
         """Receive until cancelled. A device that misbehaves is refused and counted; it never ends the source."""

@@ -169,6 +169,7 @@ class ModbusSource:
     ) -> None:
         self._settings, self._now, self._slow_down = settings, now, slow_down
         self.refusals = Refusals("modbus")
+        self.counts = self.refusals.counts
 
     async def serve(self, keep: Keep) -> None:
         """Ask every device until cancelled."""

@@ -149,6 +149,7 @@ class MqttSource:
         self._devices = {device.topic: device for device in settings.devices}
         self._failures = 0
         self.refusals = Refusals(f"mqtt {settings.host}")
+        self.counts = self.refusals.counts
         self._sparkplug = Sparkplug(settings.sparkplug, self.refusals)
 
     async def serve(self, keep: Keep) -> NoReturn:

@@ -9,6 +9,7 @@ import asyncio
 import json
 import signal
 import sys
+from collections import Counter
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ class LineSource:
 
     def __init__(self, port: int) -> None:
         self._port = port
+        self.counts = Counter[str]()
 
     async def serve(self, keep: Keep) -> None:
         async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,7 @@ class Scripted:
 
     def __init__(self, script: Callable[[Keep], Awaitable[None]]) -> None:
         self._script = script
+        self.counts = Counter(scripted=1)
 
     async def serve(self, keep: Keep) -> None:
         await self._script(keep)
@@ -163,6 +165,7 @@ def test_what_comes_is_on_both_topics_in_order_and_counted(store: Store, kafka: 
     expected = {"gateway": GATEWAY, "sequence": 10, "delivered": 10, "unsent": 0, "lag_seconds": 0.0, "done": True}
     expected |= {"arrivals": 21, "kept": 20, "repeated": 1, "refused": 0, "packets": 10, "waiting": 0}
     assert {name: stated[name] for name in expected} == expected
+    assert stated["sources"] == {"s": {"scripted": 1}}
     assert 0 < stated["bytes"] < stated["bytes_bound"] == 1 << 30
 
 
