@@ -89,6 +89,7 @@ class Hj212Source:
         try:
             await self._failed
         finally:
+            self.listening.clear()
             server.close()
             sweeper.cancel()
             tasks = list(self._tasks.values())
