@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from streams.edge import frames
-from streams.edge.frames import MAX_BYTES, MAX_READINGS, FrameError, Measured
+from streams.edge import modem
+from streams.edge.modem import MAX_BYTES, MAX_READINGS, FrameError, Measured
 
 HOUR_MS = 3_600_000
 LORAWAN_BYTES = 13
@@ -153,7 +153,7 @@ def _fill(link: Link, number: int, waiting: Sequence[Measured]) -> tuple[bytes, 
 
 def _within(link: Link, number: int, readings: Sequence[Measured]) -> bytes | None:
     try:
-        frame = frames.encode(number, readings)
+        frame = modem.encode(number, readings)
     except FrameError:
         return None
     return frame if len(frame) <= link.payload_bytes else None

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import psutil
 
-from tests.benchmarks import committee, hj212, ingest, memory, pipeline, verification
+from tests.benchmarks import committee, edge, hj212, ingest, memory, pipeline, verification
 from tests.sinks import bench as sink
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
@@ -40,6 +40,7 @@ class Row(NamedTuple):
 
 def rows() -> Iterator[Row]:
     """Every line, measured one after the other."""
+    yield from _edge()
     yield from _hj212()
     yield from _ingest()
     yield from _committee()
@@ -48,6 +49,18 @@ def rows() -> Iterator[Row]:
     yield _sink()
     yield from _memory()
     yield from _verification()
+
+
+def _edge() -> Iterator[Row]:
+    kept, backlog = edge.run()
+    note = f"CPU {kept.cpu_us:.0f} µs an arrival of {edge.POINTS} readings; {kept.group:.0f} share a sync"
+    what, beside = "live gateway, arrivals made durable", "appended to a file in groups of that size, fdatasync"
+    yield Row(what, kept.rate, "arrivals/s", beside, kept.floor, note)
+    before, most = backlog.memory
+    note = f"{backlog.readings:,} readings of {edge.DEVICES} devices in {backlog.seconds:.1f} s; "
+    note += f"{backlog.disk_bytes:.0f} bytes a reading on disk; memory {before:.0f} MiB before, {most:.0f} at most"
+    rate, real = backlog.readings / backlog.seconds, backlog.readings / edge.DAY_SECONDS
+    yield Row("live gateway, a day's backlog to a broker", rate, "readings/s", "in real time", real, note)
 
 
 def _hj212() -> Iterator[Row]:

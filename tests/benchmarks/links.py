@@ -19,9 +19,9 @@ from pathlib import Path
 
 from river.datasets import WaterFlow
 
-from streams.edge import frames, links
-from streams.edge.frames import Measured
+from streams.edge import links, modem
 from streams.edge.links import HOUR_MS
+from streams.edge.modem import Measured
 from streams.edge.sources import simbench
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "links.md"
@@ -65,7 +65,7 @@ def as_json(reading: Measured) -> bytes:
 
 def filled(series: Sequence[Measured], size: int) -> Iterator[tuple[bytes, int]]:
     """The series in full frames of up to `size` bytes: each with its number of readings."""
-    link = links.Link("x", payload_bytes=size, count=frames.MAX_READINGS, age_ms=1 << 60)
+    link = links.Link("x", payload_bytes=size, count=modem.MAX_READINGS, age_ms=1 << 60)
     place, number = 0, 0
     while isinstance(leaves := links.depart(link, number, series[place : place + 512], 0, 0), links.Departure):
         yield leaves.frame, leaves.taken
@@ -83,7 +83,7 @@ def size_table(data: dict[str, list[list[Measured]]]) -> Iterator[str]:
         for size in sizes:
             made = [found for one in series for found in filled(one, size)]
             for frame, count in made:
-                assert len(frames.decode(frame).readings) == count
+                assert len(modem.decode(frame).readings) == count
             cells.append(f"{sum(len(frame) for frame, _ in made) / sum(count for _, count in made):.2f}")
         yield f"| {name} | {plain:.1f} | {PACKET_BYTES} | {' | '.join(cells)} |"
 
@@ -113,7 +113,7 @@ def packer_table(data: dict[str, list[list[Measured]]]) -> Iterator[str]:
     for name, series in data.items():
         for count in (24, 384):
             chunks = [one[at : at + count] for one in series for at in range(0, len(one) - count + 1, count)]
-            bodies = [frames._body(1, chunk) for chunk in chunks]
+            bodies = [modem._body(1, chunk) for chunk in chunks]
             sizes = [sum(len(pack(body)) for body in bodies) / count / len(bodies) for pack in names.values()]
             yield f"| {name} | {count} | " + " | ".join(f"{size:.2f}" for size in sizes) + " |"
 

@@ -15,15 +15,19 @@ import struct
 import time
 from collections.abc import Callable, Sequence
 from decimal import Context, Decimal
-from typing import Annotated, Literal, NoReturn, Self
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusException
 
+from streams.edge.sampling import Bounds, Rule
 from streams.edge.sources import Arrival, Keep, NoRoom, RawReading
 from streams.edge.sources.refusals import Refusals
+
+if TYPE_CHECKING:
+    from streams.edge.pacing import Pacing
 
 MAX_REGISTERS = 125
 LINK_FAULT = "B"
@@ -46,15 +50,23 @@ class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Sampling(_Settings):
+    """That a group is read as seldom as its points' forecasts allow, at least every `slowest_ms` (docs/sampling.md)."""
+
+    slowest_ms: int
+    tolerance: float = Field(default=Rule.tolerance, ge=0, allow_inf_nan=False)
+
+
 class Register(_Settings):
-    """A point's value: the address of its first register from 0, its type, the order of its 16-bit words, and what one
-    unit of the number is in the point's unit."""
+    """A point's value: the address of its first register from 0, its type, the order of its 16-bit words, what one unit
+    of the number is in the point's unit, and whether it only adds up."""
 
     point: str
     address: int = Field(ge=0, le=65_535)
     type: _Type
     words: Literal["big", "little"] = "big"
     scale: Annotated[Decimal, Field(max_digits=18, allow_inf_nan=False)] = Decimal(1)
+    counts: bool = False
 
     @field_validator("scale")
     @classmethod
@@ -78,17 +90,25 @@ class Register(_Settings):
 
 
 class Group(_Settings):
-    """Registers that are read at once, every `every_ms`, by function 3 (holding) or 4 (input)."""
+    """Registers that are read at once by function 3 (holding) or 4 (input), every `every_ms`, with `sampling` less."""
 
     every_ms: int = Field(ge=100)
     function: Literal[3, 4] = 3
     registers: tuple[Register, ...] = Field(min_length=1)
+    sampling: Sampling | None = None
 
     @model_validator(mode="after")
     def _one_read(self) -> Self:
         if self.count > MAX_REGISTERS or self.first + self.count > 65_536:
             raise ValueError(f"registers {self.first} and {self.count - 1} more are not one read")
+        if self.sampling is not None:
+            self.rule(self.sampling)
         return self
+
+    def rule(self, sampling: Sampling) -> Rule:
+        """The rule by which its points are sampled. Raises ValueError."""
+        bounds = Bounds(self.every_ms, sampling.slowest_ms)
+        return Rule(self.every_ms, bounds, bounds, sampling.tolerance)
 
     @property
     def first(self) -> int:
@@ -142,10 +162,12 @@ def _now() -> int:
 
 
 class ModbusSource:
-    """The live source of the devices. `now` gives ms UTC."""
+    """The live source of the devices. `now` gives ms UTC; `slow_down` says whether to read sampled groups less."""
 
-    def __init__(self, settings: ModbusSettings, now: Callable[[], int] = _now) -> None:
-        self._settings, self._now = settings, now
+    def __init__(
+        self, settings: ModbusSettings, now: Callable[[], int] = _now, slow_down: Callable[[], bool] = lambda: False
+    ) -> None:
+        self._settings, self._now, self._slow_down = settings, now, slow_down
         self.refusals = Refusals("modbus")
 
     async def serve(self, keep: Keep) -> None:
@@ -162,15 +184,27 @@ class ModbusSource:
 
     async def _read(self, line: "Line", group: Group, keep: Keep) -> NoReturn:
         due = following(0, group.every_ms, self._now())
+        pacing = self._pacing(group)
         while True:
             # in slices, so that a clock that is set is seen
             while (left := due - self._now()) > 0:
                 await asyncio.sleep(min(left, 1000) / 1000)
-            await self._keep(await line.read(group, due), keep)
-            after = following(due, group.every_ms, self._now())
-            if missed := (after - due) // group.every_ms - 1:
+            arrival = await line.read(group, due)
+            await self._keep(arrival, keep)
+            planned = pacing.due(due, arrival.readings) if pacing else due + group.every_ms
+            after = following(planned - group.every_ms, group.every_ms, self._now())
+            if missed := (after - planned) // group.every_ms:
                 self.refusals.count("missed", f"{line.device.name} behind {due}", missed)
             due = after
+
+    def _pacing(self, group: Group) -> "Pacing | None":
+        if group.sampling is None:
+            return None
+        # River takes seconds and some eighty megabytes to load: only where something is sampled
+        from streams.edge.pacing import Pacing
+
+        counts = {register.point: register.counts for register in group.registers}
+        return Pacing(group.rule(group.sampling), counts, self._slow_down)
 
     async def _keep(self, arrival: Arrival, keep: Keep) -> None:
         while True:

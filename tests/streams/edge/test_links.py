@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.edge import frames, links
-from streams.edge.frames import FrameError, Measured
+from streams.edge import links, modem
 from streams.edge.links import HOUR_MS, Departure, Link, Sent, Wait, Window, depart, lora, lora_airtime, satellite
+from streams.edge.modem import FrameError, Measured
 
 T = 1_600_000_000_000
 
@@ -34,7 +34,7 @@ def test_nothing_leaves_early_and_everything_by_age() -> None:
     assert depart(lora(7), 1, waiting, T, T + HOUR_MS - 1) == Wait(T + HOUR_MS, "early")
     leaves = depart(lora(7), 1, waiting, T, T + HOUR_MS)
     assert isinstance(leaves, Departure)
-    assert frames.decode(leaves.frame) == (1, tuple(waiting)) and leaves.taken == 4
+    assert modem.decode(leaves.frame) == (1, tuple(waiting)) and leaves.taken == 4
 
 
 def test_count_lets_leave_and_bounds() -> None:
@@ -55,11 +55,11 @@ def test_a_full_frame_leaves_at_once_and_holds_all_that_fits(count: int, spreadi
     link, waiting = lora(spreading), loads(count, seed)
     leaves = depart(link, 7, waiting, T, T)
     if isinstance(leaves, Wait):
-        assert len(frames.encode(7, waiting)) <= link.payload_bytes
+        assert len(modem.encode(7, waiting)) <= link.payload_bytes
         return
     assert len(leaves.frame) <= link.payload_bytes
-    assert frames.decode(leaves.frame) == (7, tuple(waiting[: leaves.taken]))
-    assert len(frames.encode(7, waiting[: leaves.taken + 1])) > link.payload_bytes
+    assert modem.decode(leaves.frame) == (7, tuple(waiting[: leaves.taken]))
+    assert len(modem.encode(7, waiting[: leaves.taken + 1])) > link.payload_bytes
 
 
 @settings(max_examples=30)
@@ -100,7 +100,7 @@ def test_the_duty_cycle_is_used_up() -> None:
 def test_a_satellite_is_waited_for_and_a_frame_ends_before_it_sets() -> None:
     link = satellite((Window(T + 1_000, T + 60_000), Window(T + 90_000, T + 120_000)), age_ms=0)
     waiting = loads(50)
-    seconds = link.airtime(len(frames.encode(0, waiting))) / 1_000_000
+    seconds = link.airtime(len(modem.encode(0, waiting))) / 1_000_000
     assert 0.5 < seconds < 3
     assert depart(link, 0, waiting, T, T) == Wait(T + 1_000, "link")
     assert isinstance(depart(link, 0, waiting, T, T + 1_000), Departure)

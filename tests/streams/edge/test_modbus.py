@@ -1,10 +1,12 @@
 """Modbus TCP: exact values at aligned instants, from pymodbus's own server."""
 
 import asyncio
+import itertools
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 from pydantic import ValidationError
@@ -13,7 +15,7 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 
 from infra.ports import free_port
 from streams.edge.sources import Arrival, NoRoom, RawReading
-from streams.edge.sources.modbus import Device, Group, Line, ModbusSettings, ModbusSource, Register, following
+from streams.edge.sources.modbus import Device, Group, Line, ModbusSettings, ModbusSource, Register, Sampling, following
 from streams.edge.sources.refusals import Refusals
 from tests.streams.edge.mqtt_broker import Kept, serving
 
@@ -209,9 +211,28 @@ def test_instants_that_pass_while_there_is_no_room_are_missed_and_counted() -> N
     asyncio.run(run())
 
 
+def test_a_group_that_is_sampled_is_read_less_often_while_nothing_changes() -> None:
+    group = HOLDING.model_copy(update={"sampling": Sampling(slowest_ms=200)})
+
+    async def run() -> None:
+        port, kept, clock = free_port(), Kept(), itertools.count(AT, 40)
+        async with server(port):
+            source = ModbusSource(ModbusSettings(devices=(device(port, group),)), now=lambda: next(clock))
+            async with serving(source.serve(kept)):
+                await kept.until(lambda: len(kept.arrivals) == 5)
+        times = [arrival.readings[0].at for arrival in kept.arrivals]
+        assert [b - a for a, b in pairwise(times)] == [100, 100, 200, 200]
+        assert source.refusals.counts == {}
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
+        {"sampling": {"slowest_ms": 900}},
+        {"sampling": {"slowest_ms": 2500}},
+        {"sampling": {"slowest_ms": 2000, "tolerance": -1}},
         {"registers": ()},
         {"registers": ({"point": "a", "address": 0, "type": "u16"}, {"point": "b", "address": 125, "type": "u16"})},
         {"registers": ({"point": "a", "address": 65_535, "type": "u32"},)},

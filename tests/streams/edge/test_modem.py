@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.edge import frames
-from streams.edge.frames import Frame, FrameError, Measured, Numbers, decode, encode
+from streams.edge import modem
+from streams.edge.modem import Frame, FrameError, Measured, Numbers, decode, encode
 
 NOISE = random.Random(5)
 I64 = st.integers(-(2**63), 2**63 - 1)
@@ -17,7 +17,7 @@ NEAR = st.integers(0, 96).map(lambda step: 1_600_000_000_000 + 900_000 * step)
 READING = st.builds(
     Measured,
     st.integers(0, 0xFFFF) | st.integers(0, 2),
-    st.integers(0, frames.AT_LIMIT - 1) | NEAR,
+    st.integers(0, modem.AT_LIMIT - 1) | NEAR,
     I64 | st.integers(-100, 100),
     st.integers(0, 255) | st.just(ord("N")),
 )
@@ -27,7 +27,7 @@ def quarter_hours(count: int, points: int = 1) -> list[Measured]:
     return [Measured(p, 1_600_000_000_000 + 900_000 * n, 500 + 7 * n % 30) for n in range(count) for p in range(points)]
 
 
-def framed(body: bytes, form: int = frames.VERSION) -> bytes:
+def framed(body: bytes, form: int = modem.VERSION) -> bytes:
     inner = bytes([form]) + body
     return inner + crc_hqx(inner, 0xFFFF).to_bytes(2, "big")
 
@@ -38,16 +38,16 @@ def deflated(body: bytes) -> bytes:
 
 
 @settings(max_examples=50)
-@given(st.integers(0, frames.MAX_NUMBER), st.lists(READING, max_size=20))
+@given(st.integers(0, modem.MAX_NUMBER), st.lists(READING, max_size=20))
 def test_round_trip(number: int, readings: list[Measured]) -> None:
     wanted = tuple(sorted(readings, key=lambda reading: reading.point))
     assert decode(encode(number, readings)) == Frame(number, wanted)
 
 
 def test_many_readings_are_deflated_and_come_back() -> None:
-    readings = [Measured(0, 900_000 * n, n % 7, ord("NNNM"[n % 4])) for n in range(frames.MAX_READINGS)]
+    readings = [Measured(0, 900_000 * n, n % 7, ord("NNNM"[n % 4])) for n in range(modem.MAX_READINGS)]
     frame = encode(9, readings)
-    assert frame[0] == frames.VERSION | frames.DEFLATED
+    assert frame[0] == modem.VERSION | modem.DEFLATED
     assert decode(frame) == Frame(9, tuple(readings))
 
 
@@ -60,7 +60,7 @@ def test_a_changed_byte_is_refused(readings: list[Measured], data: st.DataObject
         decode(bytes(frame))
 
 
-@given(st.binary(max_size=60), st.sampled_from([frames.VERSION, frames.VERSION | frames.DEFLATED, 0x20]))
+@given(st.binary(max_size=60), st.sampled_from([modem.VERSION, modem.VERSION | modem.DEFLATED, 0x20]))
 def test_whatever_is_inside_only_its_own_error_is_raised(body: bytes, form: int) -> None:
     for inner in (body, deflated(body)):
         try:
@@ -98,12 +98,12 @@ def test_a_body_that_no_encoder_made(body: bytes, why: str) -> None:
 
 def test_what_inflates_without_end_is_cut_off() -> None:
     with pytest.raises(FrameError, match="cut off, too long"):
-        decode(framed(deflated(bytes(1_000_000)), frames.VERSION | frames.DEFLATED))
+        decode(framed(deflated(bytes(1_000_000)), modem.VERSION | modem.DEFLATED))
 
 
 def test_what_stands_behind_a_deflated_body_is_refused() -> None:
     with pytest.raises(FrameError, match="behind"):
-        decode(framed(deflated(b"\x01\x00\x01") + b"\x00", frames.VERSION | frames.DEFLATED))
+        decode(framed(deflated(b"\x01\x00\x01") + b"\x00", modem.VERSION | modem.DEFLATED))
 
 
 @pytest.mark.parametrize(
@@ -112,11 +112,11 @@ def test_what_stands_behind_a_deflated_body_is_refused() -> None:
         [Measured(-1, 0, 0)],
         [Measured(0x10000, 0, 0)],
         [Measured(0, -1, 0)],
-        [Measured(0, frames.AT_LIMIT, 0)],
+        [Measured(0, modem.AT_LIMIT, 0)],
         [Measured(0, 0, 2**63)],
         [Measured(0, 0, 0, 256)],
-        quarter_hours(frames.MAX_READINGS + 1),
-        [Measured(0, NOISE.randrange(frames.AT_LIMIT), NOISE.getrandbits(62)) for _ in range(frames.MAX_READINGS)],
+        quarter_hours(modem.MAX_READINGS + 1),
+        [Measured(0, NOISE.randrange(modem.AT_LIMIT), NOISE.getrandbits(62)) for _ in range(modem.MAX_READINGS)],
     ],
 )
 def test_what_no_frame_can_hold_is_refused(readings: list[Measured]) -> None:
@@ -156,7 +156,7 @@ def test_counting_starts_with_the_first_that_comes() -> None:
 
 def test_ranges_beyond_the_bound_count_as_lost() -> None:
     numbers = Numbers(following=0)
-    for number in range(3, 4 * (frames.MAX_RANGES + 2), 4):
+    for number in range(3, 4 * (modem.MAX_RANGES + 2), 4):
         numbers = numbers.after(number)
-    assert len(numbers.missing) == frames.MAX_RANGES
+    assert len(numbers.missing) == modem.MAX_RANGES
     assert numbers.lost == 3 * 2
