@@ -3,6 +3,7 @@
 Both checks err on the side of the reading: bounds are rounded outwards, and `tolerance` (a fraction) is added to them.
 """
 
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -16,6 +17,7 @@ Scaled = NDArray[np.int64]
 
 AIR_OXYGEN = Fraction("20.95")
 """vol% of dry air; rounded up from 20.946 (U.S. Standard Atmosphere, 1976, table 3)."""
+_DECIMAL = re.compile(r"[0-9]{1,3}(\.[0-9]{1,6})?")
 _LIMIT = 2**62
 _NONE = 2**63 - 1
 
@@ -50,8 +52,7 @@ class DryGas:
 
     def fits(self, scale: int, largest: int, partner_scale: int, partner_largest: int) -> bool:
         """Whether the figures have a sense and what is computed of such readings stays inside 64 bits."""
-        texts = isinstance(self.co2_max, str) and isinstance(self.tolerance, str)
-        if not texts or not 0 < Fraction(self.co2_max) <= 100 or not 0 <= Fraction(self.tolerance) <= 1:
+        if not 0 < _decimal(self.co2_max) <= 100 or not 0 <= _decimal(self.tolerance) <= 1:
             return False
         own, other, most = _line(self.co2_max, self.tolerance, scale, partner_scale)
         return max(own * largest, other * partner_largest, most) < _LIMIT
@@ -61,6 +62,11 @@ class DryGas:
         own, other, most = _line(self.co2_max, self.tolerance, scale, partner_scale)
         broken: NDArray[np.bool_] = own * co2 + other * oxygen > most
         return broken
+
+
+def _decimal(text: object) -> Fraction:
+    """The value of a short decimal text; -1 for anything else, such as an exponent that would take all memory."""
+    return Fraction(text) if isinstance(text, str) and _DECIMAL.fullmatch(text) else Fraction(-1)
 
 
 @cache
@@ -85,8 +91,8 @@ class Saturation:
 
     def fits(self, scale: int, largest: int, partner_scale: int, partner_largest: int) -> bool:
         """Whether the figures have a sense and what is computed of such readings stays inside 64 bits."""
-        typed = type(self.pressure_pa) is int and isinstance(self.tolerance, str)
-        if not typed or not 10_000 <= self.pressure_pa <= 200_000 or not 0 <= Fraction(self.tolerance) <= 1:
+        sane = type(self.pressure_pa) is int and 10_000 <= self.pressure_pa <= 200_000
+        if not sane or not 0 <= _decimal(self.tolerance) <= 1:
             return False
         return max(_most_moisture(self.pressure_pa, self.tolerance, scale)[:-1]) < _LIMIT
 

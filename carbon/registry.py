@@ -5,7 +5,7 @@ genesis; registry height 0 means that file.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -15,9 +15,12 @@ from typing import Any, Literal, get_args
 from carbon.emission import EmissionRule, Unbooked, rule_from
 from carbon.factors import FactorSet
 from carbon.flue_gas import DryGas, Saturation
+from carbon.substitution import Regime, tier_set
 
 POINT_KEY_BYTES = 16
 I64_MAX = 2**63 - 1
+ATTESTERS = frozenset({"intake", "attester"})
+"""Kinds of gateways that sign what they received: an intake by Kafka, an attester from direct meters by MQTT."""
 MAX_SCALE = 18
 """Decimal places of a point's values: what 64 bits hold."""
 
@@ -38,12 +41,17 @@ class Subject:
 
 @dataclass(frozen=True)
 class Gateway:
-    """An edge gateway, or the intake that attests single readings. `key` is its Ed25519 verification key."""
+    """An edge gateway, or one that attests what others measured. `key` is its Ed25519 verification key."""
 
     id: str
     key: bytes
     run: int
     kind: str
+
+    @property
+    def attests(self) -> bool:
+        """Whether it vouches for what it received alone, not for what was measured."""
+        return self.kind in ATTESTERS
 
 
 @dataclass(frozen=True)
@@ -54,7 +62,7 @@ class Submitter:
     key: bytes
 
 
-TimeKind = Literal["step", "instant", "period_start"]
+TimeKind = Literal["step", "instant", "start"]
 """What a reading's time is: a multiple of the point's step, any instant (HJ 212 CN 2011), or a multiple of the step at
 which the period begins that the reading sums up (DataTime of CN 2031, 2041, 2051 and 2061)."""
 
@@ -98,6 +106,8 @@ class Point:
     """The modulus at which its register begins again at 0; its `rate` is then the most that is counted in a step."""
     dry_gas: DryGas | None = None
     saturation: Saturation | None = None
+    substitution: tuple[Regime, ...] = ()
+    """By which tiers its missing hours are substituted, in order of time."""
 
     @cached_property
     def grid_ms(self) -> int:
@@ -112,7 +122,17 @@ class Point:
     @cached_property
     def has_more_rules(self) -> bool:
         """Whether rules apply within a packet that most points don't have."""
-        return self.time == "period_start" or self.rising or bool(self.checks)
+        return self.time == "start" or self.rising or bool(self.checks)
+
+    @cached_property
+    def is_limited(self) -> bool:
+        """Whether what counts of it depends on the readings that count next to it."""
+        return self.time == "instant" or self.rate is not None
+
+    @cached_property
+    def most(self) -> int:
+        """The most readings that a window of it counts."""
+        return 2 * self.expected if self.time == "instant" else self.expected
 
     @cached_property
     def checks(self) -> tuple[DryGas | Saturation, ...]:
@@ -211,7 +231,12 @@ def _point(raw: dict[str, Any], factors: FactorSet) -> Point:
         raise RegistryError(f"{raw['id']}: a scale of {raw['scale']} decimal places")
     coefficient = emission.coefficient(factors) / 10 ** raw["scale"]
     parts = {name: part(**raw[name]) for name, part in _PARTS.items() if name in raw}
-    return Point(**{**raw, "emission": emission, **parts}, coefficient=coefficient)
+    regimes = tuple(_regime(factors, **regime) for regime in raw.get("substitution", ()))
+    return Point(**{**raw, "emission": emission, **parts, "substitution": regimes}, coefficient=coefficient)
+
+
+def _regime(factors: FactorSet, *, start: int, tiers: str, potential: int, allowed: Sequence[str] = ()) -> Regime:
+    return Regime(start, tier_set(tiers, factors, tuple(allowed)), potential)
 
 
 _PARTS: dict[str, type[DryGas | Saturation]] = {"dry_gas": DryGas, "saturation": Saturation}
@@ -224,12 +249,12 @@ def _check(registry: Registry) -> None:
         if point.window_seconds % point.step_seconds or point.start % (point.window_seconds * 1000):
             raise RegistryError(f"{point.id}: steps must fill the window, and the first window start on its boundary")
         # sums of a window and the grams of it must stay inside 64 bits, so that NumPy can't wrap in silence
-        most = 1000 * point.window_seconds // point.grid_ms
-        largest = max(abs(point.min), abs(point.max)) * most
+        largest = max(abs(point.min), abs(point.max)) * point.most
         if largest * max(Fraction(1), point.coefficient) > I64_MAX // 16 or point.min > point.max:
             raise RegistryError(f"{point.id}: range {point.min}…{point.max} overflows or is empty")
         _check_rules(point)
         _check_partners(point, registry.points)
+        _check_substitution(point)
     if any(gateway not in registry.gateways for o in registry.operators.values() for gateway in o.gateways):
         raise RegistryError("an operator's gateway is not registered")
     if any(s.parent is not None and s.parent not in registry.subjects for s in registry.subjects.values()):
@@ -239,6 +264,8 @@ def _check(registry: Registry) -> None:
 def _check_rules(point: Point) -> None:
     if point.time not in get_args(TimeKind) or type(point.rising) is not bool:
         raise RegistryError(f"{point.id}: time is one of {', '.join(get_args(TimeKind))}, and rising true or false")
+    if point.time == "instant" and not isinstance(point.emission, Unbooked):
+        raise RegistryError(f"{point.id}: what is at an instant is no quantity to add up: its emission rule is none")
     if point.rate is None and point.counter is None:
         return
     if type(point.rate) is not int or point.rate < 1:
@@ -278,3 +305,14 @@ def _check_partners(point: Point, points: Mapping[str, Point]) -> None:
         largest, partners = (max(abs(p.min), abs(p.max)) for p in (point, partner))
         if not check.fits(point.scale, largest, partner.scale, partners):
             raise RegistryError(f"{point.id}: its check with {partner.id} is out of bounds")
+
+
+def _check_substitution(point: Point) -> None:
+    starts = [regime.start for regime in point.substitution]
+    if starts and point.window_seconds != 3600:
+        raise RegistryError(f"{point.id}: substitution is of hours, not windows of {point.window_seconds} s")
+    if any(type(start) is not int for start in starts) or starts != sorted(set(starts)):
+        raise RegistryError(f"{point.id}: tier sets begin one after the other, in ms")
+    for regime in point.substitution:
+        if type(regime.potential) is not int or not point.min <= regime.potential <= point.max:
+            raise RegistryError(f"{point.id}: the potential {regime.potential} is outside its range")

@@ -37,6 +37,7 @@ class Reason(IntEnum):
     TOO_LATE = 22
     RATE_OF_CHANGE = 23
     COUNTER_BACKWARDS = 24
+    TOO_CLOSE = 25
 
     @property
     def label(self) -> str:
@@ -63,6 +64,7 @@ SENTENCES = {
     Reason.TOO_LATE: "the reading's window is past the evidence horizon; only the verifier's adjustment changes it",
     Reason.RATE_OF_CHANGE: "the value changed faster than the point's registered rate",
     Reason.COUNTER_BACKWARDS: "the counter ran backwards, by more than a rollover explains",
+    Reason.TOO_CLOSE: "a reading of less than half a step before or after it was counted before",
 }
 
 FLAGS = frozenset(b"NFMSDCTBX")
@@ -99,7 +101,7 @@ def check(packet: Packet, registry: Registry) -> NDArray[np.uint8]:
 
 def _check_times(packet: Packet, points: list[Point | None], future_ms: int, found: NDArray[np.uint8]) -> None:
     for place, point in enumerate(points):
-        if point is not None and point.time == "period_start":
+        if point is not None and point.time == "start":
             own = _passing(packet, found, place)
             found[own[packet.at[own] + point.step_ms > packet.sent_at + future_ms]] = Reason.PERIOD_NOT_OVER
         if point is not None and point.rising:
@@ -142,7 +144,9 @@ def _pairs(
 
 
 def follows(point: Point, elapsed_ms: int, before: int, after: int) -> Reason:
-    """Whether `after` may be the value of a point so long after it was `before`, by its rate and counter."""
+    """Whether `after` may be the value of a point so long after it was `before`, by its rate, counter and instants."""
+    if point.time == "instant" and 2 * elapsed_ms < point.step_ms:
+        return Reason.TOO_CLOSE
     if point.rate is None:
         return Reason.VALID
     change = abs(after - before) if point.counter is None else (after - before) % point.counter
@@ -162,8 +166,11 @@ def _outside(packet: Packet, points: list[Point | None]) -> NDArray[np.bool_]:
 
 def calm(point: Point, packet: Packet, indexes: list[int]) -> bool:
     """Whether each of a point's readings, of rising times within a window, may follow the one before it."""
-    assert point.rate is not None
     change, elapsed = np.diff(packet.value[indexes]), np.diff(packet.at[indexes])
+    if point.time == "instant" and (2 * elapsed < point.step_ms).any():
+        return False
+    if point.rate is None:
+        return True
     change = np.abs(change) if point.counter is None else change % point.counter
     return bool((change * point.step_ms <= point.rate * elapsed).all())
 

@@ -37,7 +37,7 @@ class Group(NamedTuple):
     root: bytes
     """RFC 6962 root over the leaves of all of them."""
     limited: Point | None = None
-    """The point, where it has a rate or is a counter."""
+    """The point, where its readings limit each other."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,7 +65,7 @@ def analyse(packet: Packet, registry: Registry, leaves: list[bytes] | None = Non
     order = valid[rank]
     hashes, places = leaf_hashes(packet) if leaves is None else leaves, order.tolist()
     groups = _groups(packet, order, window[rank], [hashes[place] for place in places])
-    limited = [point for name in packet.points if (point := registry.points.get(name)) is not None and point.rate]
+    limited = [point for name in packet.points if (point := registry.points.get(name)) is not None and point.is_limited]
     if limited:
         groups |= _limited(packet, places, groups, {point.id: point for point in limited})
     return PacketFacts(packet, reasons, hashes, places, groups)
@@ -91,7 +91,7 @@ def _groups(
 def _limited(
     packet: Packet, order: list[int], groups: dict[WindowKey, Group], points: dict[str, Point]
 ) -> dict[WindowKey, Group]:
-    """The groups of points that have a rate, judged by it."""
+    """The groups of points whose readings limit each other, judged by that."""
     found = {}
     for key, group in groups.items():
         if (point := points.get(key[0])) is not None:
@@ -124,8 +124,8 @@ class Window:
 
 def aggregate(key: WindowKey, packets: Sequence[PacketFacts]) -> Window:
     """The aggregate of a window over packets in sequence order. The first reading of a time counts; the same again is a
-    duplicate, another value a conflict. Where the point has a rate, a reading that can't stand between the two that
-    count next to it is not counted: so a late packet adds readings and never takes one away."""
+    duplicate, another value a conflict. Where the readings of a point limit each other, one that can't stand
+    between the two that count next to it is not counted: so a late packet adds readings and never takes one away."""
     found = [(facts, group) for facts in packets if (group := facts.groups.get(key)) is not None]
     if not found:
         return Window(0, 0, merkle.EMPTY_ROOT)

@@ -193,7 +193,9 @@ class LedgerCopy:
         point = self.channel.registry.points[found.fields["point"]]
         newest = [v for v in self.versions(point, found.fields["window_start"]) if v.leaf.leaf.accepted]
         latest = newest[-1].fields["version"] if newest else None
-        return datum | {"packets": packets, "latest_version": latest} | place
+        signer = self.channel.registry.gateways[point.gateway]
+        signed = {"gateway_kind": signer.kind, "attested": signer.attests}
+        return datum | {"packets": packets, "latest_version": latest} | signed | place
 
     def _datum(self, found: Found, packets: list[PacketFacts], leaf_hash: bytes) -> dict[str, Any]:
         key = (found.fields["point"], found.fields["window_start"])

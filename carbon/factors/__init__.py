@@ -55,11 +55,16 @@ class FactorSet:
         except KeyError:
             raise FactorError(f"no factor {name!r} in set {self.version}") from None
 
-    def value(self, name: str, unit: str, allowed: Collection[str] = ()) -> Fraction:
-        """The value of a row, exact, in `unit`. Raises FactorError; a D row only when `allowed` names it."""
+    def trusted(self, name: str, allowed: Collection[str] = ()) -> Factor:
+        """The row named `table.name`; one of confidence D only when `allowed` names it. Raises FactorError."""
         row = self.row(name)
         if row.confidence not in "ABC" and name not in allowed:
             raise FactorError(f"{name} has confidence {row.confidence}: allow it by name to use it")
+        return row
+
+    def value(self, name: str, unit: str, allowed: Collection[str] = ()) -> Fraction:
+        """The value of a row, exact, in `unit`. Raises FactorError; a D row only when `allowed` names it."""
+        row = self.trusted(name, allowed)
         scale = Fraction(1) if row.unit == unit else _UNIT_SCALES.get((row.unit, unit))
         if scale is None:
             raise FactorError(f"{name} is in {row.unit}, which does not convert to {unit}")

@@ -131,6 +131,13 @@ class Replica:
         return self._s.is_over
 
     @property
+    def is_idle(self) -> bool:
+        """Whether nothing is under way here that messages of others could move."""
+        s = self._s
+        under_way = s.pool.batches or s.slots or s.executions or s.changing or s.question or s.is_closing
+        return not under_way and all(peer.status.certified <= s.certified for peer in s.peers.values())
+
+    @property
     def votes_from(self) -> int | None:
         """The height whose certificate lets a member with a disk that was set back vote again; None if it may vote."""
         s = self._s

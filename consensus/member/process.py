@@ -41,6 +41,8 @@ ARCHIVE = "archive.sqlite"
 LEDGER = "ledger.sqlite"
 TURN_SECONDS = 0.005
 """How long a turn waits for votes when there is nothing else to do: so long, too, a batch may wait to be looked at."""
+IDLE_SECONDS = 0.05
+"""How long it waits for a batch, or anything else but votes, when nothing is under way that could be voted on."""
 SOURCE_MESSAGES = 32
 """Packets, batches and blocks taken in one turn."""
 JUDGED_RECORDS = 600
@@ -136,11 +138,12 @@ class Member:
     def turn(self) -> None:
         """Take what is there, decide, make it durable, send."""
         judged = self._judge()
-        votes = self._wire.votes(0 if judged else TURN_SECONDS)
+        idle = self._replica.is_idle and not self._unjudged
+        votes = self._wire.votes(0 if judged or idle else TURN_SECONDS)
         for message in votes:
             if message.key() in (None, b"", b"%d" % self._core.index):
                 self._carry_out(self._replica.receive(message.value() or b"", _now()))
-        self._take_sources()
+        self._take_sources(IDLE_SECONDS if idle and not votes else 0)
         if not judged and not votes:
             self._copy_check.step()
         self._fire_timers()
@@ -148,8 +151,8 @@ class Member:
         self._publish()
         self._report()
 
-    def _take_sources(self) -> None:
-        for message in self._wire.sources(SOURCE_MESSAGES):
+    def _take_sources(self, timeout: float) -> None:
+        for message in self._wire.sources(SOURCE_MESSAGES, timeout):
             self._places[message.topic(), message.partition()] = message.offset() + 1
             self._handlers[message.topic()](self, message)
 

@@ -75,9 +75,10 @@ class Wire:
         first = self._votes.poll(timeout)
         return [] if first is None else list(good([first, *self._votes.consume(500, 0)]))
 
-    def sources(self, count: int) -> list[Message]:
-        """Packets, batches and blocks, as many as are here."""
-        return list(good(self._sources.consume(count, 0)))
+    def sources(self, count: int, timeout: float) -> list[Message]:
+        """Packets, batches and blocks, as many as are here: waits for the first for `timeout` seconds."""
+        first = self._sources.poll(timeout)
+        return [] if first is None else list(good([first, *self._sources.consume(count - 1, 0)]))
 
     def send(self, message: bytes, to: int | None) -> None:
         """Send to all members, or to one; the others pass over it."""

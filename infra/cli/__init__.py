@@ -12,8 +12,10 @@ from infra.cli import (
     committee,
     demo,
     evidence,
+    gateway,
     growth,
     ledger,
+    meter,
     query,
     run,
     schemas,
@@ -23,9 +25,7 @@ from infra.cli import (
     up,
     witness,
 )
-from infra.errors import EnvironmentFault
-
-ENVIRONMENT_EXIT = 3
+from infra.errors import ENVIRONMENT_EXIT, EnvironmentFault
 
 app = typer.Typer(
     name="carbonledger",
@@ -69,6 +69,7 @@ app.command("up")(up.up)
 app.command("down")(up.down)
 app.command("status")(status.status)
 app.command("demo")(demo.demo)
+app.command("gateway")(gateway.gateway)
 app.command("query")(query.query)
 app.command("verify")(ledger.verify)
 app.command("export")(ledger.export)
@@ -83,6 +84,7 @@ app.add_typer(evidence.app, name="evidence")
 app.command("verify-evidence")(evidence.verify_evidence)
 app.add_typer(committee.app, name="committee")
 app.command("simulate")(simulate.simulate)
+app.add_typer(meter.app, name="meter")
 app.add_typer(schemas.app, name="schemas")
 app.add_typer(topics.app, name="topics")
 app.command("run", hidden=True)(run.run)

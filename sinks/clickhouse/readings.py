@@ -82,6 +82,7 @@ def columns(batch: Sequence[CodedPacket], reference: Reference) -> pa.Table:
     return pa.table(
         {
             "gateway": _repeated_text([coded.packet.gateway for coded in batch], sizes),
+            "gateway_kind": _repeated_text([reference.kind(coded.packet.gateway) for coded in batch], sizes),
             "run": _repeated(np.uint32, [coded.packet.run for coded in batch], sizes),
             "sequence": _repeated(np.uint64, [coded.packet.sequence for coded in batch], sizes),
             "index": np.concatenate([np.arange(size, dtype=np.uint32) for size in sizes]),

@@ -22,6 +22,7 @@ from streams.edge.sender import Sender, SendError
 from streams.edge.signer import SeedError, Signer, read_seed
 from streams.edge.sources import Block
 from streams.edge.sources.simbench import ReplaySettings, SimbenchReplay, SourceError
+from streams.edge.sources.table import TableReplay, TableSettings
 from streams.edge.store import HORIZON, Store, StoredPacket, StoreError
 
 
@@ -42,7 +43,7 @@ class GatewayConfig(BaseModel):
     kafka: dict[str, str]
     topic: str = topics.METER_READINGS
     store: Path
-    replay: ReplaySettings
+    replay: ReplaySettings | TableSettings
     scales: dict[str, int] = Field(default_factory=dict)
     progress: Path | None = None
     speed: float = Field(default=0.0, ge=0.0)
@@ -71,7 +72,7 @@ class Gateway:
         """Send what was left, then the source to its end or to `stop`. Raises SendError, SourceError, StoreError."""
         for stored in self._store.unsent():
             self._sender.send(stored)
-        for block in SimbenchReplay(self._config.replay).blocks(self._store.position()):
+        for block in replay_of(self._config.replay).blocks(self._store.position()):
             self._pace.wait(block.sent_at)
             if self._stop.is_set():
                 break
@@ -101,6 +102,11 @@ class Gateway:
         fresh = self._config.progress.with_suffix(".new")
         fresh.write_text(json.dumps(state) + "\n")
         fresh.replace(self._config.progress)
+
+
+def replay_of(settings: ReplaySettings | TableSettings) -> SimbenchReplay | TableReplay:
+    """The replay that has these settings. Raises SourceError."""
+    return TableReplay(settings) if isinstance(settings, TableSettings) else SimbenchReplay(settings)
 
 
 class Pace:

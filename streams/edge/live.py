@@ -36,7 +36,7 @@ from streams.edge.store import Store
 
 RETRY_SECONDS = 10.0
 """How long after an error of a source, the disk or the broker it is tried again."""
-LAST_SECONDS = 3.0
+LAST_SECONDS = 2.0
 """How long the broker may take for the last packets once the process is to stop."""
 REPORT_SECONDS = 1.0
 TICK_SECONDS = 0.1
@@ -104,7 +104,9 @@ class Uplink:
         self._sender = self._connect()
 
     def _connect(self) -> Sender:
-        return Sender(self._kafka, self._gateway, self._store, self.stop, limit=IN_FLIGHT)
+        # an uplink that is away would fill the log with every attempt to connect; the status says how far behind it is
+        kafka = {"log_level": "2", **self._kafka}
+        return Sender(kafka, self._gateway, self._store, self.stop, limit=IN_FLIGHT)
 
     @property
     def delivered(self) -> int:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import psutil
 
-from tests.benchmarks import committee, ingest, memory, pipeline, verification
+from tests.benchmarks import committee, edge, hj212, ingest, memory, pipeline, verification
 from tests.sinks import bench as sink
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
@@ -40,6 +40,8 @@ class Row(NamedTuple):
 
 def rows() -> Iterator[Row]:
     """Every line, measured one after the other."""
+    yield from _edge()
+    yield _hj212()
     yield from _ingest()
     yield from _committee()
     for one in pipeline.run():
@@ -47,6 +49,26 @@ def rows() -> Iterator[Row]:
     yield _sink()
     yield from _memory()
     yield from _verification()
+
+
+def _edge() -> Iterator[Row]:
+    kept, backlog = edge.run()
+    note = f"CPU {kept.cpu_us:.0f} µs an arrival of {edge.POINTS} readings; {kept.group:.0f} share a sync"
+    what, beside = "live gateway, arrivals made durable", "appended to a file in groups of that size, fdatasync"
+    yield Row(what, kept.rate, "arrivals/s", beside, kept.floor, note)
+    before, most = backlog.memory
+    note = f"{backlog.readings:,} readings of {edge.DEVICES} devices in {backlog.seconds:.1f} s; "
+    note += f"{backlog.disk_bytes:.0f} bytes a reading on disk; memory {before:.0f} MiB before, {most:.0f} at most"
+    rate, real = backlog.readings / backlog.seconds, backlog.readings / edge.DAY_SECONDS
+    yield Row("live gateway, a day's backlog to a broker", rate, "readings/s", "in real time", real, note)
+
+
+def _hj212() -> Row:
+    gateway, echo = hj212.run()
+    note = f"answered once kept, by the wall; the gateway's CPU {1e6 / gateway.cpu_rate:.0f} µs a frame, "
+    note += f"the echo's {1e6 / echo.cpu_rate:.0f}"
+    what = f"HJ 212, {hj212.LOGGERS:,} loggers, a disk that takes no time"
+    return Row(what, gateway.rate, "frames/s", "asyncio's echo of the same bytes", echo.rate, note)
 
 
 def _ingest() -> Iterator[Row]:

@@ -159,12 +159,12 @@ class Run:
 
 
 @contextmanager
-def running(points: int, most: int) -> Iterator[Run]:
-    """A committee that has recorded its first batches, `most` records each at most."""
+def running(points: int, most: int, *, brief: bool = True) -> Iterator[Run]:
+    """A committee that has recorded its first batches, `most` records each at most, for a `brief` time or not."""
     with ExitStack() as stack:
         data = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         world = write_channel(data, points, GATEWAYS)
-        broker = stack.enter_context(Broker(data / "broker", message_bytes=Bounds().message_bytes, brief=False))
+        broker = stack.enter_context(Broker(data / "broker", message_bytes=Bounds().message_bytes, brief=brief))
         ensure_topics({"bootstrap.servers": broker.bootstrap}, topics.catalogue(), Bounds())
         processes = stack.enter_context(Processes(data, broker.bootstrap))
         for member in range(MEMBERS):
@@ -228,7 +228,7 @@ def _killed(run: Run, rate: float, count: int, rank: int) -> int:
 
 def steady(seconds: float) -> str:
     """Saturation, and the views that were left meanwhile."""
-    with running(12, 288) as run:
+    with running(12, 288, brief=seconds < 120) as run:
         run.saturate(10)
         view, first = run.view, len(run.watch.blocks)
         rate = run.saturate(seconds)

@@ -219,6 +219,20 @@ def test_a_mixture_of_late_early_repeated_and_shifted_input_ends_in_the_same_rec
     assert set(versions) == {(point, start) for point in POINTS for start in closed}
 
 
+def test_the_contract_refuses_what_an_aggregator_counts_against_a_points_rate(world: World) -> None:
+    strict = World({GATEWAY: POINTS}, more={"p-2": {"rate": 5}})
+    chain, bench = strict.chain(GATEWAY), Bench(strict)
+    bench.world = world  # it analyses packets by a registry without the rate
+    chain.pack([(p, START + MINUTE * k, 10 * (k == 3)) for k in range(6) for p in POINTS], START + 10 * MINUTE)
+    chain.pack([], START + 2 * HOUR)
+    committee = judged(strict, chain, bench.all(chain.packets))
+    assert {p: refusal for p, _, _, refusal in committee.records} == {
+        "p-1": Refusal.PASS,
+        "p-2": Refusal.WRONG_COUNT,
+        "p-3": Refusal.PASS,
+    }
+
+
 def _arrive_anyhow(world: World, chain: Chain, rng: random.Random, payloads: list[bytes], told: list[object]) -> None:
     bench, made = Bench(world), list[bytes]()
     arrivals = [*chain.packets, *rng.choices(chain.packets, k=3)]

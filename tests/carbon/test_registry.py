@@ -31,9 +31,10 @@ def test_a_file_without_the_newer_fields_is_what_it_was() -> None:
 
 
 def test_what_a_point_can_say() -> None:
-    point = parsed({"time": "period_start", "rising": True, "rate": 7})
-    assert (point.time, point.rising, point.rate) == ("period_start", True, 7)
+    point = parsed({"time": "start", "rising": True, "rate": 7})
+    assert (point.time, point.rising, point.rate) == ("start", True, 7)
     assert parsed(REGISTER).counter == 1000
+    assert parsed({"emission": NONE, "max": 2**56}).most == parsed({"time": "instant", "emission": NONE}).most // 2
     assert parsed({**GAS, "dry_gas": DRY}, GAS).checks
     assert parsed({**GAS, "saturation": WET}, {**GAS, "unit": "°C"}).checks
 
@@ -41,7 +42,7 @@ def test_what_a_point_can_say() -> None:
 @pytest.mark.parametrize(
     ("own", "says"),
     [
-        ({"time": "sometimes"}, "time is one of step, instant, period_start"),
+        ({"time": "sometimes"}, "time is one of step, instant, start"),
         ({"rising": 1}, "rising true or false"),
         ({"rate": 0}, "is an integer from 1"),
         ({"rate": "5"}, "is an integer from 1"),
@@ -54,13 +55,15 @@ def test_what_a_point_can_say() -> None:
         ({**REGISTER, "counter": 2**62}, "overflows"),
         ({**REGISTER, "rate": 250}, "once around"),
         ({"rate": 10, "counter": 1000, "max": 999}, "no quantities to add up"),
-        ({"time": "instant", "max": 2**53}, "overflows or is empty"),
+        ({"time": "instant"}, "at an instant is no quantity"),
+        ({"time": "instant", "emission": NONE, "max": 2**56}, "overflows or is empty"),
         ({"unit": "%"}, "take Wh"),
         ({"surprise": 1}, "surprise"),
         ({**GAS, "dry_gas": {**DRY, "partner": "plant-0-0"}}, "no other point"),
         ({**GAS, "dry_gas": {**DRY, "partner": "nobody"}}, "no other point"),
         ({**GAS, "dry_gas": {**DRY, "co2_max": "0"}}, "out of bounds"),
         ({**GAS, "dry_gas": {**DRY, "co2_max": 18.7}}, "out of bounds"),
+        ({**GAS, "dry_gas": {**DRY, "co2_max": "1e999999999"}}, "out of bounds"),
         ({**GAS, "dry_gas": {**DRY, "tolerance": "1.1"}}, "out of bounds"),
         ({**GAS, "dry_gas": DRY, "max": 2**50}, "out of bounds"),
         ({**GAS, "dry_gas": {**DRY, "more": 1}}, "more"),
@@ -77,6 +80,41 @@ def test_what_contradicts_itself_is_refused(own: dict[str, Any], says: str) -> N
 def test_a_saturation_that_makes_no_sense_is_refused(check: dict[str, Any]) -> None:
     with pytest.raises(RegistryError, match="out of bounds"):
         parsed({**GAS, "saturation": {**WET, **check}}, {**GAS, "unit": "°C"})
+
+
+TIERS = {"start": 0, "tiers": "part75", "potential": 10**9}
+HJ_ROWS = [f"cems_constants.hj75.sub.alpha_{name}" for name in ("ge90_le24h", "ge90_gt24h", "75_90")]
+
+
+def test_a_points_tier_sets_by_date() -> None:
+    later = {**TIERS, "start": 5, "tiers": "hj75", "allowed": HJ_ROWS}
+    regimes = parsed({"substitution": [TIERS, later]}).substitution
+    assert [(r.start, r.tiers.name, r.potential) for r in regimes] == [(0, "part75", 10**9), (5, "hj75", 10**9)]
+
+
+@pytest.mark.parametrize(
+    ("regimes", "says"),
+    [
+        ([{**TIERS, "tiers": "hj75"}], "confidence D: allow it by name"),
+        ([{**TIERS, "tiers": "hj75", "allowed": HJ_ROWS[:2]}], "alpha_75_90 has confidence D"),
+        ([{**TIERS, "tiers": "hj76"}], "no tier set 'hj76'"),
+        ([TIERS, TIERS], "one after the other"),
+        ([{**TIERS, "start": 5}, TIERS], "one after the other"),
+        ([{**TIERS, "start": 5.0}], "one after the other"),
+        ([{**TIERS, "potential": 10**9 + 1}], "outside its range"),
+        ([{**TIERS, "potential": -1}], "outside its range"),
+        ([{**TIERS, "potential": "1"}], "outside its range"),
+        ([{"start": 0}], "tiers"),
+    ],
+)
+def test_tier_sets_that_contradict_themselves_are_refused(regimes: list[dict[str, Any]], says: str) -> None:
+    with pytest.raises(RegistryError, match=says):
+        parsed({"substitution": regimes})
+
+
+def test_only_hours_are_substituted() -> None:
+    with pytest.raises(RegistryError, match="is of hours"):
+        parsed({"substitution": [TIERS], "window_seconds": 7200, "start": 0})
 
 
 def test_a_partner_is_at_the_same_gateway() -> None:

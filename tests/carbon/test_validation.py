@@ -1,10 +1,12 @@
 """Each rule refuses what it names, at its very boundary, and nothing else."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from carbon import validation
+from carbon.aggregation import Offer
 from carbon.validation import Reason
 from tests.small import HOUR, QUARTER, START, World
 
@@ -72,7 +74,7 @@ def reasons(more: dict[str, dict], sent_at: int, readings: list, **changes) -> l
 
 def test_a_period_must_be_over_when_its_value_is_sent():
     readings = [("plant-0-0", GOOD, 1), ("plant-0-0", GOOD - QUARTER, 1), ("plant-0-1", GOOD, 1)]
-    more = {"plant-0-0": {"time": "period_start"}}
+    more = {"plant-0-0": {"time": "start"}}
     late, early, other = Reason.VALID, Reason.PERIOD_NOT_OVER, Reason.VALID
     assert reasons(more, GOOD + QUARTER - 1, readings) == [early, Reason.VALID, other]
     assert reasons(more, GOOD + QUARTER, readings) == [late, Reason.VALID, other]
@@ -83,7 +85,10 @@ def test_a_period_must_be_over_when_its_value_is_sent():
 
 def test_an_instant_is_on_no_grid():
     readings = [("plant-0-0", GOOD + 1, 1), ("plant-0-1", GOOD + 1, 1)]
-    assert reasons({"plant-0-0": {"time": "instant"}}, SENT, readings) == [Reason.VALID, Reason.UNALIGNED]
+    assert reasons({"plant-0-0": {"time": "instant", "emission": {"rule": "none"}}}, SENT, readings) == [
+        Reason.VALID,
+        Reason.UNALIGNED,
+    ]
 
 
 def test_times_rise_within_a_packet_after_the_latest_valid_one():
@@ -192,6 +197,13 @@ def test_a_rollover_at_the_modulus_is_none():
         assert following(QUARTER, before, after, **register) is reason, (before, after)
 
 
+def test_instants_are_half_a_step_apart():
+    instants = {"time": "instant", "emission": {"rule": "none"}}
+    assert following(QUARTER // 2, 5, 5, **instants) is Reason.VALID
+    assert following(QUARTER // 2 - 1, 5, 5, **instants) is Reason.TOO_CLOSE
+    assert following(1, 5, 5) is Reason.VALID
+
+
 # -- the catalogue
 
 
@@ -201,10 +213,17 @@ def test_the_catalogue_is_the_documents():
     assert stated == rows
 
 
+def test_the_catalogue_names_what_refuses_a_packet_as_a_whole():
+    raised = re.findall(r'PacketError\("(\w+)"', (CATALOGUE.parents[1] / "carbon/packet.py").read_text())
+    of_its_place = {offer.value for offer in Offer} - {"taken", "repeat", "fork"} | {"equivocation"}
+    stated = CATALOGUE.read_text().split("has a name and no number")[1].split("##")[0]
+    assert set(re.findall(r"`(\w+)`", stated)) == set(raised) | of_its_place
+
+
 def test_numbers_never_change():
     names = (
         "valid unknown_point unknown_flag not_a_number not_normal from_the_future too_old before_registration unaligned"
     )
     first = [*names.split(), "out_of_range", "period_not_over", "not_increasing", "too_much_co2", "oversaturated"]
-    later = ["duplicate", "conflict", "too_late", "rate_of_change", "counter_backwards"]
+    later = ["duplicate", "conflict", "too_late", "rate_of_change", "counter_backwards", "too_close"]
     assert {r.value: r.label for r in Reason} == dict(enumerate(first)) | dict(enumerate(later, 20))

@@ -128,7 +128,7 @@ def _may(point, slots, before, after):
 
 def rated(fields, *packets):
     world = World.make(points=1, step_seconds=300, more={"plant-0-0": fields})
-    messages = [world.pack(START + HOUR, [("plant-0-0", START + FIVE * s, v) for s, v in part]) for part in packets]
+    messages = [world.pack(START + HOUR, [("plant-0-0", START + int(FIVE * s), v) for s, v in p]) for p in packets]
     found = window.aggregate(("plant-0-0", START), chained(world, messages)[1])
     return found.quantity, [(d.sequence, d.index, d.reason) for d in found.dropped]
 
@@ -146,3 +146,13 @@ def test_a_counter_that_falls_by_less_than_its_rate_runs_backwards():
 
 def test_a_reading_out_of_order_is_held_against_its_neighbours_in_time():
     assert rated(RATED, [(0, 10), (6, 10), (3, 16), (4, 10), (5, 12)]) == (48, [(1, 3, Reason.RATE_OF_CHANGE)])
+
+
+def test_of_instants_that_are_too_close_the_first_to_come_counts():
+    instants = {"time": "instant", "emission": {"rule": "none"}}
+    readings, refused = [(0, 1), (0.4, 2), (0.5, 4), (0.9, 8), (1.5, 16)], [1, 3]
+    for packets in ([readings], [readings[:1], readings[1:]], [readings[:2], readings[2:]]):
+        places = [(k + 1, i) for k, part in enumerate(packets) for i in range(len(part))]
+        assert rated(instants, *packets) == (21, [(*places[i], Reason.TOO_CLOSE) for i in refused])
+    assert rated(instants, [(2, 1), (1.6, 2), (1.5, 4), (0, 8)]) == (13, [(1, 1, Reason.TOO_CLOSE)])
+    assert rated(instants, [(0, 1), (0.5, 2), (1, 4)]) == (7, [])

@@ -288,6 +288,7 @@ def test_resolve_says_what_a_code_stands_for(data: Path, proof: tuple[str, str, 
     (row,) = rows(data, "resolve", code)
     assert row["verdict"] == "accepted"
     assert row["latest_version"] == 1
+    assert (row["gateway_kind"], row["attested"]) == ("gateway", False)
     assert row["votes"].count("pass") >= 5
     assert command(data, "resolve", code).returncode == 0
 

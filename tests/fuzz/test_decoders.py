@@ -30,6 +30,19 @@ from tests.schemas import small_ledger
 from tests.schemas.values import values
 from tests.small import HORIZON_MS, START, World, genesis_bytes, registry_bytes, seed
 
+MORE_RULES = {
+    "plant-0-0": {
+        "unit": "%",
+        "emission": {"rule": "none"},
+        "time": "start",
+        "rising": True,
+        "rate": 7,
+        "dry_gas": {"partner": "plant-0-1", "co2_max": "18.7", "tolerance": "0.02"},
+        "substitution": [{"start": START, "tiers": "part75", "potential": 2_000}],
+    },
+    "plant-0-1": {"unit": "%", "emission": {"rule": "none"}, "rate": 7, "counter": 2 * 10**9},
+}
+
 
 class Decoder(NamedTuple):
     """Something that reads bytes of others, the errors by which it may refuse, and what it reads without."""
@@ -209,7 +222,9 @@ def _decoders() -> dict[str, Callable[[], Decoder]]:
             genesis.parse, (genesis.GenesisError,), [small_ledger.genesis_file(), genesis_bytes(registry_bytes())]
         ),
         "registry": lambda: Decoder(
-            lambda data: registry.parse(data, factors.load()), (registry.RegistryError,), [registry_bytes()]
+            lambda data: registry.parse(data, factors.load()),
+            (registry.RegistryError,),
+            [registry_bytes(), registry_bytes(2, more=MORE_RULES)],
         ),
         "state": lambda: Decoder(partial(state.State.load, horizon_ms=HORIZON_MS), (ValueError,), [_state_text()]),
         "proof": lambda: Decoder(_json, (proof.ProofRefused,), _proofs()),

@@ -127,8 +127,8 @@ class LyingWire(Wire):
     def votes(self, timeout: float) -> list[Kafka]:
         return self._garble(super().votes(timeout))
 
-    def sources(self, count: int) -> list[Kafka]:
-        found = super().sources(count)
+    def sources(self, count: int, timeout: float) -> list[Kafka]:
+        found = super().sources(count, timeout)
         packets = [message for message in found if message.topic() == topics.METER_READINGS]
         others = [message for message in found if message.topic() != topics.METER_READINGS]
         return [*self._garble(others), *self._garble(packets), *packets]

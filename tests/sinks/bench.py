@@ -23,7 +23,9 @@ from sinks.clickhouse.reference import PointFacts, Reference
 from tests.sinks.messages import NEW_YEAR
 
 POINTS = [f"p-{number:03d}" for number in range(50)]
-REFERENCE = Reference("99.1.7", {point: PointFacts(f"plant-{point[2]}", "electricity", "Wh", 3) for point in POINTS})
+REFERENCE = Reference(
+    "99.1.7", {point: PointFacts(f"plant-{point[2]}", "electricity", "Wh", 3) for point in POINTS}, {}
+)
 PACKETS, SIZE, BATCH = 4_000, 500, 400
 
 

@@ -28,6 +28,7 @@ REFERENCE = Reference(
         "p-power": PointFacts("plant-a", "electricity", "Wh", 3),
         "p-gas": PointFacts("plant-b", "gas", "Wh", 3),
     },
+    {"gw-1": "gateway", "gw-2": "attester"},
 )
 POINTS = ["p-coal", "p-power", "p-gas"]
 

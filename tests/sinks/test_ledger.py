@@ -75,6 +75,7 @@ def test_a_block_and_its_records_keep_every_field(client: Any) -> None:
         "expected": 60, "quantity": 1002, "scale": 3, "unit": "Wh", "emission_g": 602, "rule": "grid",
         "factors": "00" * 32, "coverage": 0.75, "ms": NEW_YEAR + 3_600_000,
         "evidence": [{"gateway": "gw-1", "run": 1, "first": 2, "last": 3, "digest": "07" * 32}],
+        "gateway_kind": "gateway",
     }  # fmt: skip
     refused = "SELECT DISTINCT point, verdict, reason FROM records WHERE verdict != 'accepted'"
     assert client.query(refused).result_rows == [("p-gas", "rejected", "wrong_sum")]

@@ -41,7 +41,8 @@ def test_a_reading_keeps_every_field(client: Any) -> None:
     packet = decode_body(codec.decode("coded-packet", coded(5, 7))["body"])
     leaf = codec.decode("coded-packet", coded(5, 7))["leaves"][6 * 32 :][:16]
     assert row == {
-        "gateway": "gw-1", "run": 1, "sequence": 5, "index": 6, "point": "p-coal", "subject": "plant-a",
+        "gateway": "gw-1", "gateway_kind": "gateway", "run": 1, "sequence": 5, "index": 6, "point": "p-coal",
+        "subject": "plant-a",
         "object": "coal", "prefix": "99.1.7", "at": datetime(2026, 1, 1, 0, 0, 6, tzinfo=row["at"].tzinfo),
         "value": packet.value[6], "scale": 1, "unit": "kg", "flag": "M", "reason": "not_normal", "hash": leaf,
         "partition": 3, "offset": 17,
@@ -101,6 +102,13 @@ def test_a_repeat_is_known_after_a_restart_too(client: Any) -> None:
     again = fed(client, [topic.put(coded(n)) for n in (4, 2, 3, 5)])
     assert again.repeats == 2
     assert client.query(CONTENT).result_rows == expected([coded(n) for n in (1, 2, 3, 4, 5)])
+
+
+def test_a_row_says_whether_its_gateway_attests_what_it_received(client: Any) -> None:
+    sent = [coded(1), coded(1, gateway="gw-2"), coded(1, gateway="gw-3")]
+    fed(client, [Message(topics.READINGS_CODED, 0, offset, one) for offset, one in enumerate(sent)])
+    kinds = client.query("SELECT DISTINCT gateway, gateway_kind FROM readings ORDER BY gateway").result_rows
+    assert kinds == [("gw-1", "gateway"), ("gw-2", "attester"), ("gw-3", "")]
 
 
 def test_runs_and_gateways_have_sequences_of_their_own(client: Any) -> None:

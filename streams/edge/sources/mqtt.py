@@ -9,7 +9,7 @@ come for ever. At QoS 0 there is nobody to send again, so what finds no room is 
 import asyncio
 import ssl
 from pathlib import Path
-from typing import Literal, NoReturn, Self
+from typing import Any, Literal, NoReturn, Self
 
 import aiomqtt
 from paho.mqtt.client import topic_matches_sub
@@ -50,20 +50,41 @@ class Device(_Settings):
     points: dict[str, str]
 
 
-class MqttSettings(_Settings):
-    """A broker and the devices behind it. `password_file` holds the password alone; durations in seconds.
+class Broker(_Settings):
+    """Where a broker is and how a client shows who it is. `password_file` holds the password alone."""
+
+    host: str
+    port: int = Field(default=1883, ge=1, le=65_535)
+    username: str | None = None
+    password_file: Path | None = None
+    tls: Tls | None = None
+
+    @model_validator(mode="after")
+    def _whose_password(self) -> Self:
+        if self.password_file is not None and self.username is None:
+            raise ValueError("a password needs a username")
+        return self
+
+    def login(self) -> dict[str, Any]:
+        """The arguments of aiomqtt's client. Raises OSError for a file that can't be read."""
+        return {
+            "hostname": self.host,
+            "port": self.port,
+            "username": self.username,
+            "password": self.password_file.read_text().rstrip("\r\n") if self.password_file is not None else None,
+            "tls_context": self.tls.context() if self.tls is not None else None,
+        }
+
+
+class MqttSettings(Broker):
+    """A broker and the devices behind it; durations in seconds.
 
     `topics` are the filters subscribed to. They may take in more than the devices' topics: what comes there is refused
     and counted.
     """
 
     kind: Literal["mqtt"] = "mqtt"
-    host: str
-    port: int = Field(default=1883, ge=1, le=65_535)
     client_id: str = Field(min_length=1)
-    username: str | None = None
-    password_file: Path | None = None
-    tls: Tls | None = None
     keepalive: int = Field(default=60, ge=1)
     first_wait: float = Field(default=1.0, gt=0)
     longest_wait: float = Field(default=60.0, gt=0)
@@ -78,13 +99,7 @@ class MqttSettings(_Settings):
             raise ValueError("two devices have one topic")
         if unheard := [topic for topic in topics if not any(topic_matches_sub(sub, topic) for sub in self.topics)]:
             raise ValueError(f"no filter of topics takes in {unheard[0]}")
-        if self.password_file is not None and self.username is None:
-            raise ValueError("a password needs a username")
         return self
-
-    def password(self) -> str | None:
-        """The password of its file. Raises OSError."""
-        return None if self.password_file is None else self.password_file.read_text().rstrip("\r\n")
 
 
 class _Client(aiomqtt.Client):
@@ -115,28 +130,27 @@ class MqttSource:
         """Receive until cancelled; connect again with a wait that doubles until something is kept."""
         while True:
             try:
-                async with self._client() as client:
-                    for topic in self._settings.topics:
-                        await client.subscribe(topic, qos=1)
-                    await self._receive(client, keep)
+                await self._session(keep)
             except* NoRoom:
                 self.refusals.count("no_room", "disconnected until there is some")
             except* aiomqtt.MqttError as error:
                 self.refusals.count("disconnected", str(error.exceptions[0]))
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                # an error on the way out has taken its place
+                raise asyncio.CancelledError
             await asyncio.sleep(min(self._settings.longest_wait, self._settings.first_wait * 2**self._failures))
             self._failures = min(self._failures + 1, 16)
+
+    async def _session(self, keep: Keep) -> None:
+        async with self._client() as client:
+            for topic in self._settings.topics:
+                await client.subscribe(topic, qos=1)
+            await self._receive(client, keep)
 
     def _client(self) -> _Client:
         settings = self._settings
         return _Client(
-            settings.host,
-            settings.port,
-            identifier=settings.client_id,
-            username=settings.username,
-            password=settings.password(),
-            tls_context=settings.tls.context() if settings.tls is not None else None,
-            keepalive=settings.keepalive,
-            clean_session=False,
+            **settings.login(), identifier=settings.client_id, keepalive=settings.keepalive, clean_session=False
         ).by_hand()
 
     async def _receive(self, client: _Client, keep: Keep) -> None:

@@ -5,7 +5,7 @@ from hashlib import sha256
 
 from consensus.core.bodies import Checkpoint, Status, ViewChange
 from consensus.core.messages import Kind, Message, sign
-from tests.consensus.core.committee import Committee, body_of, config_of
+from tests.consensus.core.committee import Committee, body_of, config_of, unless
 
 
 def test_point_09_a_primary_that_censors_one_submitter_is_replaced() -> None:
@@ -189,3 +189,18 @@ def test_point_10_three_members_stopped_for_minutes_recover_within_one_capped_ti
     committee.pass_time(30_000, step=100)
     assert committee.heights() == [2] * 7
     assert not any(replica.is_changing for replica in committee.replicas)
+
+
+def test_idle_is_whoever_waits_for_nobody() -> None:
+    committee = Committee()
+    assert [replica.is_idle for replica in committee.replicas] == [True] * 4
+    committee.propose(body_of("batch 1"), 1)
+    assert not any(replica.is_idle for replica in committee.replicas)
+    committee.down.add(3)
+    committee.settle()
+    assert [replica.is_idle for replica in committee.replicas] == [True] * 3 + [False]
+    committee.restart(3)
+    committee.pass_time(committee.configs[3].status_ms, unless(Kind.BLOCKS))
+    assert not committee.replicas[3].is_idle
+    committee.pass_time(5_000)
+    assert committee.heights()[3] == 1 and committee.replicas[3].is_idle

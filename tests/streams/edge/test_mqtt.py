@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from infra.ports import free_port
-from streams.edge.sources import Arrival, RawReading
+from streams.edge.sources import Arrival, Keep, RawReading
 from streams.edge.sources.mqtt import Device, MqttSettings, MqttSource
 from tests.streams.edge.mqtt_broker import Kept, mqtt_broker, serving
 from tests.streams.edge.mqtt_session import Session
@@ -27,9 +27,13 @@ def arrival(at: int) -> Arrival:
     return Arrival("boiler", message(at), (RawReading("plant/energy", at, Decimal("1.50"), "N"),))
 
 
-def source(port: int, **settings: object) -> MqttSource:
-    fields = {"topics": ("meters/#",), "devices": (DEVICE,), "first_wait": 0.05, "longest_wait": 0.2, **settings}
-    return MqttSource(MqttSettings(host="127.0.0.1", port=port, client_id="gateway", **fields))
+def settings(port: int, **changed: object) -> MqttSettings:
+    fields = {"topics": ("meters/#",), "devices": (DEVICE,), "first_wait": 0.05, "longest_wait": 0.2, **changed}
+    return MqttSettings(host="127.0.0.1", port=port, client_id="gateway", **fields)
+
+
+def source(port: int, **changed: object) -> MqttSource:
+    return MqttSource(settings(port, **changed))
 
 
 async def publish(port: int, *payloads: bytes, topic: str = DEVICE.topic) -> None:
@@ -169,6 +173,28 @@ def test_what_cannot_be_taken_is_acknowledged_counted_and_never_ends_the_source(
             "unknown_device": 1,
         }
         assert kept.arrivals[1].readings == (RawReading("plant/energy", 7, None, "N"),)
+
+    asyncio.run(run())
+
+
+def test_it_ends_when_told_to_though_the_connection_breaks_on_the_way_out() -> None:
+    class Breaking(MqttSource):
+        began = 0
+
+        async def _session(self, keep: Keep) -> None:
+            self.began += 1
+            assert self.began == 1
+            try:
+                await asyncio.Event().wait()
+            finally:
+                raise aiomqtt.MqttError("gone")
+
+    async def run() -> None:
+        task = asyncio.create_task(Breaking(settings(1)).serve(Kept()))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
 
     asyncio.run(run())
 

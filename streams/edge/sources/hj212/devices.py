@@ -118,12 +118,11 @@ class Catalogue:
         readings: list[RawReading] = []
         unread = 0
         for code, fields in items.items():
-            before = len(readings)
-            for target in self._targets.get((command, code), ()):
-                if (text := fields.get(target.field)) is not None:
-                    own = fields.get("SampleTime", time) if target.instant else time
-                    at = _instant(own) - self._offset
-                    readings.append(RawReading(target.point, at, _value(text, target.convert), _flag(fields)))
+            before, flag = len(readings), _flag(fields)
+            for field, point, convert, instant in self._targets.get((command, code), ()):
+                if (text := fields.get(field)) is not None:
+                    at = _instant(fields.get("SampleTime", time) if instant else time) - self._offset
+                    readings.append(RawReading(point, at, _value(text, convert), flag))
             unread += len(readings) == before
         return Measured(tuple(readings), unread)
 

@@ -41,11 +41,12 @@ class Reception:
         """What to do about a whole frame; `now` in seconds. Raises MessageError for what is refused."""
         message = parse(raw)
         device = self._device(message)
-        if message.kind == "upload":
+        kind = message.kind
+        if kind == "upload":
             return self._upload(message, device, now)
-        if message.kind == "other":
+        if kind == "other":
             raise MessageError("command_not_spoken", f"command {message.cn}")
-        self._counts[f"{message.kind}s"] += 1
+        self._counts[f"{kind}s"] += 1
         return Received(None, receipt(message))
 
     def _device(self, message: Message) -> _Registered:

@@ -1,0 +1,113 @@
+"""`carbonledger gateway`: the live edge gateway, which devices send to and whose packets are evidence."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from infra.errors import ENVIRONMENT_EXIT, EnvironmentFault
+
+if TYPE_CHECKING:
+    from streams.edge.config import LiveConfig
+    from streams.edge.store import Store
+
+
+def gateway(
+    config: Annotated[Path, typer.Option(help="The gateway's settings, JSON or YAML.")],
+    check: Annotated[bool, typer.Option("--check", help="Only check the settings and their secrets.")] = False,
+) -> None:
+    """Run an edge gateway in the foreground until Ctrl-C or SIGTERM: devices in, signed packets out.
+
+    What a device sends is on disk before it is answered; a second start goes on where the first one ended, however it
+    ended. While the uplink is away everything is kept, within disk_bytes. How it stands is in progress.json in its
+    folder, each second. docs/gateway.md says what it takes on disk, and what happens when that is full.
+
+    \b
+      carbonledger gateway --check --config edge.yaml
+      carbonledger gateway --config edge.yaml
+
+    \b
+    A whole edge.yaml, for one broker of MQTT devices that publish JSON:
+      gateway: edge-1
+      run: 1
+      seed_file: edge.seed                # 64 hex digits; chmod 600
+      channel: "<64 hex digits: the genesis digest>"
+      kafka: {bootstrap.servers: "kafka:9093", security.protocol: SASL_SSL,
+              sasl.mechanism: SCRAM-SHA-512, sasl.username: edge-1}
+      kafka_secrets: {sasl.password: kafka.password}     # chmod 600
+      folder: /var/lib/carbonledger/edge-1
+      disk_bytes: 1073741824
+      packet: {readings: 1000, age: 10, silence: 60}
+      scales: {boiler-co2: 3}
+      sources:
+        - kind: mqtt
+          host: 127.0.0.1
+          client_id: edge-1
+          topics: ["site/+/measured"]
+          devices: [{name: boiler, topic: site/boiler/measured,
+                     points: {co2: boiler-co2}}]
+
+    With `replay` instead of `sources` it replays a table, as docs/sources.md shows.
+
+    \b
+    Exit codes: 0 ended as asked, 2 the settings are wrong, 3 the environment is in the way.
+    """
+    from infra import logging, settings
+    from streams.edge import config as edge
+    from streams.edge import gateway as replay
+
+    own = settings.load()
+    logging.configure(own.log, own.log_level)
+    try:
+        loaded = edge.load(config)
+    except edge.ConfigError as error:
+        raise typer.BadParameter(str(error)) from error
+    except edge.SecretError as error:
+        raise EnvironmentFault(str(error)) from error
+    if not isinstance(loaded, edge.LiveConfig):
+        raise typer.Exit(0 if check or not replay.main(loaded) else ENVIRONMENT_EXIT)
+    _run(loaded, check=check)
+
+
+def _run(config: "LiveConfig", *, check: bool) -> None:
+    import asyncio
+    import sqlite3
+    from tempfile import TemporaryDirectory
+
+    from confluent_kafka import KafkaException
+
+    from streams.edge.config import SecretError, gateway_of
+    from streams.edge.signer import SeedError
+    from streams.edge.store import Store, StoreError
+
+    try:
+        if check:
+            with TemporaryDirectory() as folder, Store(Path(folder) / "store") as empty:
+                gateway_of(config, empty)
+            _say(config, "the settings can be used")
+            return
+        with Store(config.store_file, remembered=config.remembered) as store:
+            asyncio.run(_serve(config, store))
+    except KafkaException as error:
+        raise typer.BadParameter(f"kafka: {error}") from error
+    except (SecretError, SeedError, StoreError, sqlite3.Error, OSError) as error:
+        raise EnvironmentFault(f"{config.gateway}: {error}") from error
+
+
+async def _serve(config: "LiveConfig", store: "Store") -> None:
+    import asyncio
+    import signal
+
+    from streams.edge.config import gateway_of
+
+    gateway, stop = gateway_of(config, store), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    _say(config, f"serving; {config.status_file} says how it stands")
+    await gateway.run(stop)
+
+
+def _say(config: "LiveConfig", what: str) -> None:
+    kinds = ", ".join(source.kind for source in config.sources)
+    print(f"{config.gateway} ({kinds}): {what}", file=sys.stderr, flush=True)

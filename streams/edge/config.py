@@ -1,0 +1,176 @@
+"""The settings of a live gateway, as its JSON or YAML file states them; secrets stand in files of their own."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from carbon.packet import MAX_READINGS
+from streams.edge.gateway import GatewayConfig
+from streams.edge.inbox import MAX_MESSAGE
+from streams.edge.live import LiveGateway
+from streams.edge.packing import PacketLimits
+from streams.edge.signer import Signer, read_seed
+from streams.edge.sources import LiveSource
+from streams.edge.sources.hj212.server import Hj212Settings, Hj212Source
+from streams.edge.sources.modbus import ModbusSettings, ModbusSource
+from streams.edge.sources.mqtt import MqttSettings, MqttSource
+from streams.edge.store import REMEMBERED, Store
+
+Source = Annotated[Hj212Settings | ModbusSettings | MqttSettings, Field(discriminator="kind")]
+"""The settings of one source. A kind more is one more here and in `source_of`."""
+
+LEAST_DISK = 16 * 2**20
+_SECRET_SETTINGS = ("sasl.password", "ssl.key.password", "ssl.keystore.password", "sasl.oauthbearer.client.secret")
+
+
+class ConfigError(Exception):
+    """A file of settings that can't be used; what it holds is not repeated, it may be secret."""
+
+
+class SecretError(Exception):
+    """A file with a secret that can't be read, or that others can read."""
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Packing(_Settings):
+    """When a packet is made: at so many readings, or bytes of messages; when the first of it has waited for `age`
+    seconds; and, without readings, after every `silence` seconds."""
+
+    readings: int = Field(default=1_000, ge=1, le=MAX_READINGS)
+    bytes: int = Field(default=262_144, ge=1, le=MAX_MESSAGE)
+    age: float = Field(default=10.0, gt=0)
+    silence: float = Field(default=60.0, gt=0)
+
+
+class LiveConfig(_Settings):
+    """One live gateway.
+
+    `seed_file` holds its Ed25519 seed as 64 hex digits; `channel` is the genesis digest in hex; `run` is the
+    registry's; `scales` the decimal places of each point, as registered. `kafka` is the client's configuration by
+    librdkafka's names, `kafka_secrets` those of it that are secret: each a file that holds the value alone. `folder`
+    holds the store, which takes at most `disk_bytes`, and progress.json. `future_seconds` is the registry's bound on
+    readings ahead of their packet. Of the last `remembered` messages it is known when they come again.
+    """
+
+    gateway: str = Field(min_length=1)
+    run: int = Field(default=1, ge=0)
+    seed_file: Path
+    channel: str = Field(pattern="^[0-9a-f]{64}$")
+    kafka: dict[str, str]
+    kafka_secrets: dict[str, Path] = Field(default_factory=dict)
+    folder: Path
+    disk_bytes: int = Field(default=2**30, ge=LEAST_DISK)
+    remembered: int = Field(default=REMEMBERED, ge=0)
+    future_seconds: int = Field(default=0, ge=0)
+    packet: Packing = Packing()
+    scales: dict[str, int] = Field(default_factory=dict)
+    sources: tuple[Source, ...] = Field(min_length=1)
+
+    @field_validator("kafka")
+    @classmethod
+    def _no_secrets(cls, kafka: dict[str, str]) -> dict[str, str]:
+        if secret := [name for name in _SECRET_SETTINGS if name in kafka]:
+            raise ValueError(f"{secret[0]} belongs into a file that kafka_secrets names")
+        if "bootstrap.servers" not in kafka:
+            raise ValueError("bootstrap.servers is missing")
+        return kafka
+
+    @property
+    def store_file(self) -> Path:
+        """The store."""
+        return self.folder / "store.sqlite"
+
+    @property
+    def status_file(self) -> Path:
+        """What says how the gateway stands."""
+        return self.folder / "progress.json"
+
+
+def load(path: Path) -> LiveConfig | GatewayConfig:
+    """The settings of a file: of a live gateway, or with `replay` instead of `sources` of one that replays.
+
+    Raises ConfigError that names every field that is wrong; SecretError if it holds a logger's password and others can
+    read it.
+    """
+    try:
+        stated = yaml.safe_load(path.read_bytes())
+        replays = isinstance(stated, dict) and "replay" in stated
+        config = (GatewayConfig if replays else LiveConfig).model_validate(stated)
+    except OSError as error:
+        raise ConfigError(f"{path} can't be read: {error.strerror}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is neither JSON nor YAML: {getattr(error, 'problem', '')}") from None
+    except ValidationError as error:
+        wrong = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_input=False))
+        raise ConfigError(f"{path} can't be used:\n  " + "\n  ".join(wrong)) from None
+    if any(isinstance(value, SecretStr) for _, value in _values(config)):
+        read_secret(path)
+    return config
+
+
+def read_secret(path: Path) -> str:
+    """What a secret's file holds, without the end of its line. Raises SecretError."""
+    try:
+        if path.stat().st_mode & 0o077:
+            raise SecretError(f"{path} holds a secret and others can read it: chmod 600 {path}")
+        return path.read_text().rstrip("\r\n")
+    except OSError as error:
+        raise SecretError(f"{path} can't be read: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise SecretError(f"{path} holds no text") from None
+
+
+def secret_files(config: LiveConfig) -> list[Path]:
+    """The files that the settings name for secrets: seed, Kafka's, passwords and keys of sources."""
+    named = (value for name, value in _values(config) if name.endswith(("seed_file", "password_file", "key_file")))
+    return [*config.kafka_secrets.values(), *(value for value in named if isinstance(value, Path))]
+
+
+def _values(model: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value within a model, with the name of its field."""
+    if isinstance(model, BaseModel):
+        for field, value in model:
+            yield from _values(value, field)
+    elif isinstance(model, tuple | list):
+        for value in model:
+            yield from _values(value, name)
+    else:
+        yield name, model
+
+
+def source_of(settings: Hj212Settings | ModbusSettings | MqttSettings) -> LiveSource:
+    """The source that has these settings."""
+    match settings:
+        case Hj212Settings():
+            return Hj212Source(settings)
+        case ModbusSettings():
+            return ModbusSource(settings)
+        case MqttSettings():
+            return MqttSource(settings)
+
+
+def gateway_of(config: LiveConfig, store: Store) -> LiveGateway:
+    """The gateway that has these settings, on its open store.
+
+    Raises SecretError, SeedError, and KafkaException for settings that Kafka's client refuses.
+    """
+    for path in secret_files(config):
+        read_secret(path)
+    seed = read_seed(config.seed_file)
+    limits = config.packet
+    return LiveGateway(
+        store,
+        Signer(config.gateway, config.run, seed, bytes.fromhex(config.channel), config.scales),
+        {f"{place} {one.kind}": source_of(one) for place, one in enumerate(config.sources)},
+        kafka={**config.kafka, **{name: read_secret(path) for name, path in config.kafka_secrets.items()}},
+        limits=PacketLimits(limits.readings, limits.bytes, limits.age, limits.silence),
+        future_ms=config.future_seconds * 1000,
+        disk=config.disk_bytes,
+        status=config.status_file,
+    )

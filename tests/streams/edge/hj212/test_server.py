@@ -1,0 +1,277 @@
+"""The server with real sockets: kept, then answered; and whoever misbehaves is alone with it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from math import inf
+from typing import Any
+
+import pytest
+
+from streams.edge.sources import Arrival, NoRoom
+from streams.edge.sources.hj212.frame import frame
+from streams.edge.sources.hj212.message import parse
+from streams.edge.sources.hj212.server import Hj212Settings, Hj212Source
+from tests.streams.edge.hj212.logger import Logger, NotAnsweredError, connected, registration
+
+NAMES = [f"LOGGER{number:02}" for number in range(12)]
+
+
+class Shelf:
+    """A keep that remembers; it has no room for the first `refused` arrivals."""
+
+    def __init__(self, refused: int = 0) -> None:
+        self.kept: list[Arrival] = []
+        self._refused = refused
+
+    async def keep(self, arrival: Arrival) -> None:
+        await asyncio.sleep(0)
+        if self._refused:
+            self._refused -= 1
+            raise NoRoom
+        self.kept.append(arrival)
+
+
+Keeping = Callable[[Arrival], Awaitable[None]]
+
+
+@asynccontextmanager
+async def served(keep: Keeping, **settings: Any) -> Any:
+    devices = [registration(name) for name in NAMES]
+    source = Hj212Source(Hj212Settings.model_validate({"port": 0, "devices": devices} | settings))
+    serving = asyncio.create_task(source.serve(keep))
+    try:
+        await source.listening.wait()
+        yield source
+    finally:
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+
+
+def run(test: Callable[[], Awaitable[None]]) -> None:
+    asyncio.run(asyncio.wait_for(test(), 20))
+
+
+def test_many_loggers_are_kept_and_answered() -> None:
+    async def test() -> None:
+        shelf = Shelf()
+        async with AsyncExitStack() as stack:
+            source = await stack.enter_async_context(served(shelf.keep))
+            loggers = [await stack.enter_async_context(connected(name, source.port)) for name in NAMES]
+
+            async def report(logger: Logger) -> list[bytes]:
+                frames = [logger.upload() for _ in range(5)]
+                for raw in frames:
+                    answer = await logger.report(raw)
+                    assert (answer.cn, answer.qn, answer.mn) == (9014, parse(raw).qn, logger.mn)
+                return frames
+
+            sent = await asyncio.gather(*map(report, loggers))
+            assert {(one.device, one.raw) for one in shelf.kept} == {
+                (logger.mn, raw) for logger, frames in zip(loggers, sent, strict=True) for raw in frames
+            }
+            assert [one.readings[0].point for one in shelf.kept] == [one.device for one in shelf.kept]
+            assert source.counts["kept"] == source.counts["answered"] == len(shelf.kept) == 60
+
+    run(test)
+
+
+def test_what_is_not_kept_is_not_answered() -> None:
+    async def test() -> None:
+        shelf = Shelf(refused=1)
+        async with served(shelf.keep) as source, connected(NAMES[0], source.port) as logger:
+            first, second = logger.upload(), logger.upload()
+            await logger.send(first + second)
+            assert (await logger.answer()).qn == parse(second).qn
+            assert [one.raw for one in shelf.kept] == [second]
+            assert source.counts["no_room"] == 1
+
+    run(test)
+
+
+def test_a_logger_sends_again_until_there_is_room() -> None:
+    async def test() -> None:
+        shelf = Shelf(refused=2)
+        async with served(shelf.keep) as source, connected(NAMES[0], source.port) as logger:
+            logger.patience, logger.retries = 0.05, 200
+            raw = logger.upload()
+            assert (await logger.report(raw)).qn == parse(raw).qn
+            assert {one.raw for one in shelf.kept} == {raw}
+
+    run(test)
+
+
+def test_what_comes_again_is_handed_over_alike_and_answered_again() -> None:
+    async def test() -> None:
+        shelf = Shelf()
+        async with served(shelf.keep) as source, connected(NAMES[0], source.port) as logger:
+            raw = logger.upload()
+            first = await logger.report(raw)
+            async with connected(NAMES[0], source.port) as again:
+                assert await again.report(raw) == first
+            assert shelf.kept == [shelf.kept[0]] * 2
+
+    run(test)
+
+
+def test_frames_that_come_in_pieces_and_with_noise() -> None:
+    async def test() -> None:
+        shelf = Shelf()
+        async with served(shelf.keep) as source, connected(NAMES[0], source.port) as logger:
+            raw = logger.upload()
+            for piece in (b"noise##", raw[:1], raw[1:40], raw[40:]):
+                await logger.send(piece)
+                await asyncio.sleep(0)
+            assert (await logger.answer()).qn == parse(raw).qn
+            assert source.counts["garbage_bytes"] == 7
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        pytest.param(lambda logger: logger.upload(PW="654321"), id="wrong password"),
+        pytest.param(lambda logger: logger.upload(MN="NOBODY"), id="unknown device"),
+        pytest.param(lambda logger: logger.upload(data="DataTime=now;a05001-Rtd=1"), id="wrong time"),
+        pytest.param(lambda logger: frame(b"no message"), id="no message"),
+        pytest.param(lambda logger: logger.upload()[:-3] + b"\xff\r\n", id="wrong checksum"),
+    ],
+)
+def test_who_sends_what_is_refused_is_cut_off_and_alone_with_it(bad: Callable[[Logger], bytes]) -> None:
+    async def test() -> None:
+        shelf = Shelf()
+        async with AsyncExitStack() as stack:
+            source = await stack.enter_async_context(served(shelf.keep, max_faults=3))
+            good, other = [await stack.enter_async_context(connected(name, source.port)) for name in NAMES[:2]]
+            for _ in range(2):
+                await other.send(bad(other) * 3 + other.upload())
+                assert (await other.answer()).cn == 9014
+            await other.send(bad(other) * 4)
+            assert await other.cut_off()
+            assert (await good.report(good.upload())).cn == 9014
+            assert [one.device for one in shelf.kept] == [other.mn, other.mn, good.mn]
+            assert source.counts["connections_noisy"] == 1
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("settings", "start"),
+    [
+        ({"first_seconds": 0.05}, lambda logger: b""),
+        ({"first_seconds": 0.05}, lambda logger: b"x" * 100),
+        ({"frame_seconds": 0.05}, lambda logger: logger.upload()[:50]),
+    ],
+)
+def test_who_does_not_come_to_the_point_is_cut_off(
+    settings: dict[str, float], start: Callable[[Logger], bytes]
+) -> None:
+    async def test() -> None:
+        async with (
+            served(Shelf().keep, sweep_seconds=0.01, **settings) as source,
+            connected(NAMES[0], source.port) as logger,
+        ):
+            await logger.send(start(logger))
+            assert await logger.cut_off()
+            assert source.counts["connections_timed_out"] == 1
+
+    run(test)
+
+
+def test_who_is_silent_for_too_long_is_cut_off() -> None:
+    async def test() -> None:
+        async with (
+            served(Shelf().keep, sweep_seconds=0.01, idle_seconds=0.05) as source,
+            connected(NAMES[0], source.port) as logger,
+        ):
+            assert (await logger.report(logger.upload())).cn == 9014
+            assert await logger.cut_off()
+            assert source.counts["connections_timed_out"] == 1
+
+    run(test)
+
+
+def test_nothing_is_due_from_a_logger_while_the_disk_is_waited_for() -> None:
+    async def test() -> None:
+        deadlines: list[float] = []
+
+        async def keep(arrival: Arrival) -> None:
+            deadlines.extend(connection.deadline for connection in source._tasks)
+
+        async with served(keep) as source, connected(NAMES[0], source.port) as logger:
+            for _ in range(2):
+                await logger.report(logger.upload())
+            assert deadlines == [inf, inf]
+            assert all(connection.deadline < inf for connection in source._tasks)
+
+    run(test)
+
+
+def test_there_are_only_so_many_connections() -> None:
+    async def test() -> None:
+        async with served(Shelf().keep, max_connections=1) as source, connected(NAMES[0], source.port) as logger:
+            await logger.report(logger.upload())
+            async with connected(NAMES[1], source.port) as other:
+                assert await other.cut_off()
+            assert (await logger.report(logger.upload())).cn == 9014
+            assert source.counts["connections_refused"] == 1
+
+    run(test)
+
+
+def test_a_store_that_fails_ends_the_source() -> None:
+    async def test() -> None:
+        async def keep(arrival: Arrival) -> None:
+            raise OSError("the disk is gone")
+
+        source = Hj212Source(Hj212Settings.model_validate({"port": 0, "devices": [registration(NAMES[0])]}))
+        serving = asyncio.create_task(source.serve(keep))
+        await source.listening.wait()
+        async with connected(NAMES[0], source.port) as logger:
+            with pytest.raises(NotAnsweredError):
+                await logger.report(logger.upload())
+            with pytest.raises(OSError, match="the disk is gone"):
+                await serving
+
+    run(test)
+
+
+def test_a_fault_of_ours_ends_one_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        async with AsyncExitStack() as stack:
+            source = await stack.enter_async_context(served(Shelf().keep))
+            good, other = [await stack.enter_async_context(connected(name, source.port)) for name in NAMES[:2]]
+            receive = source._reception.receive
+
+            def fails(raw: bytes, now: float) -> Any:
+                if parse(raw).mn == other.mn:
+                    raise RuntimeError
+                return receive(raw, now)
+
+            monkeypatch.setattr(source._reception, "receive", fails)
+            await other.send(other.upload())
+            assert await other.cut_off()
+            assert (await good.report(good.upload())).cn == 9014
+            assert source.counts["connections_broken"] == 1
+
+    run(test)
+
+
+def test_when_it_is_told_to_end_nothing_stays_open() -> None:
+    async def test() -> None:
+        async with AsyncExitStack() as stack:
+            async with served(Shelf().keep) as source:
+                logger = await stack.enter_async_context(connected(NAMES[0], source.port))
+                await logger.report(logger.upload())
+            assert await logger.cut_off()
+            assert not source._tasks
+            with pytest.raises(ConnectionRefusedError):
+                await asyncio.open_connection("127.0.0.1", source.port)
+
+    run(test)
+
+
+def test_a_device_is_registered_once() -> None:
+    with pytest.raises(ValueError, match="twice"):
+        Hj212Settings.model_validate({"port": 0, "devices": [registration("A"), registration("A")]})

@@ -1,0 +1,140 @@
+"""Settings of a live gateway: every mistake is named, no secret is repeated or left readable."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from streams.edge import config
+from streams.edge.config import ConfigError, SecretError, gateway_of, load, secret_files
+from streams.edge.gateway import GatewayConfig, replay_of
+from streams.edge.live import LiveGateway
+from streams.edge.sources.table import TableReplay
+from streams.edge.store import Store
+
+Given = dict[str, Any]
+
+
+@pytest.fixture
+def given(tmp_path: Path) -> Given:
+    for name, text in (("edge.seed", "07" * 32), ("kafka.password", "hush"), ("mqtt.password", "hush")):
+        (tmp_path / name).write_text(text + "\n")
+        (tmp_path / name).chmod(0o600)
+    device = {"name": "boiler", "topic": "a/b", "points": {"co2": "boiler-co2"}}
+    mqtt = {"kind": "mqtt", "host": "127.0.0.1", "client_id": "c", "topics": ["a/+"], "devices": [device]}
+    mqtt |= {"username": "u", "password_file": str(tmp_path / "mqtt.password")}
+    return {
+        "gateway": "edge-1",
+        "seed_file": str(tmp_path / "edge.seed"),
+        "channel": "ab" * 32,
+        "kafka": {"bootstrap.servers": "127.0.0.1:1", "log_level": "0", "sasl.username": "u"},
+        "kafka_secrets": {"sasl.password": str(tmp_path / "kafka.password")},
+        "folder": str(tmp_path / "edge"),
+        "scales": {"boiler-co2": 3},
+        "sources": [mqtt],
+    }
+
+
+def made(given: Given, tmp_path: Path) -> LiveGateway:
+    file = tmp_path / "edge.yaml"
+    file.write_text(yaml.safe_dump(given))
+    with Store(tmp_path / "store") as store:
+        return gateway_of(load(file), store)
+
+
+@pytest.mark.parametrize("dump", [json.dumps, yaml.safe_dump])
+def test_json_and_yaml_say_the_same(given: Given, tmp_path: Path, dump: Callable[[Any], str]) -> None:
+    (tmp_path / "edge.conf").write_text(dump(given))
+    loaded = load(tmp_path / "edge.conf")
+    assert (loaded.gateway, loaded.scales, loaded.sources[0].kind) == ("edge-1", {"boiler-co2": 3}, "mqtt")
+    assert (loaded.store_file.name, loaded.status_file.name) == ("store.sqlite", "progress.json")
+    assert {path.name for path in secret_files(loaded)} == {"edge.seed", "kafka.password", "mqtt.password"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"unheard": 1}, "unheard"),
+        ({"channel": "AB"}, "channel"),
+        ({"sources": []}, "sources"),
+        ({"sources": [{"kind": "telegraph"}]}, "telegraph.*'modbus'"),
+        ({"sources": None, "replay": {"kind": "table"}}, "replay"),
+        ({"kafka": {"bootstrap.servers": "k", "sasl.password": "hush"}}, "sasl.password belongs into a file"),
+        ({"kafka": {}}, "bootstrap.servers is missing"),
+        ({"disk_bytes": 1_000_000}, "disk_bytes"),
+        ({"packet": {"readings": 9_000}}, "packet.readings"),
+        ({"packet": {"bytes": 1_000_000}}, "packet.bytes"),
+    ],
+)
+def test_what_is_wrong_is_named_and_no_value_repeated(given: Given, tmp_path: Path, changed: Given, says: str) -> None:
+    file = tmp_path / "edge.json"
+    file.write_text(json.dumps(given | changed))
+    with pytest.raises(ConfigError, match=says) as raised:
+        load(file)
+    assert "hush" not in str(raised.value)
+
+
+@pytest.mark.parametrize("text", [b"{", b"- a", b"\xff", b"a: [1"])
+def test_a_file_that_holds_no_settings_is_said(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "edge.json").write_bytes(text)
+    with pytest.raises(ConfigError, match=r"edge\.json"):
+        load(tmp_path / "edge.json")
+    with pytest.raises(ConfigError, match="can't be read"):
+        load(tmp_path / "none")
+
+
+def test_a_gateway_is_made_with_what_the_files_hold(given: Given, tmp_path: Path) -> None:
+    gateway = made(given, tmp_path)
+    assert list(gateway._sources) == ["0 mqtt"]
+    assert (gateway._signer.seed, gateway._signer.channel) == (b"\7" * 32, b"\xab" * 32)
+    assert gateway._uplink._kafka["sasl.password"] == "hush"
+
+
+@pytest.mark.parametrize("name", ["edge.seed", "kafka.password", "mqtt.password"])
+def test_a_secret_that_others_can_read_or_nobody_is_refused(given: Given, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).chmod(0o640)
+    with pytest.raises(SecretError, match=f"{name}.*chmod 600") as raised:
+        made(given, tmp_path)
+    assert "hush" not in str(raised.value)
+    (tmp_path / name).unlink()
+    with pytest.raises(SecretError, match="can't be read"):
+        made(given, tmp_path)
+
+
+def test_every_kind_of_source_is_one_that_can_be_made() -> None:
+    kinds = {one.model_fields["kind"].default for one in config.Source.__origin__.__args__}
+    assert {"hj212", "mqtt", "modbus"} <= kinds
+    for one in config.Source.__origin__.__args__:
+        assert config.source_of(one.model_construct(devices=(), host="", port=0, topics=())) is not None
+
+
+def test_names_of_files_are_meant_from_where_the_process_stands(given: Given, tmp_path: Path) -> None:
+    given["seed_file"] = os.path.relpath(tmp_path / "edge.seed")
+    assert made(given, tmp_path)._signer.seed == b"\7" * 32
+
+
+def test_a_file_with_a_loggers_password_is_a_secret_itself(given: Given, tmp_path: Path) -> None:
+    device = {"mn": "88888880000001", "password": "hush12"}
+    file = tmp_path / "edge.json"
+    file.write_text(json.dumps(given | {"sources": [{"kind": "hj212", "port": 0, "devices": [device]}]}))
+    file.chmod(0o644)
+    with pytest.raises(SecretError, match="chmod 600") as raised:
+        load(file)
+    assert "hush" not in str(raised.value)
+    file.chmod(0o600)
+    assert load(file).gateway == "edge-1"
+
+
+def test_a_file_with_a_replay_is_one_of_a_gateway_that_replays(given: Given, tmp_path: Path) -> None:
+    table = {"kind": "table", "path": "t.csv", "format": "csv", "time": {"column": "at", "zone": "UTC"}}
+    table |= {"points": {"kWh": {"point": "p"}}}
+    stated = {name: given[name] for name in ("gateway", "seed_file", "channel")}
+    stated |= {"kafka": {"bootstrap.servers": "k"}, "store": "s", "replay": table}
+    (tmp_path / "edge.yaml").write_text(yaml.safe_dump(stated))
+    loaded = load(tmp_path / "edge.yaml")
+    assert isinstance(loaded, GatewayConfig)
+    assert isinstance(replay_of(loaded.replay), TableReplay)
