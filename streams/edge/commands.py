@@ -42,9 +42,7 @@ class Reason(StrEnum):
     OUTSIDE_BOUNDS = "outside_bounds"
     """Outside the regulation's bounds, empty, or no multiple of the point's step."""
     NO_RANGE = "no_range"
-    """A range to send again that is empty, or not over yet."""
-    NOT_KEPT = "not_kept"
-    """No packet with readings of the range is kept any more."""
+    """A range to send again that is empty, not over yet, or of which nothing is kept any more."""
 
 
 class Command(NamedTuple):
@@ -169,9 +167,7 @@ def _judge(command: Command, rules: Mapping[str, Rule], now: int, *, kept: bool)
     if rule is None:
         return Reason.UNKNOWN_POINT
     if command.kind == "backfill":
-        if not 0 <= command.first < command.last <= now:
-            return Reason.NO_RANGE
-        return Reason.OBEYED if kept else Reason.NOT_KEPT
+        return Reason.OBEYED if kept and 0 <= command.first < command.last <= now else Reason.NO_RANGE
     if command.kind == "interval" and command.first != command.last:
         return Reason.NOT_ONE_INTERVAL
     try:

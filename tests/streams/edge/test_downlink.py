@@ -126,24 +126,25 @@ def test_what_is_kept_no_more_is_said(kafka: dict[str, str], store: Store) -> No
     keep_packets(store, 3)
     one = link(kafka, store, Obeyed())
     gone = message(kind="backfill", first=NOW - 100_000, last=NOW - 99_000)
-    assert reason(one.take(gone, NOW)) is Reason.NOT_KEPT
+    assert reason(one.take(gone, NOW)) is Reason.NO_RANGE
     other = message(number=2, kind="backfill", first=NOW - 97_000, last=NOW)
-    assert reason(one.take(other, NOW)) is Reason.NOT_KEPT
+    assert reason(one.take(other, NOW)) is Reason.NO_RANGE
 
 
-def test_it_is_kept_only_once_it_was_sent_again(
-    kafka: dict[str, str], store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_is_kept_only_once_it_was_sent_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(downlink, "ANSWER_SECONDS", 0.01)
     keep_packets(store, 2)
-    one = link(kafka, store, Obeyed())
-
-    def away(topic: str, message: bytes) -> None:
-        raise downlink.KafkaException("away")
-
-    monkeypatch.setattr(one, "_produce", away)
+    one = link({"bootstrap.servers": "127.0.0.1:1", "log_level": "0"}, store, Obeyed())
     with pytest.raises(downlink.KafkaException):
         one.take(message(kind="backfill", first=0, last=NOW), NOW)
     assert store.commands() == ""
+
+
+def test_packets_of_other_points_are_not_sent_again(kafka: dict[str, str], store: Store) -> None:
+    store.append(*SIGNER.packet(store.head(), [RawReading("plant-0-1", NOW - 5, Decimal(1))], NOW), "")
+    store.mark_sent(1)
+    one = link(kafka, store, Obeyed())
+    assert reason(one.take(message(kind="backfill", first=0, last=NOW), NOW)) is Reason.NO_RANGE
 
 
 def test_it_listens_and_answers_on_the_topics(kafka: dict[str, str], store: Store) -> None:
