@@ -67,7 +67,7 @@ class Downlink:
         consumer = Consumer({**self._kafka, **group, "enable.auto.commit": False})
         try:
             # the only consumer of its group: nothing to share out with others, and nothing to wait for
-            consumer.assign(_partitions(consumer, topics.GATEWAY_COMMANDS))
+            consumer.assign(partitions(consumer, topics.GATEWAY_COMMANDS))
             while not self.stop.is_set():
                 message = consumer.poll(POLL_SECONDS)
                 if message is not None:
@@ -123,7 +123,7 @@ class Downlink:
             raise KafkaException(refused[0] if refused else "the broker does not answer")
 
 
-def _partitions(consumer: Consumer, topic: str) -> list[TopicPartition]:
+def partitions(consumer: Consumer, topic: str) -> list[TopicPartition]:
     """The partitions of a topic, from where the group has come. Raises KafkaException."""
     found = consumer.list_topics(topic, timeout=ANSWER_SECONDS).topics[topic].partitions
     if not found:
