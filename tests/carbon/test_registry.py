@@ -121,3 +121,10 @@ def test_a_partner_is_at_the_same_gateway() -> None:
     more = {"plant-0-0": {**GAS, "dry_gas": {**DRY, "partner": "plant-1-0"}}, "plant-1-0": GAS}
     with pytest.raises(RegistryError, match="no other point of its gateway"):
         registry.parse(registry_bytes(1, 2, more=more), factors.load())
+
+
+@pytest.mark.parametrize(
+    ("kind", "attests"), [("gateway", False), ("edge", False), ("intake", True), ("attester", True)]
+)
+def test_a_gateway_of_another_kind_attests_what_it_received(kind: str, attests: bool) -> None:
+    assert registry.Gateway("g", bytes(32), 1, kind).attests is attests

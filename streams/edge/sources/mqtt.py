@@ -1,4 +1,4 @@
-"""MQTT 3.1.1: devices publish JSON (`streams.edge.message`) to topics of their own, QoS 1.
+"""MQTT 3.1.1: devices publish JSON (`streams.edge.message`) to topics of their own, QoS 1, or Sparkplug B.
 
 A message is acknowledged (PUBACK) once it is kept, in the order in which it came [MQTT-4.6.0-2], and the session is
 persistent: what is not acknowledged the broker sends again after the next connect. Without room the source disconnects
@@ -7,7 +7,11 @@ come for ever. At QoS 0 there is nobody to send again, so what finds no room is 
 """
 
 import asyncio
+import json
 import ssl
+import time
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, NoReturn, Self
 
@@ -18,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from streams.edge.message import RefusedError, measured
 from streams.edge.sources import Arrival, Keep, NoRoom, RawReading
 from streams.edge.sources.refusals import Refusals
+from streams.edge.sources.sparkplug import NAMESPACE, Command, Sparkplug, SparkplugDevice
 
 UNDER_WAY = 200
 """Messages that may wait to be kept at one time; the broker's own window is smaller as a rule."""
@@ -79,8 +84,9 @@ class Broker(_Settings):
 class MqttSettings(Broker):
     """A broker and the devices behind it; durations in seconds.
 
-    `topics` are the filters subscribed to. They may take in more than the devices' topics: what comes there is refused
-    and counted.
+    `topics` are the filters subscribed to for JSON. They may take in more than the devices' topics: what comes there is
+    refused and counted. With a `host_id` the gateway is that primary host application: edge nodes that wait for it keep
+    what they measure while it is away.
     """
 
     kind: Literal["mqtt"] = "mqtt"
@@ -89,17 +95,35 @@ class MqttSettings(Broker):
     first_wait: float = Field(default=1.0, gt=0)
     longest_wait: float = Field(default=60.0, gt=0)
     max_bytes: int = Field(default=262_144, ge=1, le=524_288)
-    topics: tuple[str, ...] = Field(min_length=1)
-    devices: tuple[Device, ...]
+    topics: tuple[str, ...] = ()
+    devices: tuple[Device, ...] = ()
+    sparkplug: tuple[SparkplugDevice, ...] = ()
+    host_id: str | None = Field(default=None, pattern="^[^/+#]+$")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         topics = [device.topic for device in self.devices]
         if len(set(topics)) != len(topics):
             raise ValueError("two devices have one topic")
+        if not (self.topics or self.sparkplug):
+            raise ValueError("neither topics nor sparkplug: nothing would be heard")
         if unheard := [topic for topic in topics if not any(topic_matches_sub(sub, topic) for sub in self.topics)]:
             raise ValueError(f"no filter of topics takes in {unheard[0]}")
         return self
+
+
+def state_topic(host_id: str) -> str:
+    """Where a primary host says whether it is there (Sparkplug 3.0, 6.4.25)."""
+    return f"{NAMESPACE}/STATE/{host_id}"
+
+
+def state(since: int, *, online: bool) -> bytes:
+    """What it says there; `since` is when its session began, ms UTC."""
+    return json.dumps({"online": online, "timestamp": since}).encode()
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
 
 
 class _Client(aiomqtt.Client):
@@ -125,6 +149,7 @@ class MqttSource:
         self._devices = {device.topic: device for device in settings.devices}
         self._failures = 0
         self.refusals = Refusals(f"mqtt {settings.host}")
+        self._sparkplug = Sparkplug(settings.sparkplug, self.refusals)
 
     async def serve(self, keep: Keep) -> NoReturn:
         """Receive until cancelled; connect again with a wait that doubles until something is kept."""
@@ -142,23 +167,46 @@ class MqttSource:
             self._failures = min(self._failures + 1, 16)
 
     async def _session(self, keep: Keep) -> None:
-        async with self._client() as client:
-            for topic in self._settings.topics:
+        since = _now()
+        async with self._client(since) as client:
+            for topic in [*self._settings.topics, *self._sparkplug.filters]:
                 await client.subscribe(topic, qos=1)
-            await self._receive(client, keep)
+            await self._show(client, since, online=True)
+            await self._command(client, self._sparkplug.connected(since))
+            try:
+                await self._receive(client, keep)
+            finally:
+                # without it the broker's will says the same
+                with suppress(aiomqtt.MqttError):
+                    await self._show(client, since, online=False)
 
-    def _client(self) -> _Client:
+    def _client(self, since: int) -> _Client:
         settings = self._settings
+        host = settings.host_id
+        will = host and aiomqtt.Will(state_topic(host), state(since, online=False), qos=1, retain=True)
         return _Client(
-            **settings.login(), identifier=settings.client_id, keepalive=settings.keepalive, clean_session=False
+            **settings.login(),
+            identifier=settings.client_id,
+            keepalive=settings.keepalive,
+            clean_session=False,
+            will=will or None,
         ).by_hand()
+
+    async def _show(self, client: _Client, since: int, *, online: bool) -> None:
+        if (host := self._settings.host_id) is not None:
+            await client.publish(state_topic(host), state(since, online=online), qos=1, retain=True)
+
+    async def _command(self, client: _Client, commands: Sequence[Command]) -> None:
+        for command in commands:
+            await client.publish(command.topic, command.payload, qos=0)
 
     async def _receive(self, client: _Client, keep: Keep) -> None:
         taken: asyncio.Queue[Taken] = asyncio.Queue(UNDER_WAY)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._acknowledge(client, taken))
             async for message in client.messages:
-                arrival = self._arrival(message)
+                arrival, commands = self._taken(message)
+                await self._command(client, commands)
                 kept = arrival and group.create_task(self._keep(keep, arrival, message.qos))
                 await taken.put((message, kept))
 
@@ -178,20 +226,23 @@ class MqttSource:
                 self.refusals.count("lost_at_qos_0", f"{arrival.device} without room")
             raise
 
-    def _arrival(self, message: aiomqtt.Message) -> Arrival | None:
-        """The arrival of a message; None, and counted, when it can't be taken."""
+    def _taken(self, message: aiomqtt.Message) -> tuple[Arrival | None, Sequence[Command]]:
+        """The arrival of a message, None when it makes none or, counted, can't be taken; and what answers it."""
+        topic = str(message.topic)
         try:
-            return self._read(str(message.topic), message.payload)
+            if len(message.payload) > self._settings.max_bytes:
+                raise RefusedError("too_large", f"{len(message.payload)} bytes")
+            if topic.startswith(f"{NAMESPACE}/"):
+                return self._sparkplug.take(topic, message.payload, _now())
+            return self._read(topic, message.payload), ()
         except RefusedError as error:
-            self.refusals.count(error.reason, f"{message.topic}: {error.detail}")
-            return None
+            self.refusals.count(error.reason, f"{topic}: {error.detail}")
+            return None, ()
 
     def _read(self, topic: str, payload: bytes) -> Arrival:
         device = self._devices.get(topic)
         if device is None:
             raise RefusedError("unknown_device", "no device is registered there")
-        if len(payload) > self._settings.max_bytes:
-            raise RefusedError("too_large", f"{len(payload)} bytes")
         readings = []
         for name, at, value, flag in measured(payload):
             if (point := device.points.get(name)) is not None:
