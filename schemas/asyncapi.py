@@ -9,12 +9,21 @@ import yaml
 
 from schemas.codec import schema_ids, schema_json
 from schemas.registry import LEVEL
-from schemas.topics import METER_FRAMES, METER_READINGS, METER_SINGLE, RECORDS_PROPOSED, Bounds, Topic, contracts
+from schemas.topics import (
+    GATEWAY_COMMANDS,
+    METER_FRAMES,
+    METER_READINGS,
+    METER_SINGLE,
+    RECORDS_PROPOSED,
+    Bounds,
+    Topic,
+    contracts,
+)
 
 VERSION = "1.0.0"
 """Of the contracts, not of the product: within it every change is compatible both ways with all that came before."""
 
-OPEN_TOPICS = frozenset({METER_READINGS, METER_FRAMES, METER_SINGLE, RECORDS_PROPOSED})
+OPEN_TOPICS = frozenset({GATEWAY_COMMANDS, METER_READINGS, METER_FRAMES, METER_SINGLE, RECORDS_PROPOSED})
 """Topics that gateways, producers and submitters of others write to; the rest the product writes itself."""
 
 _AVRO = "application/vnd.apache.avro;version=1.9.0"

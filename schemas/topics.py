@@ -49,6 +49,8 @@ class Topic:
 METER_READINGS = "meter.readings"
 METER_FRAMES = "meter.frames"
 METER_SINGLE = "meter.single"
+GATEWAY_COMMANDS = "gateway.commands"
+GATEWAY_OUTCOMES = "gateway.outcomes"
 READINGS_CODED = "readings.coded"
 READINGS_REJECTED = "readings.rejected"
 RECORDS_PROPOSED = "records.proposed"
@@ -85,6 +87,8 @@ _ALL = (
     Topic(
         METER_SINGLE, "point id", "reading", "Single readings for the intake gateway, JSON or Avro", METER_PARTITIONS
     ),
+    Topic(GATEWAY_COMMANDS, "gateway id", "command", "Signed commands of operators to gateways"),
+    Topic(GATEWAY_OUTCOMES, "gateway id", "command-outcome", "What became of commands, signed by the gateway"),
     Topic(
         READINGS_CODED,
         "gateway id",

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from infra.cli import (
+    command,
     committee,
     demo,
     evidence,
@@ -70,6 +71,7 @@ app.command("down")(up.down)
 app.command("status")(status.status)
 app.command("demo")(demo.demo)
 app.command("gateway")(gateway.gateway)
+app.command("command")(command.command)
 app.command("query")(query.query)
 app.command("verify")(ledger.verify)
 app.command("export")(ledger.export)

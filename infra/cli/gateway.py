@@ -77,7 +77,7 @@ def _run(config: "LiveConfig", *, check: bool) -> None:
 
     from confluent_kafka import KafkaException
 
-    from streams.edge.config import SecretError, gateway_of
+    from streams.edge.config import ConfigError, SecretError, gateway_of
     from streams.edge.signer import SeedError
     from streams.edge.store import Store, StoreError
 
@@ -89,6 +89,8 @@ def _run(config: "LiveConfig", *, check: bool) -> None:
             return
         with Store(config.store_file, remembered=config.remembered) as store:
             asyncio.run(_serve(config, store))
+    except ConfigError as error:
+        raise typer.BadParameter(str(error)) from error
     except KafkaException as error:
         raise typer.BadParameter(f"kafka: {error}") from error
     except (SecretError, SeedError, StoreError, sqlite3.Error, OSError) as error:

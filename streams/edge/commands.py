@@ -42,7 +42,7 @@ class Reason(StrEnum):
     OUTSIDE_BOUNDS = "outside_bounds"
     """Outside the regulation's bounds, empty, or no multiple of the point's step."""
     NO_RANGE = "no_range"
-    """A range to send again that is empty, or not over yet."""
+    """A range to send again that is empty, not over yet, or of which nothing is kept any more."""
 
 
 class Command(NamedTuple):
@@ -134,32 +134,40 @@ def verify(message: bytes, registry: Registry, channel: bytes, gateway: str) -> 
     return command
 
 
-def decide(state: State, command: Command, rules: Mapping[str, Rule], now: int) -> Decision:
-    """What a verified command changes at `now`, ms UTC, for a gateway whose points may be sampled by `rules`."""
+def backfill_of(command: Command) -> Backfill | None:
+    """The range that a command asks for."""
+    return Backfill(command.point, command.first, command.last) if command.kind == "backfill" else None
+
+
+def decide(state: State, command: Command, rules: Mapping[str, Rule], now: int, *, kept: bool = True) -> Decision:
+    """What a verified command changes at `now`, ms UTC, for a gateway whose points may be sampled by `rules`.
+
+    `kept` says whether a packet is kept that holds something of the range it asks for.
+    """
     before = state.answers.get(command.operator)
     if before is not None and command.digest == before.digest:
         return Decision(state, before)
     if command.number <= (0 if before is None else before.number):
         return Decision(state, Answer(command.number, command.digest, now, Reason.OUTDATED))
-    reason = _judge(command, rules, now)
+    reason = _judge(command, rules, now, kept=kept)
     answer = Answer(command.number, command.digest, now, reason)
     state = replace(state, answers={**state.answers, command.operator: answer})
     if reason is not Reason.OBEYED:
         return Decision(state, answer)
-    if command.kind == "backfill":
-        return Decision(state, answer, Backfill(command.point, command.first, command.last))
+    if backfill := backfill_of(command):
+        return Decision(state, answer, backfill)
     bounds = {**state.bounds, command.point: Bounds(command.first, command.last)}
     return Decision(replace(state, bounds=bounds), answer)
 
 
-def _judge(command: Command, rules: Mapping[str, Rule], now: int) -> Reason:
+def _judge(command: Command, rules: Mapping[str, Rule], now: int, *, kept: bool) -> Reason:
     if now > command.until:
         return Reason.EXPIRED
     rule = rules.get(command.point)
     if rule is None:
         return Reason.UNKNOWN_POINT
     if command.kind == "backfill":
-        return Reason.OBEYED if 0 <= command.first < command.last <= now else Reason.NO_RANGE
+        return Reason.OBEYED if kept and 0 <= command.first < command.last <= now else Reason.NO_RANGE
     if command.kind == "interval" and command.first != command.last:
         return Reason.NOT_ONE_INTERVAL
     try:

@@ -1,17 +1,22 @@
 """The settings of a live gateway, as its JSON or YAML file states them; secrets stand in files of their own."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
+from carbon import factors
+from carbon import registry as registries
 from carbon.packet import MAX_READINGS
+from carbon.registry import Registry, RegistryError
+from streams.edge.downlink import Downlink
 from streams.edge.gateway import GatewayConfig
 from streams.edge.inbox import MAX_MESSAGE, Inbox
 from streams.edge.live import LiveGateway
 from streams.edge.packing import PacketLimits
+from streams.edge.sampling import Rule
 from streams.edge.signer import Signer, read_seed
 from streams.edge.sources import LiveSource
 from streams.edge.sources.hj212.server import Hj212Settings, Hj212Source
@@ -55,7 +60,8 @@ class LiveConfig(_Settings):
     registry's; `scales` the decimal places of each point, as registered. `kafka` is the client's configuration by
     librdkafka's names, `kafka_secrets` those of it that are secret: each a file that holds the value alone. `folder`
     holds the store, which takes at most `disk_bytes`, and progress.json. `future_seconds` is the registry's bound on
-    readings ahead of their packet. Of the last `remembered` messages it is known when they come again.
+    readings ahead of their packet. Of the last `remembered` messages it is known when they come again. `registry` is
+    the channel's registry file, whose operators may then command the gateway.
     """
 
     gateway: str = Field(min_length=1)
@@ -71,6 +77,7 @@ class LiveConfig(_Settings):
     packet: Packing = Packing()
     scales: dict[str, int] = Field(default_factory=dict)
     sources: tuple[Source, ...] = Field(min_length=1)
+    registry: Path | None = None
 
     @field_validator("kafka")
     @classmethod
@@ -144,13 +151,15 @@ def _values(model: Any, name: str = "") -> Iterator[tuple[str, Any]]:
         yield name, model
 
 
-def source_of(settings: Hj212Settings | ModbusSettings | MqttSettings, slow_down: Callable[[], bool]) -> LiveSource:
-    """The source that has these settings; `slow_down` says whether devices should be asked for less."""
+def source_of(
+    settings: Hj212Settings | ModbusSettings | MqttSettings, slow_down: Callable[[], bool], rules: Mapping[str, Rule]
+) -> LiveSource:
+    """The source that has these settings; one that asks its devices does so by `rules`, and less on `slow_down`."""
     match settings:
         case Hj212Settings():
             return Hj212Source(settings)
         case ModbusSettings():
-            return ModbusSource(settings, slow_down=slow_down)
+            return ModbusSource(settings, slow_down=slow_down, rules=rules)
         case MqttSettings():
             return MqttSource(settings)
 
@@ -158,20 +167,41 @@ def source_of(settings: Hj212Settings | ModbusSettings | MqttSettings, slow_down
 def gateway_of(config: LiveConfig, store: Store) -> LiveGateway:
     """The gateway that has these settings, on its open store.
 
-    Raises SecretError, SeedError, and KafkaException for settings that Kafka's client refuses.
+    Raises ConfigError for a registry that can't be used, SecretError, SeedError, and KafkaException for settings that
+    Kafka's client refuses.
     """
     for path in secret_files(config):
         read_secret(path)
     seed = read_seed(config.seed_file)
     limits = config.packet
+    signer = Signer(config.gateway, config.run, seed, bytes.fromhex(config.channel), config.scales)
+    kafka = {**config.kafka, **{name: read_secret(path) for name, path in config.kafka_secrets.items()}}
+    asking = [one.rules() for one in config.sources if isinstance(one, ModbusSettings)]
+    rules = {point: rule for one in asking for point, rule in one.items()}
+    downlink = None
+    if config.registry is not None:
+        downlink = Downlink(kafka, store, signer, _registry(config.registry), dict(rules), rules.update)
     inbox = Inbox(store, config.disk_bytes)
     return LiveGateway(
         store,
         inbox,
-        Signer(config.gateway, config.run, seed, bytes.fromhex(config.channel), config.scales),
-        {f"{place} {one.kind}": source_of(one, lambda: inbox.slow_down) for place, one in enumerate(config.sources)},
-        kafka={**config.kafka, **{name: read_secret(path) for name, path in config.kafka_secrets.items()}},
+        signer,
+        {
+            f"{place} {one.kind}": source_of(one, lambda: inbox.slow_down, rules)
+            for place, one in enumerate(config.sources)
+        },
+        kafka=kafka,
         limits=PacketLimits(limits.readings, limits.bytes, limits.age, limits.silence),
         future_ms=config.future_seconds * 1000,
         status=config.status_file,
+        downlink=downlink,
     )
+
+
+def _registry(path: Path) -> Registry:
+    try:
+        return registries.parse(path.read_bytes(), factors.load())
+    except OSError as error:
+        raise ConfigError(f"{path} can't be read: {error.strerror}") from None
+    except RegistryError as error:
+        raise ConfigError(f"{path} can't be used: {error}") from None

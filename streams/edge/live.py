@@ -26,6 +26,7 @@ from confluent_kafka import KafkaException
 
 from carbon import packet
 from carbon.frames import Message
+from streams.edge.downlink import Downlink
 from streams.edge.inbox import Inbox
 from streams.edge.packing import Kept, Load, PacketLimits, fill, is_due, sending_time
 from streams.edge.sender import Sender, SendError
@@ -139,7 +140,10 @@ class Uplink:
 
 
 class LiveGateway:
-    """One gateway with its sources, until `stop` is set. `status`, if given, is a file that says how it stands."""
+    """One gateway with its sources, until `stop` is set. `status`, if given, is a file that says how it stands.
+
+    With a `downlink` it takes operators' commands.
+    """
 
     def __init__(
         self,
@@ -152,27 +156,30 @@ class LiveGateway:
         limits: PacketLimits,
         future_ms: int,
         status: Path | None = None,
+        downlink: Downlink | None = None,
     ) -> None:
         self._store, self._signer, self._sources = store, signer, sources
         self.inbox, self._limits, self._status = inbox, limits, status
         self._packer = Packer(store, signer, limits, future_ms)
         self._uplink = Uplink(kafka, signer.gateway, store)
+        self._links: list[Uplink | Downlink] = [self._uplink] if downlink is None else [self._uplink, downlink]
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop`; then pack what waits, and give the uplink a moment. Nothing kept is ever lost."""
         serving = [asyncio.create_task(self._serve(name, source)) for name, source in self._sources.items()]
-        sending = asyncio.create_task(asyncio.to_thread(self._uplink.run))
+        linked = [asyncio.create_task(asyncio.to_thread(link.run)) for link in self._links]
         own = [asyncio.create_task(part()) for part in (self.inbox.write, self._pack, self._report)]
         stopping = asyncio.create_task(stop.wait())
         try:
-            await asyncio.wait([stopping, sending, *own], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([stopping, *linked, *own], return_when=asyncio.FIRST_COMPLETED)
         finally:
             await _cancel([*serving, stopping])
             failed = await _cancel(own)
             if not failed:
                 await asyncio.to_thread(self._pack_all)
-            self._uplink.stop.set()
-            await sending
+            for link in self._links:
+                link.stop.set()
+            await asyncio.gather(*linked)
             self._write_status(done=True)
         if failed:
             raise failed[0]

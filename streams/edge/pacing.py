@@ -10,12 +10,13 @@ from streams.edge.sources import RawReading
 class Pacing:
     """The ports of the points of one read. `registers` says which of them only add up; `slow_down` asks for less.
 
-    Of a register the mean rise of a step is forecast, whose surprises include a reset.
+    `rules` are looked at with every reading. Of a register the mean rise of a step is forecast, whose surprises include
+    a reset.
     """
 
-    def __init__(self, rule: Rule, registers: Mapping[str, bool], slow_down: Callable[[], bool]) -> None:
-        self._rule, self._registers, self._slow_down = rule, registers, slow_down
-        self._ports = {point: Port(rule) for point in registers}
+    def __init__(self, rules: Mapping[str, Rule], registers: Mapping[str, bool], slow_down: Callable[[], bool]) -> None:
+        self._rules, self._registers, self._slow_down = rules, registers, slow_down
+        self._ports = {point: Port(rules[point]) for point in registers}
         self._last: dict[str, tuple[int, float]] = {}
 
     def due(self, at: int, readings: Sequence[RawReading]) -> int:
@@ -24,12 +25,15 @@ class Pacing:
         return min(self._due(at, reading, full=full) for reading in readings)
 
     def _due(self, at: int, reading: RawReading, *, full: bool) -> int:
+        one = self._ports[reading.point]
+        # an operator may have changed it since
+        one.rule = self._rules[reading.point]
         if reading.flag != "N" or reading.value is None or not reading.value.is_finite():
-            return at + self._rule.step
+            return at + one.rule.bounds.fastest
         value = float(reading.value)
         if self._registers[reading.point]:
             before, self._last[reading.point] = self._last.get(reading.point), (at, value)
             if before is None:
-                return at + self._rule.step
-            value = (value - before[1]) * self._rule.step / (at - before[0])
-        return self._ports[reading.point].sample(at, value, at, full=full)
+                return at + one.rule.bounds.fastest
+            value = (value - before[1]) * one.rule.step / (at - before[0])
+        return one.sample(at, value, at, full=full)

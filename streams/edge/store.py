@@ -42,6 +42,7 @@ CREATE TABLE IF NOT EXISTS inbox (
     readings TEXT NOT NULL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS seen (number INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE) STRICT;
+CREATE TABLE IF NOT EXISTS commands (id INTEGER PRIMARY KEY CHECK (id = 1), state TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS chain (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     sequence INTEGER NOT NULL, digest BLOB NOT NULL, position TEXT NOT NULL, sent INTEGER NOT NULL
@@ -159,13 +160,35 @@ class Store:
 
     def unsent(self, after: int = 0, page: int = PAGE) -> Iterator[StoredPacket]:
         """The packets behind `after` that the broker has not acknowledged, in sequence order, read as asked for."""
-        after = max(after, self.sent())
+        return self._packets(max(after, self.sent()), page)
+
+    def _packets(self, after: int, page: int = PAGE) -> Iterator[StoredPacket]:
         query = "SELECT p.*, f.body, f.signature FROM packet p LEFT JOIN frames f USING (sequence)"
         while rows := self._all(f"{query} WHERE p.sequence > ? ORDER BY p.sequence LIMIT ?", (after, page)):
             for row in rows:
                 sequence, body, signature, *signed = row
                 yield StoredPacket(sequence, body, signature, None if None in signed else Signed(*signed))
             after = rows[-1][0]
+
+    def sent_still_kept(self) -> Iterator[StoredPacket]:
+        """The packets that the broker has acknowledged and that are kept nevertheless, in sequence order."""
+        upto = self.sent()
+        for stored in self._packets(0):
+            if stored.sequence > upto:
+                return
+            yield stored
+
+    def commands(self) -> str:
+        """What is kept of commands, as JSON; empty before the first."""
+        rows = self._all("SELECT state FROM commands", ())
+        return str(rows[0][0]) if rows else ""
+
+    def keep_commands(self, state: str) -> None:
+        """Keep that instead; when this returns, it is on disk."""
+        with self._transaction():
+            self._db.execute(
+                "INSERT INTO commands VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET state = ?", (state,) * 2
+            )
 
     def mark_sent(self, upto: int) -> None:
         """Every packet to `upto` is acknowledged; those further back than the horizon are let go."""

@@ -1,7 +1,7 @@
 """HJ 212 in frames a second: 1,000 loggers on one gateway, each sending its next frame when the last is answered.
 
-Beside it a floor of the same run: asyncio's echo of the same bytes, which no server in the same loop gets under. The
-loggers are a process of their own; what the gateway does with an arrival is nothing but counting it.
+Once with a keep that does nothing, and once with the gateway's inbox, where each answer waits for the disk. Beside it a
+floor of the same run: asyncio's echo of the same bytes. The loggers are a process of their own.
 `python -m tests.benchmarks.hj212` prints the rows.
 """
 
@@ -12,11 +12,15 @@ from asyncio import StreamReader, StreamWriter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from streams.edge.sources import Arrival
+from streams.edge.inbox import Inbox
+from streams.edge.sources import Arrival, Keep
 from streams.edge.sources.hj212.message import compose
 from streams.edge.sources.hj212.server import READ_BYTES, Hj212Settings, Hj212Source
+from streams.edge.store import Store
 
 LOGGERS, FRAMES = 1_000, 30
 CODES = ("a00000", "a01011", "a01012", "a01013", "a01014", "a05001", "a19001", "a05002")
@@ -94,6 +98,20 @@ async def _gateway(ready: Callable[[int], Awaitable[None]]) -> int:
     async def keep(arrival: Arrival) -> None:
         assert len(arrival.readings) == len(CODES)
 
+    return await _served(keep, ready)
+
+
+async def _stored(ready: Callable[[int], Awaitable[None]]) -> int:
+    with TemporaryDirectory() as folder, Store(Path(folder) / "edge.db", remembered=LOGGERS * FRAMES) as store:
+        inbox = Inbox(store, bound=1 << 30)
+        writing = asyncio.create_task(inbox.write())
+        await _served(inbox.keep, ready)
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
+        return len({(one.arrival.device, one.arrival.raw) for one in store.inbox()})
+
+
+async def _served(keep: Keep, ready: Callable[[int], Awaitable[None]]) -> int:
     source = Hj212Source(settings())
     serving = asyncio.create_task(source.serve(keep))
     await source.listening.wait()
@@ -151,8 +169,12 @@ def measure(what: str, serve: Callable[[Callable[[int], Awaitable[None]]], Await
 
 
 def run() -> list[Measured]:
-    """The gateway and its floor. None of the frames may be lost."""
-    found = [measure("gateway", _gateway), measure("asyncio's echo", _echo)]
+    """The gateway with its store, without, and the floor. None of the frames may be lost."""
+    found = [
+        measure("on disk", _stored),
+        measure("kept nowhere", _gateway),
+        measure("asyncio's echo", _echo),
+    ]
     for one in found:
         assert one.frames == LOGGERS * FRAMES, f"{one.what}: {one.frames} answers"
         assert one.kept in (None, one.frames), f"{one.what}: {one.kept} kept"

@@ -93,7 +93,7 @@ def test_an_operation_belongs_to_every_channel(document: Any) -> None:
     received = {
         each["channel"]["$ref"].removeprefix("#/channels/") for each in operations if each["action"] == "receive"
     }
-    assert received == {"meter.readings", "meter.frames", "meter.single", "records.proposed"}
+    assert received == {"gateway.commands", "meter.readings", "meter.frames", "meter.single", "records.proposed"}
 
 
 @pytest.mark.extra("node", "npm")

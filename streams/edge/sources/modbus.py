@@ -13,7 +13,7 @@ big-endian: the same registers at another instant are another message.
 import asyncio
 import struct
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Context, Decimal
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn, Self
 
@@ -101,12 +101,12 @@ class Group(_Settings):
     def _one_read(self) -> Self:
         if self.count > MAX_REGISTERS or self.first + self.count > 65_536:
             raise ValueError(f"registers {self.first} and {self.count - 1} more are not one read")
-        if self.sampling is not None:
-            self.rule(self.sampling)
+        self.rule()
         return self
 
-    def rule(self, sampling: Sampling) -> Rule:
-        """The rule by which its points are sampled. Raises ValueError."""
+    def rule(self) -> Rule:
+        """How its points may be sampled, without `sampling` at one interval. Raises ValueError."""
+        sampling = self.sampling or Sampling(slowest_ms=self.every_ms)
         bounds = Bounds(self.every_ms, sampling.slowest_ms)
         return Rule(self.every_ms, bounds, bounds, sampling.tolerance)
 
@@ -151,6 +151,11 @@ class ModbusSettings(_Settings):
     devices: tuple[Device, ...] = Field(min_length=1)
     room_wait: float = Field(default=1.0, gt=0)
 
+    def rules(self) -> dict[str, Rule]:
+        """How every point may be sampled."""
+        groups = [group for device in self.devices for group in device.groups]
+        return {register.point: group.rule() for group in groups for register in group.registers}
+
 
 def following(instant: int, every: int, now: int) -> int:
     """The next due instant behind `instant` that is not before `now`; all in ms."""
@@ -162,12 +167,20 @@ def _now() -> int:
 
 
 class ModbusSource:
-    """The live source of the devices. `now` gives ms UTC; `slow_down` says whether to read sampled groups less."""
+    """The live source of the devices. `now` gives ms UTC; `slow_down` says whether to read sampled groups less.
+
+    `rules` are looked at before every read, for points whose bounds were changed since.
+    """
 
     def __init__(
-        self, settings: ModbusSettings, now: Callable[[], int] = _now, slow_down: Callable[[], bool] = lambda: False
+        self,
+        settings: ModbusSettings,
+        now: Callable[[], int] = _now,
+        slow_down: Callable[[], bool] = lambda: False,
+        rules: Mapping[str, Rule] | None = None,
     ) -> None:
         self._settings, self._now, self._slow_down = settings, now, slow_down
+        self._rules = settings.rules() if rules is None else rules
         self.refusals = Refusals("modbus")
         self.counts = self.refusals.counts
 
@@ -204,8 +217,7 @@ class ModbusSource:
         # River takes seconds and some eighty megabytes to load: only where something is sampled
         from streams.edge.pacing import Pacing
 
-        counts = {register.point: register.counts for register in group.registers}
-        return Pacing(group.rule(group.sampling), counts, self._slow_down)
+        return Pacing(self._rules, {register.point: register.counts for register in group.registers}, self._slow_down)
 
     async def _keep(self, arrival: Arrival, keep: Keep) -> None:
         while True:

@@ -10,12 +10,16 @@ import pytest
 import yaml
 
 from streams.edge import config
-from streams.edge.config import LEAST_DISK, ConfigError, SecretError, gateway_of, load, secret_files
+from streams.edge.config import ConfigError, SecretError, gateway_of, load, secret_files
+from streams.edge.downlink import Downlink
 from streams.edge.gateway import GatewayConfig, replay_of
 from streams.edge.live import LiveGateway
 from streams.edge.sources.modbus import ModbusSource
 from streams.edge.sources.table import TableReplay
 from streams.edge.store import Store
+from tests.small import registry_bytes
+from tests.streams.edge.test_commands import CHANNEL, NOW, OPERATORS, POINT
+from tests.streams.edge.test_commands import message as command
 
 Given = dict[str, Any]
 
@@ -110,7 +114,8 @@ def test_every_kind_of_source_is_one_that_can_be_made() -> None:
     kinds = {one.model_fields["kind"].default for one in config.Source.__origin__.__args__}
     assert {"hj212", "mqtt", "modbus"} <= kinds
     for one in config.Source.__origin__.__args__:
-        assert config.source_of(one.model_construct(devices=(), host="", port=0, topics=()), bool) is not None
+        settings = one.model_construct(devices=(), host="", port=0, topics=())
+        assert config.source_of(settings, lambda: False, {}) is not None
 
 
 def test_names_of_files_are_meant_from_where_the_process_stands(given: Given, tmp_path: Path) -> None:
@@ -141,11 +146,29 @@ def test_a_file_with_a_replay_is_one_of_a_gateway_that_replays(given: Given, tmp
     assert isinstance(replay_of(loaded.replay), TableReplay)
 
 
-def test_a_source_that_asks_is_told_when_the_disk_is_nearly_full(given: Given, tmp_path: Path) -> None:
-    group = {"every_ms": 1_000, "registers": [{"point": "p", "address": 0, "type": "u16"}]}
+def test_the_operators_of_the_registry_set_how_modbus_is_read(given: Given, tmp_path: Path) -> None:
+    register = {"point": POINT, "address": 0, "type": "u16"}
+    group = {"every_ms": 1_000, "sampling": {"slowest_ms": 5_000}, "registers": [register]}
     modbus = {"kind": "modbus", "devices": [{"name": "m", "host": "127.0.0.1", "groups": [group]}]}
-    gateway = made(given | {"sources": [modbus], "disk_bytes": LEAST_DISK}, tmp_path)
-    (source,) = gateway._sources.values()
-    assert isinstance(source, ModbusSource) and not source._slow_down()
-    gateway.inbox.look(LEAST_DISK)
-    assert source._slow_down()
+    (tmp_path / "registry.json").write_bytes(registry_bytes(gateways=2, operators=OPERATORS))
+    given |= {"registry": str(tmp_path / "registry.json"), "gateway": "gw-0", "sources": [modbus]}
+    given |= {"channel": CHANNEL.hex()}
+    (tmp_path / "edge.yaml").write_text(yaml.safe_dump(given))
+    with Store(tmp_path / "store") as store:
+        gateway = gateway_of(load(tmp_path / "edge.yaml"), store)
+        source, (_, downlink) = gateway._sources["0 modbus"], gateway._links
+        assert isinstance(source, ModbusSource) and isinstance(downlink, Downlink)
+        assert source._rules[POINT].bounds == (1_000, 5_000)
+        downlink.take(command(first=3_000, last=3_000), NOW)
+        assert source._rules[POINT].bounds == (3_000, 3_000)
+        assert source._slow_down() is False
+        gateway.inbox.slow_down = True
+        assert source._slow_down() is True
+
+
+def test_a_registry_that_can_not_be_used_is_said(given: Given, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"registry.json can't be read"):
+        made(given | {"registry": str(tmp_path / "registry.json")}, tmp_path)
+    (tmp_path / "registry.json").write_text("{}")
+    with pytest.raises(ConfigError, match=r"registry.json can't be used"):
+        made(given | {"registry": str(tmp_path / "registry.json")}, tmp_path)

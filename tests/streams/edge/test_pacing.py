@@ -17,7 +17,8 @@ class Read:
     def __init__(self, **registers: bool) -> None:
         self.full = False
         self.at = 1_600_000_000_000
-        self._pacing = Pacing(RULE, registers, lambda: self.full)
+        self.rules = dict.fromkeys(registers, RULE)
+        self._pacing = Pacing(self.rules, registers, lambda: self.full)
 
     def __call__(self, flag: str = "N", **values: float | None) -> int:
         readings = [
@@ -73,3 +74,12 @@ def test_a_full_store_slows_all_down() -> None:
     read(flow=1, power=1)
     read.full = True
     assert read(flow=9_000, power=-5) == 8 * STEP
+
+
+def test_bounds_that_were_set_hold_from_the_next_reading() -> None:
+    read = Read(flow=False)
+    for _ in range(6):
+        read(flow=100)
+    read.rules["flow"] = RULE.narrowed(Bounds(2 * STEP, 4 * STEP))
+    assert read(flow=100) == 4 * STEP
+    assert read(flow=900) == read(flow=None) == 2 * STEP

@@ -5,7 +5,7 @@ import random
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.edge.port import MAX_FILL, Port
@@ -24,11 +24,12 @@ def rule(bounds: Bounds = CEMS, tolerance: float = 0.3) -> Rule:
 VALUE = st.floats(-1e12, 1e12) | st.integers(-3, 3).map(float)
 
 
+@settings(max_examples=50)
 @given(
     st.integers(1, 8),
     st.integers(0, 30),
     st.floats(0, 10),
-    st.lists(st.tuples(VALUE, VALUE, st.booleans()), min_size=1, max_size=40),
+    st.lists(st.tuples(VALUE, VALUE, st.booleans()), min_size=1, max_size=25),
 )
 def test_bounds_are_never_violated(
     fastest: int, more: int, tolerance: float, samples: list[tuple[float, float, bool]]

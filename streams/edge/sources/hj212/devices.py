@@ -88,10 +88,20 @@ class Device(_Settings):
 
 
 class _Target(NamedTuple):
-    field: str
+    """Where a point's value, its flag and its time stand in the data."""
+
+    code: str
+    value: str
+    flag: str
+    time: str
     point: str
     convert: Conversion | None
-    instant: bool
+
+
+def _target(item: Item) -> _Target:
+    time = f"{item.code}-SampleTime" if item.time == "instant" else "DataTime"
+    names = (item.code, f"{item.code}-{item.field}", f"{item.code}-Flag", time)
+    return _Target(*names, item.point, conversion(item.unit, item.point_unit))
 
 
 class Measured(NamedTuple):
@@ -106,44 +116,39 @@ class Catalogue:
 
     def __init__(self, device: Device) -> None:
         self._offset = device.offset_ms
-        self._targets: dict[tuple[int, str], list[_Target]] = {}
+        self._targets: dict[int, list[_Target]] = {}
         for item in device.items:
-            convert = conversion(item.unit, item.point_unit)
-            target = _Target(item.field, item.point, convert, item.time == "instant")
-            self._targets.setdefault((item.command, item.code), []).append(target)
+            self._targets.setdefault(item.command, []).append(_target(item))
 
     def read(self, command: int, data: str) -> Measured:
-        """The readings of a message. Raises MessageError `malformed` or `wrong_time`."""
-        time, items = _items(data)
+        """The readings of a message, in the order of registration. Raises MessageError `malformed` or `wrong_time`.
+
+        Nothing is read of a command without registered items: a logger's log may hold any text.
+        """
+        targets = self._targets.get(command)
+        if targets is None:
+            return Measured((), 0)
+        values = _values(data)
+        day = values.get("DataTime", "")
         readings: list[RawReading] = []
-        unread = 0
-        for code, fields in items.items():
-            before, flag = len(readings), _flag(fields)
-            for field, point, convert, instant in self._targets.get((command, code), ()):
-                if (text := fields.get(field)) is not None:
-                    at = _instant(fields.get("SampleTime", time) if instant else time) - self._offset
-                    readings.append(RawReading(point, at, _value(text, convert), flag))
-            unread += len(readings) == before
-        return Measured(tuple(readings), unread)
+        unread = {item.partition("-")[0] for item in data.split(";") if "-" in item}
+        for code, value, flag, time, point, convert in targets:
+            if (text := values.get(value)) is not None:
+                at = _instant(values.get(time, day)) - self._offset
+                readings.append(RawReading(point, at, _number(text, convert), _letter(values.get(flag, NORMAL))))
+                unread.discard(code)
+        return Measured(tuple(readings), len(unread))
 
 
-def _items(data: str) -> tuple[str, Mapping[str, Mapping[str, str]]]:
-    """DataTime, empty if there is none, and the fields of each code, both in the order of the data."""
-    time = ""
-    items: dict[str, dict[str, str]] = {}
-    for pair in data.replace(",", ";").split(";"):
-        name, equals, value = pair.partition("=")
-        code, dash, field = name.partition("-")
-        if dash:
-            fields = items.setdefault(code, {})
-            if not equals or "=" in value or field in fields:
-                raise MessageError("malformed", f"{name[:24]!r} comes twice, or its value is not allowed")
-            fields[field] = value
-        elif name == "DataTime" and not time:
-            time = value
-        elif name and (not equals or name == "DataTime"):
-            raise MessageError("malformed", f"{pair[:24]!r} is no item")
-    return time, items
+def _values(data: str) -> Mapping[str, str]:
+    pairs = [pair.split("=") for pair in data.replace(",", ";").split(";") if pair]
+    try:
+        values = dict(pairs)
+    except ValueError:
+        raise MessageError("malformed", "something between separators is not name=value") from None
+    if len(values) != len(pairs):
+        raise MessageError("malformed", "a name comes twice")
+    return values
 
 
 @lru_cache(maxsize=1024)
@@ -159,13 +164,12 @@ def _instant(time: str) -> int:
         raise MessageError("wrong_time", f"{time[:24]!r} is no time YYYYMMDDhhmmss") from None
 
 
-def _value(text: str, convert: Conversion | None) -> Decimal | None:
+def _number(text: str, convert: Conversion | None) -> Decimal | None:
     if not _VALUE.fullmatch(text):
         return None
     value = Decimal(text)
     return convert(value) if convert else value
 
 
-def _flag(fields: Mapping[str, str]) -> str:
-    flag = fields.get("Flag", NORMAL)
+def _letter(flag: str) -> str:
     return flag if len(flag) == 1 and flag.isascii() else UNKNOWN_FLAG

@@ -68,5 +68,6 @@ class Reception:
             return Received(None, None)
         measured = device.catalogue.read(message.cn, whole.data)
         self._counts["readings"] += len(measured.readings)
+        self._counts["uploads_unread"] += not measured.readings
         self._counts["codes_unread"] += measured.codes_unread
         return Received(Arrival(message.mn, whole.raw, measured.readings), receipt(message))

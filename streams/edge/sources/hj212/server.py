@@ -7,7 +7,6 @@ again (after 10 s, three times: HJ 212-2017, table 1), with the same bytes, whic
 import asyncio
 import logging
 from asyncio import Future, StreamReader, StreamWriter, Task
-from collections import Counter
 from math import inf
 from typing import Literal
 
@@ -18,6 +17,7 @@ from streams.edge.sources.hj212.devices import Device
 from streams.edge.sources.hj212.frame import HIGHEST_SEGMENT, MAX_SEGMENT, FrameReader
 from streams.edge.sources.hj212.message import MessageError
 from streams.edge.sources.hj212.reception import Reception
+from streams.edge.sources.refusals import Refusals
 
 LOG = logging.getLogger(__name__)
 READ_BYTES = 8192
@@ -68,7 +68,8 @@ class Hj212Source:
 
     def __init__(self, settings: Hj212Settings) -> None:
         self._settings = settings
-        self.counts: Counter[str] = Counter()
+        self.refusals = Refusals(f"hj212 {settings.host}:{settings.port}")
+        self.counts = self.refusals.counts
         self._reception = Reception(settings.devices, self.counts)
         self._tasks: dict[_Connection, Task[None]] = {}
         self.listening = asyncio.Event()
@@ -89,6 +90,7 @@ class Hj212Source:
         try:
             await self._failed
         finally:
+            self.listening.clear()
             server.close()
             sweeper.cancel()
             tasks = list(self._tasks.values())
@@ -99,7 +101,7 @@ class Hj212Source:
     def _connected(self, reader: StreamReader, writer: StreamWriter) -> None:
         self.counts["connections"] += 1
         if len(self._tasks) >= self._settings.max_connections:
-            self.counts["connections_refused"] += 1
+            self.refusals.count("connections_refused", f"{writer.get_extra_info('peername')}")
             writer.transport.abort()
             return
         frames = FrameReader(self._settings.max_segment)
@@ -129,7 +131,7 @@ class Hj212Source:
                 for raw in frames:
                     await self._handle(connection, raw)
                 if connection.faults > self._settings.max_faults:
-                    self.counts["connections_noisy"] += 1
+                    self.refusals.count("connections_noisy", f"{connection.writer.get_extra_info('peername')}")
                     return
                 self._expect(connection, finished=bool(frames))
         except OSError:
@@ -157,7 +159,7 @@ class Hj212Source:
         try:
             received = self._reception.receive(raw, self._loop.time())
         except MessageError as error:
-            self.counts[error.reason] += 1
+            self.refusals.count(error.reason, str(error))
             connection.faults += 1
             return
         connection.faults = 0
@@ -175,8 +177,8 @@ class Hj212Source:
         connection.deadline = inf
         try:
             await self._keep(arrival)
-        except NoRoom:
-            self.counts["no_room"] += 1
+        except NoRoom as refusal:
+            self.refusals.count("no_room", f"{arrival.device}: {refusal}")
             return False
         except Exception as error:
             if not self._failed.done():

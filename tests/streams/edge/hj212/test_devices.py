@@ -86,10 +86,13 @@ def test_what_is_not_registered_is_counted_and_not_passed_on() -> None:
     assert [reading.point for reading in measured.readings] == ["stack.co2"]
     assert measured.codes_unread == 2
     # the same code under another command is another quantity
-    assert catalogue.read(2051, "DataTime=20240801080000;a05001-Avg=1") == ((), 1)
+    assert catalogue.read(2051, "DataTime=20240801080000;a05001-Avg=1") == ((), 0)
+    assert catalogue.read(2011, "DataTime=20240801080000;a05001-Avg=1") == ((), 1)
 
 
 def test_a_message_without_measured_data() -> None:
+    log = 'DataTime=20160801085857;PolId=w01018,i11001-Info="a=b,PolId=1";PolId=w01001'
+    assert Catalogue(device(CO2)).read(3020, log) == ((), 0)
     assert Catalogue(device(CO2)).read(2081, "DataTime=20160801085857;RestartTime=20160801085624") == ((), 0)
     assert Catalogue(device(CO2)).read(2061, "") == ((), 0)
 

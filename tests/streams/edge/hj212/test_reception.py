@@ -40,7 +40,7 @@ def test_an_upload_is_kept_then_answered() -> None:
     arrival, answer = desk.receive(DATA)
     assert arrival == Arrival(MN, compose(HOUR, DATA), (READING,))
     assert answer == 9014
-    assert desk.counts == {"readings": 1, "codes_unread": 1}
+    assert desk.counts == {"readings": 1, "uploads_unread": 0, "codes_unread": 1}
 
 
 def test_an_upload_that_wants_no_answer_is_kept_all_the_same() -> None:
@@ -50,10 +50,12 @@ def test_an_upload_that_wants_no_answer_is_kept_all_the_same() -> None:
 
 
 def test_an_upload_that_is_not_measured_data_is_kept_as_it_came() -> None:
-    arrival, answer = Desk().receive("DataTime=20160801085857;RestartTime=20160801085624", CN=2081)
+    desk = Desk()
+    arrival, answer = desk.receive("DataTime=20160801085857;RestartTime=20160801085624", CN=2081)
     assert arrival is not None
     assert arrival.readings == ()
     assert answer == 9014
+    assert desk.counts["uploads_unread"] == 1
 
 
 @pytest.mark.parametrize(("command", "answer", "name"), [(9015, 9013, "notifications"), (9012, None, "answers")])

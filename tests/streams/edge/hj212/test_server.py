@@ -3,15 +3,19 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from decimal import Decimal
 from math import inf
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from streams.edge.inbox import Inbox
 from streams.edge.sources import Arrival, NoRoom
 from streams.edge.sources.hj212.frame import frame
 from streams.edge.sources.hj212.message import parse
 from streams.edge.sources.hj212.server import Hj212Settings, Hj212Source
+from streams.edge.store import Store
 from tests.streams.edge.hj212.logger import Logger, NotAnsweredError, connected, registration
 
 NAMES = [f"LOGGER{number:02}" for number in range(12)]
@@ -114,6 +118,37 @@ def test_what_comes_again_is_handed_over_alike_and_answered_again() -> None:
     run(test)
 
 
+def test_with_the_gateway_s_inbox(tmp_path: Path) -> None:
+    async def test() -> None:
+        with Store(tmp_path / "edge.db") as store:
+            inbox = Inbox(store, bound=1 << 24)
+            writing = asyncio.create_task(inbox.write())
+            async with served(inbox.keep) as source, connected(NAMES[0], source.port) as logger:
+                first, second = logger.upload(), logger.upload()
+                for raw in (first, first, second, first):
+                    assert (await logger.report(raw)).qn == parse(raw).qn
+                    assert raw in [one.arrival.raw for one in store.inbox()]
+            writing.cancel()
+            assert [one.arrival.raw for one in store.inbox()] == [first, second]
+            assert [one.arrival.readings[0].value for one in store.inbox()] == [Decimal("12.1")] * 2
+
+    run(test)
+
+
+def test_the_log_says_who_is_refused_and_shows_no_password(caplog: pytest.LogCaptureFixture) -> None:
+    async def test() -> None:
+        async with served(Shelf().keep) as source, connected(NAMES[0], source.port) as logger:
+            await logger.send(logger.upload(PW="654321") + logger.upload())
+            assert (await logger.answer()).cn == 9014
+
+    run(test)
+    (line,) = caplog.messages
+    assert "wrong_password" in line
+    assert NAMES[0] in line
+    assert "654321" not in line
+    assert "123456" not in line
+
+
 def test_frames_that_come_in_pieces_and_with_noise() -> None:
     async def test() -> None:
         shelf = Shelf()
@@ -144,13 +179,13 @@ def test_who_sends_what_is_refused_is_cut_off_and_alone_with_it(bad: Callable[[L
         async with AsyncExitStack() as stack:
             source = await stack.enter_async_context(served(shelf.keep, max_faults=3))
             good, other = [await stack.enter_async_context(connected(name, source.port)) for name in NAMES[:2]]
-            for _ in range(2):
+            for _ in range(3):
                 await other.send(bad(other) * 3 + other.upload())
                 assert (await other.answer()).cn == 9014
             await other.send(bad(other) * 4)
             assert await other.cut_off()
             assert (await good.report(good.upload())).cn == 9014
-            assert [one.device for one in shelf.kept] == [other.mn, other.mn, good.mn]
+            assert [one.device for one in shelf.kept] == [other.mn, other.mn, other.mn, good.mn]
             assert source.counts["connections_noisy"] == 1
 
     run(test)
@@ -173,6 +208,25 @@ def test_who_does_not_come_to_the_point_is_cut_off(
             connected(NAMES[0], source.port) as logger,
         ):
             await logger.send(start(logger))
+            assert await logger.cut_off()
+            assert source.counts["connections_timed_out"] == 1
+
+    run(test)
+
+
+def test_who_does_not_take_its_answers_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        async def full(self: asyncio.StreamWriter) -> None:
+            await asyncio.Event().wait()
+
+        async with (
+            served(Shelf().keep, sweep_seconds=0.01, frame_seconds=0.05) as source,
+            connected(NAMES[0], source.port) as logger,
+        ):
+            raw = logger.upload()
+            monkeypatch.setattr(asyncio.StreamWriter, "drain", full)
+            logger.writer.write(raw)
+            assert (await logger.answer()).qn == parse(raw).qn
             assert await logger.cut_off()
             assert source.counts["connections_timed_out"] == 1
 

@@ -1,0 +1,105 @@
+"""`carbonledger command`: an operator's signed command to a gateway."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from infra.cli.evidence import genesis_of
+from infra.errors import EnvironmentFault
+
+if TYPE_CHECKING:
+    from carbon.registry import Registry
+
+REFUSED = 1
+
+
+def command(
+    gateway: Annotated[str, typer.Argument(help="The gateway's id.")],
+    point: Annotated[str, typer.Argument(help="The point's id.")],
+    operator: Annotated[str, typer.Option(help="Your id in the registry.")],
+    seed_file: Annotated[Path, typer.Option(help="Your key: a file of 64 hex digits, chmod 600.")],
+    genesis: Annotated[Path, typer.Option(help="The genesis file of the channel.")],
+    registry: Annotated[Path, typer.Option(help="The registry file that the genesis names.")],
+    interval: Annotated[int | None, typer.Option(help="Read the point every so many ms.")] = None,
+    bounds: Annotated[tuple[int, int] | None, typer.Option(help="Read it within these bounds, in ms.")] = None,
+    backfill: Annotated[
+        tuple[str, str] | None, typer.Option(help="Send [FROM, TO) again, ms UTC or ISO 8601 with an offset.")
+    ] = None,
+    number: Annotated[int | None, typer.Option(help="Its number. Default: the time, ms UTC.")] = None,
+    valid: Annotated[int, typer.Option(help="Seconds for which it may be obeyed, counted from its number.")] = 3600,
+    wait: Annotated[float, typer.Option(help="Seconds to wait for the outcome.")] = 30.0,
+) -> None:
+    """Command one gateway, once, and wait for its signed outcome: obeyed, or refused by which rule.
+
+    Give one of --interval, --bounds and --backfill. What the regulation of the point doesn't allow is refused. The
+    same command again, with its --number, gets the same answer and is not obeyed twice. CARBONLEDGER_BOOTSTRAP names
+    the broker. docs/sampling.md.
+
+    Exit code 1 when the gateway refuses, 3 when it doesn't answer in time.
+
+    \b
+      carbonledger command edge-1 stack-1/co2 --interval 2000 --operator control-room \\
+        --seed-file operator.seed --genesis genesis.json --registry registry.json
+    """
+    kind, first, last = _order(interval, bounds, backfill)
+    number = time.time_ns() // 1_000_000 if number is None else number
+    fields: dict[str, str | int] = {"operator": operator, "gateway": gateway, "number": number}
+    fields |= {"until": number + valid * 1000, "kind": kind, "point": point, "first": first, "last": last}
+    reason = _send(gateway, fields, seed_file, genesis_of(genesis).digest, _registry(registry), wait)
+    if reason is None:
+        raise EnvironmentFault(f"{gateway} has not answered in {wait:g} s: send it again with --number {number}")
+    print(f"{gateway} {number}: {reason}")
+    if reason != "obeyed":
+        raise typer.Exit(REFUSED)
+
+
+def _order(
+    interval: int | None, bounds: tuple[int, int] | None, backfill: tuple[str, str] | None
+) -> tuple[str, int, int]:
+    from streams.edge.message import RefusedError, instant
+
+    orders: list[tuple[str, int, int]] = []
+    if interval is not None:
+        orders.append(("interval", interval, interval))
+    if bounds is not None:
+        orders.append(("bounds", *bounds))
+    if backfill is not None:
+        try:
+            start, end = (instant(int(text) if text.isdecimal() else text) for text in backfill)
+        except RefusedError as error:
+            raise typer.BadParameter(f"--backfill: {error}") from None
+        orders.append(("backfill", start, end))
+    if len(orders) != 1:
+        raise typer.BadParameter("give one of --interval, --bounds and --backfill")
+    return orders[0]
+
+
+def _send(
+    gateway: str, fields: dict[str, str | int], seed_file: Path, channel: bytes, registry: "Registry", wait: float
+) -> str | None:
+    from confluent_kafka import KafkaException
+
+    from infra import services, settings
+    from infra.channel import read_seed
+    from streams.edge import commands, operator
+
+    try:
+        message = commands.sign(read_seed(seed_file), channel, **fields)
+    except (ValueError, OverflowError) as error:
+        raise typer.BadParameter(f"no command: {error}") from None
+    try:
+        return operator.send(services.client(settings.load()), gateway, message, registry, channel, wait)
+    except KafkaException as error:
+        raise EnvironmentFault(f"the broker has not taken it: {error}") from error
+
+
+def _registry(path: Path) -> "Registry":
+    from carbon import factors
+    from carbon import registry as registries
+
+    try:
+        return registries.parse(path.read_bytes(), factors.load())
+    except (OSError, registries.RegistryError) as error:
+        raise typer.BadParameter(f"the registry {path} can't be used: {error}") from error
