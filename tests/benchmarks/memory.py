@@ -132,7 +132,7 @@ class Surroundings:
         self._votes.clear()
         return found
 
-    def sources(self, count: int) -> list[Taken]:
+    def sources(self, count: int, timeout: float) -> list[Taken]:
         return [self._sources.popleft() for _ in range(min(count, len(self._sources)))]
 
     def send(self, data: bytes, to: int | None) -> None:
