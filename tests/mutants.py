@@ -117,6 +117,13 @@ MUTANTS = (
     ),
     Mutant(
         5,
+        _core("recovery"),
+        "    _forget_certified(s)\n",
+        "",
+        _test("recovery.py::test_point_05_a_log_far_above_a_damaged_ledger_holds_no_heights_open_that_were_certified"),
+    ),
+    Mutant(
+        5,
         _core("recall"),
         "vote.height > s.stable_height and (known is None or known.body != own.body)",
         "vote.height > s.stable_height and known is not None",

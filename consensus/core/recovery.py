@@ -32,9 +32,23 @@ def reload(s: State, entries: Iterable[bytes]) -> None:
             _apply(s, entry)
         except (Malformed, AssertionError) as error:
             raise VoteLogError(f"an entry that doesn't follow: {error}") from error
+    _forget_certified(s)
     s.prune_signed()
     s.armed.clear()
     s.effects = [Persist(entry) for entry in entries_of(s) if entry not in written]
+
+
+# Enters: the log may hold votes far above the ledger, whose copy was damaged and cut. A vote is given two windows above
+# what is stable at most, and a certified block is durable before any vote that rests on it.
+def _forget_certified(s: State) -> None:
+    """Let go of heights that were certified before the highest vote, and vote on nothing until they are so again."""
+    voted = (height for kind, _, height in s.signed if kind in VOTES)
+    low = max(voted, default=0) - 2 * s.config.window
+    if low <= s.stable_height:
+        return
+    s.bar = max(s.bar, low)
+    s.slots = {height: slot for height, slot in s.slots.items() if height > low}
+    s.signed = {key: message for key, message in s.signed.items() if not 0 < key[2] <= low}
 
 
 def adopt_application(s: State) -> None:

@@ -141,7 +141,7 @@ class Replica:
     def votes_from(self) -> int | None:
         """The height whose certificate lets a member with a disk that was set back vote again; None if it may vote."""
         s = self._s
-        return s.bar if s.barred is not None and s.stable_height < s.bar else None
+        return s.bar if s.stable_height < s.bar else None
 
     @property
     def lags(self) -> bool:

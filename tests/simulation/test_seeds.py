@@ -31,6 +31,18 @@ KNOWN = {
         silenced=(6,),
         contested=1,
     ),
+    "a log far above a ledger that was cut brought back heights without bound": Scenario(
+        18976,
+        members=4,
+        batches=6,
+        faults_until=2_000,
+        straggling=0.02,
+        partitions=1,
+        crashes=3,
+        damaged_copies=1,
+        changes=("five", "four"),
+        cached=True,
+    ),
 }
 
 

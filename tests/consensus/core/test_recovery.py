@@ -145,3 +145,25 @@ def test_point_04_entries_that_the_member_did_not_write_stop_it() -> None:
     for entries in ([b"nonsense"], [foreign[0][:-1]], foreign):
         with pytest.raises(VoteLogError):
             Replica.restore(config_of(1), Ledger(config_of(1), committee.bodies), entries, committee.now)
+
+
+def test_point_05_a_log_far_above_a_damaged_ledger_holds_no_heights_open_that_were_certified() -> None:
+    """They are few, not voted on again, and come back as blocks; then it votes on."""
+    committee = Committee()
+    window = committee.configs[3].window
+    for number in range(1, 3 * window + 1):
+        committee.propose(body_of(f"batch {number}"), number)
+        committee.settle()
+    committee.ledgers[3].blocks = {1: committee.ledgers[3].blocks[1]}
+    committee.down = {3}
+    committee.restart(3)
+    member = committee.replicas[3]
+    assert member.certified == 1 and member.votes_from == window
+    assert member.sizes()["slots"] <= 2 * window
+    assert not any(0 < height <= window for _, _, height in member._s.signed)
+    committee.pass_time(10_000)
+    assert committee.heights() == [3 * window] * 4
+    committee.propose(body_of("one more"), 3 * window + 1)
+    committee.settle()
+    assert member.votes_from is None
+    assert Vote.decode(committee.sent(3, Kind.COMMIT)[-1].body).height == 3 * window + 1
