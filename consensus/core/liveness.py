@@ -55,7 +55,7 @@ def is_overdue(s: State) -> bool:
 # Enters: after every event, in an open view. Fresh complaints only: one that was taken back may still be on its way.
 def complain(s: State) -> bool:
     """Leave the view if f + 1 members, this one perhaps among them, wait too long in it or have left it."""
-    if s.changing or s.is_silent:
+    if s.changing:
         return False
     oldest = s.now.ms - 4 * s.config.status_ms
     against = {member for member, view in s.sought.items() if view > s.view}
@@ -65,7 +65,7 @@ def complain(s: State) -> bool:
             against.add(member)
     if s.suspects and is_overdue(s):
         against.add(s.config.index)
-    if len(against) <= s.config.f:
+    if len(against) <= s.config.f or s.is_silent:
         return False
     leave(s, s.view + 1)
     return True

@@ -59,7 +59,7 @@ def on_view_change(s: State, message: Message, body: ViewChange) -> None:
 # Enters: after every event. The (f + 1)th highest view that others left for is one that an honest member seeks.
 def follow(s: State) -> bool:
     """Go along with f + 1 members that left for a higher view; time the primary once 2f + 1 are between views."""
-    if s.is_silent:
+    if not (s.sought or s.changing) or s.is_silent:
         return False
     others = [view for member, view in s.sought.items() if member != s.config.index and view >= s.view]
     higher = sorted((view for view in others if view > s.view), reverse=True)
