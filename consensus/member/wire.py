@@ -33,6 +33,12 @@ def good(messages: list[Message]) -> Iterator[Message]:
             time.sleep(0.05)
 
 
+def _taken(consumer: Consumer, more: int, timeout: float) -> list[Message]:
+    """The first message, waited for, and at most so many more that are here already."""
+    first = consumer.poll(timeout)
+    return [] if first is None else list(good([first, *consumer.consume(more, 0)]))
+
+
 class Wire:
     """Everything that a member reads and writes on Kafka."""
 
@@ -72,13 +78,11 @@ class Wire:
 
     def votes(self, timeout: float) -> list[Message]:
         """Messages of the committee: waits for the first for `timeout` seconds, and for no other."""
-        first = self._votes.poll(timeout)
-        return [] if first is None else list(good([first, *self._votes.consume(500, 0)]))
+        return _taken(self._votes, 500, timeout)
 
     def sources(self, count: int, timeout: float) -> list[Message]:
         """Packets, batches and blocks, as many as are here: waits for the first for `timeout` seconds."""
-        first = self._sources.poll(timeout)
-        return [] if first is None else list(good([first, *self._sources.consume(count - 1, 0)]))
+        return _taken(self._sources, count - 1, timeout)
 
     def send(self, message: bytes, to: int | None) -> None:
         """Send to all members, or to one; the others pass over it."""

@@ -58,7 +58,7 @@ def command(
 def _order(
     interval: int | None, bounds: tuple[int, int] | None, backfill: tuple[str, str] | None
 ) -> tuple[str, int, int]:
-    from streams.edge.message import RefusedError, instant
+    from streams.edge.message import RefusedError, instant_of
 
     orders: list[tuple[str, int, int]] = []
     if interval is not None:
@@ -67,7 +67,7 @@ def _order(
         orders.append(("bounds", *bounds))
     if backfill is not None:
         try:
-            start, end = (instant(int(text) if text.isdecimal() else text) for text in backfill)
+            start, end = map(instant_of, backfill)
         except RefusedError as error:
             raise typer.BadParameter(f"--backfill: {error}") from None
         orders.append(("backfill", start, end))

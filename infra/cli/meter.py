@@ -63,12 +63,12 @@ def send(
 
 
 def _instant(text: str | None) -> int:
-    from streams.edge.message import instant
+    from streams.edge.message import instant_of
 
     if text is None:
         # whole seconds: no point has a finer step
         return int(datetime.now(UTC).timestamp()) * 1000
-    return instant(int(text) if text.isdecimal() else text)
+    return instant_of(text)
 
 
 def _broker(

@@ -113,14 +113,16 @@ class Downlink:
                 yield stored
 
     def _produce(self, topic: str, message: bytes) -> None:
-        """Hand over and wait until the broker has it. Raises KafkaException."""
-        refused = []
-        self._producer.produce(
-            topic, message, self._signer.gateway.encode(), on_delivery=lambda error, _: refused.append(error)
-        )
-        self._producer.flush(ANSWER_SECONDS)
-        if refused != [None]:
-            raise KafkaException(refused[0] if refused else "the broker does not answer")
+        deliver(self._producer, topic, self._signer.gateway, message, ANSWER_SECONDS)
+
+
+def deliver(producer: Producer, topic: str, gateway: str, message: bytes, seconds: float) -> None:
+    """Hand over and wait until the broker has it, so long at most. Raises KafkaException."""
+    refused = []
+    producer.produce(topic, message, gateway.encode(), on_delivery=lambda error, _: refused.append(error))
+    producer.flush(seconds)
+    if refused != [None]:
+        raise KafkaException(refused[0] if refused else "the broker does not answer")
 
 
 def partitions(consumer: Consumer, topic: str) -> list[TopicPartition]:

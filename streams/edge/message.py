@@ -79,6 +79,11 @@ def instant(value: Any) -> int:
     return value
 
 
+def instant_of(text: str) -> int:
+    """A time as somebody types it: ms UTC, or ISO 8601 with an offset. Raises RefusedError like `instant`."""
+    return instant(int(text) if text.isdecimal() else text)
+
+
 def _from_text(text: str) -> int:
     try:
         moment = datetime.fromisoformat(text)

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from hashlib import sha256
 from math import ceil
 
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 from carbon.registry import Registry
 from schemas import codec, topics
 from streams.edge.commands import CommandError, Reason, read_outcome
-from streams.edge.downlink import partitions
+from streams.edge.downlink import deliver, partitions
 
 
 def send(
@@ -46,10 +46,4 @@ def _end(consumer: Consumer, one: TopicPartition) -> TopicPartition:
 
 def _produce(kafka: Mapping[str, str], gateway: str, command: bytes, seconds: float) -> None:
     producer = Producer({"partitioner": "murmur2_random", **kafka, "message.timeout.ms": ceil(seconds * 1000)})
-    refused = []
-    producer.produce(
-        topics.GATEWAY_COMMANDS, command, gateway.encode(), on_delivery=lambda error, _: refused.append(error)
-    )
-    producer.flush(seconds)
-    if refused != [None]:
-        raise KafkaException(refused[0] if refused else "the broker does not answer")
+    deliver(producer, topics.GATEWAY_COMMANDS, gateway, command, seconds)
