@@ -40,7 +40,7 @@ class Evidence(Protocol):
         """What follows from one packet of such a run; None for a sequence that was stated lost."""
 
     def late(self, gateway: str, run: int, key: WindowKey) -> Sequence[int]:
-        """The packets behind a window's closing packet that hold readings of it, in sequence order."""
+        """The packets behind a window's closing packet that hold readings of it, valid or not, in sequence order."""
 
 
 @dataclass(slots=True)
@@ -183,7 +183,7 @@ class Contract:
         held = [
             evidence.facts(point.gateway, number, k) for k in evidence.late(point.gateway, number, key) if k <= last
         ]
-        late = [facts for facts in held if facts is not None]
+        late = [facts for facts in held if facts is not None and key in facts.groups]
         if not late:
             raise _Refused(Refusal.WRONG_RANGE)
         draft = drafting.correction(point, start, version, self._channel, range_, late)
