@@ -20,7 +20,9 @@ from infra.ports import free_port
 from streams.edge.config import load
 from streams.edge.sources.hj212.frame import frame, segment_of
 from streams.edge.store import Store
+from tests.small import registry_bytes
 from tests.streams.edge.hj212.logger import INSTANT, connected, registration
+from tests.streams.edge.test_config import channel
 
 
 @pytest.fixture
@@ -65,6 +67,10 @@ def test_check_says_what_is_wrong_and_touches_nothing(file: Path, monkeypatch: p
 
     assert (checked().exit_code, checked().stderr) == (0, "edge-1 (hj212): the settings can be used\n")
     assert not (file.parent / "edge").exists()
+    stated = file.read_text()
+    file.write_text(json.dumps(json.loads(stated) | channel(file.parent, registry_bytes())))
+    assert checked().stderr.endswith("; channel test, by its genesis, with the registry that it names\n")
+    file.write_text(stated)
     (file.parent / "edge.seed").chmod(0o644)
     assert isinstance(fault := checked().exception, EnvironmentFault) and "chmod 600" in str(fault)
     file.write_text(json.dumps(json.loads(file.read_text()) | {"kafka": {"bootstrap.servers": "k", "none": "x"}}))
