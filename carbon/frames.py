@@ -28,7 +28,8 @@ class FramesError(ValueError):
 
 
 class Message(NamedTuple):
-    """One message of a device: its registered name, when it was received in ms UTC, its bytes as they came."""
+    """One message of a device: its registered name, when it was received in ms UTC, its bytes as they came
+    (HJ 212's without the password)."""
 
     device: str
     received: int
