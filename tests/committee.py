@@ -20,11 +20,13 @@ from tests import small
 ROOT = Path(__file__).parent.parent
 
 
-def write_channel(data: Path, points: int, gateways: int, members: int = 7, step_seconds: int = 900) -> small.World:
+def write_channel(
+    data: Path, points: int, gateways: int, members: int = 7, step_seconds: int = 900, **changes: Any
+) -> small.World:
     """A channel folder whose keys are those of `tests.small`, and the world that packs for its gateways."""
     folder = data / "channel"
     (folder / "keys").mkdir(parents=True)
-    registry_file = small.registry_bytes(points, gateways, step_seconds)
+    registry_file = small.registry_bytes(points, gateways, step_seconds, **changes)
     genesis_file = small.genesis_bytes(registry_file, members)
     (folder / "registry.json").write_bytes(registry_file)
     (folder / "genesis.json").write_bytes(genesis_file)
