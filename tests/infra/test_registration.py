@@ -5,7 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from consensus.ledger import Ledger
+from consensus.log.committee import AHEAD
+from consensus.member.store import LedgerFile
+from infra.channel import load
+from infra.copy import registry_in_force
 from infra.registration import Draft, DraftError
+from tests import registrars
+from tests.committee import write_channel
+from tests.consensus.test_registration import Scene
 from tests.infra.copies import Invoke, StoredChain, invoker
 from tests.small import seed
 
@@ -57,6 +65,28 @@ def test_a_gateway_is_revoked_or_gets_its_next_run(chain: StoredChain, invoke: I
     ((_, entry),) = Draft.load(Path(draft).read_text(), chain.world.channel).put
     old = chain.world.registry.gateways["gw-0"].key.hex()
     assert (entry["key"], entry["run"], entry["retired"]) == ("ab" * 32, 1, [old])
+
+
+def test_workers_begin_with_the_registry_in_force_by_the_copies_at_hand(tmp_path: Path) -> None:
+    world = write_channel(tmp_path, points=3, gateways=1, registrars=registrars.REGISTRARS)
+    channel = load(tmp_path)
+    assert registry_in_force(tmp_path, channel) == (0, channel.registry)
+    scene = Scene()
+    assert scene.world.genesis == world.genesis
+    scene.change(registrars.entry(scene.now, "points", "plant-0-1", max=7))
+    for member, height in ((1, AHEAD - 1), (0, AHEAD), (2, AHEAD - 2)):
+        scene.until(height)
+        folder = tmp_path / "members" / str(member)
+        folder.mkdir(parents=True)
+        file = LedgerFile(folder / "ledger.sqlite")
+        copied = Ledger(world.genesis, channel.registry, file)
+        for package in scene.store.kept[:height]:
+            assert copied.install(package)
+        file.close()
+        found = registry_in_force(tmp_path, channel)
+        assert found == ((0, channel.registry) if member == 1 else (1 + AHEAD, scene.now))
+    (tmp_path / "members" / "0" / "ledger.sqlite").write_bytes(b"damaged")
+    assert registry_in_force(tmp_path, channel) == (0, channel.registry)
 
 
 @pytest.mark.parametrize(
