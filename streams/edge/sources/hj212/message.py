@@ -9,6 +9,7 @@ sent again).
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from streams.edge.sources.hj212.frame import frame, segment_of
@@ -110,15 +111,24 @@ def _fields(head: str) -> Mapping[str, str]:
         raise MessageError("malformed", f"the fields do not end before CP, or are more than {MAX_FIELDS}")
     fields: dict[str, str] = {}
     for pair in pairs:
-        name, _, value = pair.partition("=")
-        known = _KNOWN.get(name)
-        if name in fields or not (known.fullmatch(value) if known else _OTHER.fullmatch(pair)):
-            raise MessageError("malformed", f"the field {name[:12]!r} comes twice, or its value is not allowed")
+        name, value = _field(pair)
+        if name in fields:
+            raise MessageError("malformed", f"the field {name[:12]!r} comes twice")
         fields[name] = value
     for name in _NEEDED:
         if name not in fields:
             raise MessageError("malformed", f"no field {name}")
     return fields
+
+
+@lru_cache(maxsize=1 << 14)
+def _field(pair: str) -> tuple[str, str]:
+    """Name and value; of a logger's fields all but QN are the same each time. Raises MessageError `malformed`."""
+    name, _, value = pair.partition("=")
+    known = _KNOWN.get(name)
+    if not (known.fullmatch(value) if known else _OTHER.fullmatch(pair)):
+        raise MessageError("malformed", f"the field {name[:12]!r} has a value that is not allowed")
+    return name, value
 
 
 def _part(fields: Mapping[str, str], numbered: bool) -> tuple[int, int]:
@@ -133,7 +143,7 @@ def _part(fields: Mapping[str, str], numbered: bool) -> tuple[int, int]:
 
 def compose(fields: Mapping[str, object], data: str = "") -> bytes:
     """The frame of a message. `fields` are those before CP, in order."""
-    head = "".join(f"{name}={value};" for name, value in fields.items())
+    head = "".join([f"{name}={value};" for name, value in fields.items()])
     return frame(f"{head}CP=&&{data}&&".encode())
 
 
