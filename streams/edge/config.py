@@ -11,6 +11,7 @@ from carbon import factors
 from carbon import registry as registries
 from carbon.packet import MAX_READINGS
 from carbon.registry import Registry, RegistryError
+from streams import flow
 from streams.edge.downlink import Downlink
 from streams.edge.gateway import GatewayConfig
 from streams.edge.inbox import MAX_MESSAGE, Inbox
@@ -61,7 +62,8 @@ class LiveConfig(_Settings):
     librdkafka's names, `kafka_secrets` those of it that are secret: each a file that holds the value alone. `folder`
     holds the store, which takes at most `disk_bytes`, and progress.json. `future_seconds` is the registry's bound on
     readings ahead of their packet. Of the last `remembered` messages it is known when they come again. `registry` is
-    the channel's registry file, whose operators may then command the gateway.
+    the channel's registry file, whose operators may then command the gateway. With more than `most_behind` packets
+    waiting for the channel's ingest the gateway keeps its own.
     """
 
     gateway: str = Field(min_length=1)
@@ -78,6 +80,7 @@ class LiveConfig(_Settings):
     scales: dict[str, int] = Field(default_factory=dict)
     sources: tuple[Source, ...] = Field(min_length=1)
     registry: Path | None = None
+    most_behind: int = Field(default=flow.MOST_BEHIND, ge=1)
 
     @field_validator("kafka")
     @classmethod
@@ -195,6 +198,7 @@ def gateway_of(config: LiveConfig, store: Store) -> LiveGateway:
         future_ms=config.future_seconds * 1000,
         status=config.status_file,
         downlink=downlink,
+        most_behind=config.most_behind,
     )
 
 
