@@ -240,9 +240,14 @@ def registry_in_force(data: Path, channel: Channel) -> tuple[int, Registry]:
     height, found = 0, (0, channel.registry)
     for path in sorted((data / "members").glob("*/ledger.sqlite")):
         with suppress(sqlite3.Error, LedgerError), closing(_ReadOnly(path)) as file:
-            ledger = Ledger(channel.genesis, channel.registry, file)
-            if ledger.height > height:
-                height, found = ledger.height, (ledger.registry_height, ledger.registry)
+            kept = file.resume()
+            if kept is None or kept[0].height <= height:
+                continue
+            mine = (0, channel.registry)
+            if b"registry " in kept[1]:
+                ledger = Ledger(channel.genesis, channel.registry, file)
+                mine = (ledger.registry_height, ledger.registry)
+            height, found = kept[0].height, mine
     return found
 
 

@@ -66,8 +66,8 @@ def ingest(settings: Settings) -> None:
     channel = channels.load(settings.data)
     kafka = Kafka(services.client(settings)["bootstrap.servers"], _security(settings))
     folder = settings.data / STORES / "ingest"
-    _, registry = copies.registry_in_force(settings.data, channel)
-    ingest.main(ingest.IngestConfig(kafka, channel.genesis.digest, registry, folder))
+    in_force = partial(copies.registry_in_force, settings.data, channel)
+    ingest.main(ingest.IngestConfig(kafka, channel.genesis.digest, in_force, folder))
 
 
 def aggregate(settings: Settings) -> None:

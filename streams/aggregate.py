@@ -332,6 +332,7 @@ class Aggregate:
 
     def state(self) -> dict[str, Any]:
         """What waits for the committee: batches, their records, the oldest's age in seconds; whether that is too much.
+        And the height of the registry that it works under.
 
         Ages are counted from this life's first sending.
         """
@@ -341,6 +342,7 @@ class Aggregate:
             "unconfirmed_records": self._unconfirmed(),
             "oldest_seconds": 0.0 if oldest is None else round(time.monotonic() - oldest, 1),
             "held": not self._room.is_set(),
+            "registry": self._settings.registry_height,
         }
 
     async def report(self) -> None:

@@ -9,7 +9,7 @@ While the aggregator is too far behind, packets wait where they are, on meter.re
 
 import asyncio
 import logging
-from collections.abc import AsyncIterable, Awaitable
+from collections.abc import AsyncIterable, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,10 @@ from streams.guard import Guard, Handed, guarded
 from streams.reread import TopicReader
 
 APP_ID = flow.INGEST
+InForce = Callable[[], tuple[int, Registry]]
+"""The registry in force now, behind its height."""
+ASK_EVERY = 5.0
+"""Seconds from one look for the registry in force to the next."""
 IN_FLIGHT = 32
 """Messages whose outputs may be under way at once."""
 LOG = logging.getLogger(__name__)
@@ -37,7 +41,7 @@ class IngestConfig:
 
     kafka: Kafka
     channel: bytes
-    registry: Registry
+    in_force: InForce
     data_dir: Path
     most_behind: int = flow.MOST_BEHIND
     """Coded packets that may wait for the aggregator before no further one is made."""
@@ -49,10 +53,15 @@ class Ingest:
 
     def __init__(self, app: Any, config: IngestConfig, guard: Guard, health: Health) -> None:
         self._config, self._guard, self._health = config, guard, health
+        self.registry_height, self._registry = config.in_force()
         self._room = asyncio.Event()
         self._room.set()
         self._coded = app.topic(topics.READINGS_CODED)
         self._rejected = app.topic(topics.READINGS_REJECTED)
+
+    async def follow(self) -> None:
+        """Go over to the registry in force."""
+        self.registry_height, self._registry = await asyncio.to_thread(self._config.in_force)
 
     async def run(self, stream: Any) -> None:
         """Take every message of the stream."""
@@ -92,7 +101,7 @@ class Ingest:
         """The messages that one message leads to. Raises nothing, whatever the bytes are."""
         original = Original("ingest", message.topic, message.partition, message.offset, message.key, message.value)
         try:
-            coded = coding.code(message.value or b"", self._config.registry, self._config.channel)
+            coded = coding.code(message.value or b"", self._registry, self._config.channel)
         except PacketError as error:
             return self._letters(original, [coding.whole(error.reason, error.detail)])
         except Exception as error:
@@ -136,9 +145,12 @@ def create_app(config: IngestConfig) -> Any:
     """The Faust app of the worker."""
     app = faust_app.new_app(APP_ID, config.kafka, config.data_dir)
     behind = Downstream(config.kafka.librdkafka(), flow.AGGREGATE, topics.READINGS_CODED, config.most_behind)
-    health = Health(config.data_dir / "ingest.health.json", behind.state)
     reader = TopicReader(config.kafka, topics.METER_READINGS, APP_ID)
+    health = Health(
+        config.data_dir / "ingest.health.json", lambda: behind.state() | {"registry": ingest.registry_height}
+    )
     ingest = Ingest(app, config, guarded(app, topics.METER_READINGS, reader, health), health)
+    app.timer(interval=ASK_EVERY)(ingest.follow)
 
     @app.timer(interval=flow.LOOK_EVERY)  # type: ignore[untyped-decorator]
     async def look() -> None:

@@ -9,7 +9,7 @@
 
 import asyncio
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,10 +17,12 @@ from typing import Any
 import pytest
 
 from carbon import coding
+from carbon.amendment import amended, amendment
 from schemas import codec, topics
 from streams import faust_app, ingest
 from streams.faust_app import Health, Kafka, Output
 from streams.guard import Guard
+from tests import registrars
 from tests.streams.pipeline import Worker, committed, reset, send, tap, wait_until
 from tests.streams.test_guard import App, PartitionLog, Stream
 from tests.streams.world import START, Chain, World
@@ -41,7 +43,7 @@ def chain(world: World) -> Chain:
 
 
 def config(world: World, folder: Path, bootstrap: str = "127.0.0.1:1") -> ingest.IngestConfig:
-    return ingest.IngestConfig(Kafka(bootstrap), world.channel, world.registry, folder)
+    return ingest.IngestConfig(Kafka(bootstrap), world.channel, lambda: (0, world.registry), folder)
 
 
 # -- settings
@@ -131,6 +133,20 @@ def test_no_acknowledgement_before_the_delivery_and_none_out_of_order(agent: Age
         running.cancel()
 
     asyncio.run(play())
+
+
+def test_from_the_next_look_on_a_revoked_key_is_a_dead_letter(
+    agent: Agent, chain: Chain, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = SimpleNamespace(topic="meter.readings", partition=0, offset=0, key=b"gw", value=chain.messages[0])
+    change = registrars.entry(world.registry, "gateways", "gw", revoked=True)
+    revoked = amended(world.registry, amendment(world.registry, 1, 0, 100, [change], []))
+    assert len(agent.ingest.outputs(message)) == 1
+    monkeypatch.setattr(agent.ingest, "_config", replace(agent.ingest._config, in_force=lambda: (100, revoked)))
+    asyncio.run(agent.ingest.follow())
+    (letter,) = agent.ingest.outputs(message)
+    assert letter.value is not None and b"revoked_key" in letter.value
+    assert agent.ingest.registry_height == 100
 
 
 def test_a_delivery_that_fails_is_tried_again_before_the_acknowledgement(
