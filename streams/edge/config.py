@@ -13,6 +13,7 @@ from carbon.packet import MAX_READINGS
 from carbon.registry import Registry, RegistryError
 from consensus.log import genesis as geneses
 from consensus.log.genesis import Genesis, GenesisError
+from streams import flow
 from streams.edge.counter import HOUR_MS, Counted, Register
 from streams.edge.downlink import Downlink
 from streams.edge.gateway import GatewayConfig
@@ -69,6 +70,7 @@ class LiveConfig(_Settings):
     readings ahead of their packet. Of the last `remembered` messages it is known when they come again. `genesis` is the
     channel's genesis file, `registry` the registry file that it names, whose operators may then command the gateway.
     `counters` names points that are registers, with the point of what each counts in a step, as the registry has them.
+    With more than `most_behind` packets waiting for the channel's ingest the gateway keeps its own.
     """
 
     gateway: str = Field(min_length=1)
@@ -87,6 +89,7 @@ class LiveConfig(_Settings):
     genesis: Path | None = None
     registry: Path | None = None
     counters: dict[str, str] = Field(default_factory=dict)
+    most_behind: int = Field(default=flow.MOST_BEHIND, ge=1)
 
     @field_validator("kafka")
     @classmethod
@@ -216,6 +219,7 @@ def gateway_of(config: LiveConfig, store: Store) -> LiveGateway:
         status=config.status_file,
         downlink=downlink,
         counters=_counters(config, registry),
+        most_behind=config.most_behind,
     )
 
 

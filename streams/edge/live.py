@@ -28,6 +28,8 @@ from confluent_kafka import KafkaException
 
 from carbon import packet
 from carbon.frames import Message
+from schemas import topics
+from streams import flow
 from streams.edge.counter import Counted, amounts
 from streams.edge.downlink import Downlink
 from streams.edge.inbox import Inbox
@@ -112,14 +114,18 @@ def _messages(kept: Sequence[Kept]) -> list[Message]:
 class Uplink:
     """Sends what is stored, on a thread of its own. `refusal` is what the broker said last, if it refused a packet.
 
+    With more than `most_behind` packets waiting for the channel's ingest it keeps its own on disk.
+
     Raises KafkaException for settings that are none of Kafka's.
     """
 
-    def __init__(self, kafka: Mapping[str, str], gateway: str, store: Store) -> None:
+    def __init__(self, kafka: Mapping[str, str], gateway: str, store: Store, most_behind: int) -> None:
         self._kafka, self._gateway, self._store = kafka, gateway, store
         self.stop = Event()
         self.refusal = ""
         self._sender = self._connect()
+        self.ingest = flow.Downstream(kafka, flow.INGEST, topics.METER_READINGS, most_behind)
+        self._seen = self._sender.delivered
 
     def _connect(self) -> Sender:
         # an uplink that is away would fill the log with every attempt to connect; the status says how far behind it is
@@ -141,17 +147,27 @@ class Uplink:
                 _log.error("not sent", reason=self.refusal)
                 self.stop.wait(RETRY_SECONDS)
                 self._sender = self._connect()
+        self.ingest.close()
+
+    def _held(self) -> bool:
+        """Whether ingest is too far behind; asked only of a broker that answers."""
+        if self.ingest.held or self.delivered != self._seen:
+            self._seen = self.delivered
+            self.ingest.look()
+        return self.ingest.held
 
     def _send(self) -> None:
         sender = self._sender
         while not self.stop.is_set():
             for stored in self._store.unsent(sender.last):
-                sender.send(stored)
-                if self.stop.is_set():
+                if self._held() or self.stop.is_set():
                     break
+                sender.send(stored)
             sender.serve(0.1)
             if sender.delivered == sender.last:
                 self.refusal = ""
+        if self.ingest.held:
+            return
         for stored in islice(self._store.unsent(sender.last), max(0, IN_FLIGHT - sender.last + sender.delivered)):
             sender.send(stored)
         sender.drain(LAST_SECONDS)
@@ -176,11 +192,12 @@ class LiveGateway:
         status: Path | None = None,
         downlink: Downlink | None = None,
         counters: Mapping[str, Counted] = MappingProxyType({}),
+        most_behind: int = flow.MOST_BEHIND,
     ) -> None:
         self._store, self._signer, self._sources = store, signer, sources
         self.inbox, self._limits, self._status = inbox, limits, status
         self._packer = Packer(store, signer, limits, future_ms, counters)
-        self._uplink = Uplink(kafka, signer.gateway, store)
+        self._uplink = Uplink(kafka, signer.gateway, store, most_behind)
         self._links: list[Uplink | Downlink] = [self._uplink] if downlink is None else [self._uplink, downlink]
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -291,6 +308,7 @@ class LiveGateway:
             "bytes": inbox.used,
             "bytes_bound": inbox.bound,
             "slow_down": inbox.slow_down,
+            **self._uplink.ingest.state(),
             "clock_is_back": self._packer.clock_is_back,
             "steps": dict(self._packer.steps),
             "refusal": self._uplink.refusal,
