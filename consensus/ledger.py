@@ -78,8 +78,7 @@ class Ledger:
         self._state = _state(genesis, kept)
         self._held: dict[bytes, _Judged] = {}
         self._chains = {point.id: Chain.of(point) for point in registry.points.values()}
-        schema = codec.schema_ids()[records.SCHEMA]
-        self._heads = {refusal: leaf.window_record(refusal, schema) for refusal in Refusal}
+        self._heads, self._later_heads = (_heads(name) for name in (records.FIRST_SCHEMA, records.SCHEMA))
         self._executed: dict[int, Executed] = {}
         self.committees = self._state.committees(genesis.committee)
         """One an epoch, after the last height applied; the last may be one that is to come."""
@@ -178,6 +177,9 @@ class Ledger:
                 continue
             for point, start, ruling in zip(batch.points, batch.windows, rulings, strict=True):
                 refusal = ruling.refusal or apply(chains[point], start, ruling)
+                if ruling.told is not None and ruling.told.cause in records.SUBSTITUTING:
+                    leaves.append(self._later_heads[refusal] + ruling.evidence_root + ruling.commitment)
+                    continue
                 leaves.append(heads[refusal] + ruling.evidence_root + ruling.commitment)
         return b"".join(leaves), opening
 
@@ -293,6 +295,11 @@ class Ledger:
         except ValueError:
             return None
         return checkpoint.height if checkpoint.origin == self.genesis.origin else None
+
+
+def _heads(schema: str) -> dict[Refusal, bytes]:
+    """How the leaves of window records under a version of their schema begin, by verdict."""
+    return {refusal: leaf.window_record(refusal, codec.schema_ids()[schema]) for refusal in Refusal}
 
 
 def _package(block: bytes, salts: bytes, payloads: bytes) -> bytes:

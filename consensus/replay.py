@@ -10,6 +10,7 @@ from carbon import record as records
 from carbon.packet import ZERO_DIGEST
 from carbon.plain import differ
 from carbon.record import Replaced
+from carbon.substitution import stated
 from consensus import state as states
 from consensus.contract import Ruling
 from consensus.log import leaf as leaves
@@ -17,6 +18,7 @@ from consensus.log.committee import change_of
 from consensus.log.follower import LedgerError, VerifiedBlock
 from consensus.log.leaf import MEMBERSHIP, WINDOW_RECORD, Leaf, Refusal
 from consensus.state import Chain, Head, State
+from consensus.substitution import Told
 
 
 def replay(state: State, block: VerifiedBlock, salts: bytes, payloads: list[bytes]) -> None:
@@ -74,6 +76,7 @@ def _follow(state: State, columns: NDArray[np.void], payloads: list[bytes]) -> N
     before = np.roll(leaf["commitment"], 1)
     before[firsts] = np.frombuffer(b"".join(head.commitment for head in heads), "V32")
     clauses = [~plain.plain[order], leaf["kind"] != WINDOW_RECORD, leaf["reason"] != 0, plain.start[order] != due]
+    clauses += [np.repeat([chain.substitution is not None for chain in chains], counts)]
     clauses += [differ(plain.previous[order], before), differ(plain.evidence_root[order], leaf["evidence_root"])]
     wrong = np.logical_or.reduce(clauses)
     so_far = np.cumsum(wrong)
@@ -89,7 +92,8 @@ def _follow(state: State, columns: NDArray[np.void], payloads: list[bytes]) -> N
 
 def _chain(fields: dict[str, Any], start: int) -> Chain:
     """A point's chain; its first window is the registry's word, which a genesis alone takes from the first record."""
-    return Chain(fields["point"], fields["subject"], 1000 * fields["window_seconds"], start)
+    length, substitution = 1000 * fields["window_seconds"], stated(fields["rule"])
+    return Chain(fields["point"], fields["subject"], length, start, substitution)
 
 
 def _apply(state: State, leaf: Leaf, payload: bytes, height: int) -> None:
@@ -106,5 +110,5 @@ def _judge(state: State, leaf: Leaf, payload: bytes) -> Refusal:
     if fields["evidence_root"] != root:
         raise ValueError("another evidence root than its payload's")
     replaced, posted = fields["replaces"] and Replaced(**fields["replaces"]), records.posted_g(fields)
-    link = (fields["previous"], fields["version"], posted, replaced)
+    link = (fields["previous"], fields["version"], posted, replaced, Told.read(fields))
     return state.apply(_chain(fields, start), start, Ruling(Refusal.PASS, b"", leaf.commitment, root, *link))

@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import NamedTuple
 
+from carbon.hours import Hours
 from carbon.packet import ZERO_DIGEST
 from carbon.record import Replaced
 from carbon.registry import Point
+from carbon.substitution import Substitution
 from consensus.contract import Ruling
 from consensus.log.committee import AHEAD, FURTHEST, Change, Committee
 from consensus.log.leaf import Refusal
+from consensus.substitution import Substitutions
 
 
 class Head(NamedTuple):
@@ -24,17 +27,19 @@ class Head(NamedTuple):
 
 
 class Chain(NamedTuple):
-    """What the state half knows of a point: its subject, the length of its windows, the start of the first (ms UTC)."""
+    """What the state half knows of a point: its subject, the length of its windows, the start of the first (ms UTC);
+    how its missing hours are substituted, if they are."""
 
     point: str
     subject: str
     window_ms: int
     first: int
+    substitution: Substitution | None = None
 
     @classmethod
     def of(cls, point: Point) -> "Chain":
         """The chain of a registered point."""
-        return cls(point.id, point.subject, 1000 * point.window_seconds, point.start)
+        return cls(point.id, point.subject, 1000 * point.window_seconds, point.start, point.substituted)
 
 
 @dataclass
@@ -53,6 +58,7 @@ class State:
     balances: dict[str, int] = field(default_factory=dict)
     changes: dict[int, bytes] = field(default_factory=dict)
     """Epoch to the change (canonical membership-change) that begins it."""
+    substitutions: Substitutions = field(default_factory=Substitutions)
     _shown: list[Head | None] = field(default_factory=list, init=False, repr=False, compare=False)
     """The heads that stood in the last text, in the order of `heads`; below, their lines."""
     _lines: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
@@ -77,6 +83,12 @@ class State:
         window_end, commitment = self.heads.get(point) or (chain.first, ZERO_DIGEST)
         if ruling.previous != commitment:
             return Refusal.WRONG_PREDECESSOR
+        rule, told = chain.substitution, ruling.told
+        waits = 0 if rule is None else rule.waits(self.horizon_ms)
+        if rule is not None or told is not None:
+            refusal = self.substitutions.refusal(point, start, told, ruling.replaces, rule, waits)
+            if refusal is not Refusal.PASS:
+                return refusal
         if ruling.replaces is not None:
             refusal = self._correct(chain, start, window_end, ruling, ruling.replaces)
             if refusal is not Refusal.PASS:
@@ -87,12 +99,19 @@ class State:
             window_end = start + chain.window_ms
             if point in self.corrected:
                 self._forget(chain, window_end)
+        if rule is not None and told is not None:
+            grams = ruling.replaces and ruling.replaces.emission_g + ruling.posted_g
+            self.substitutions.take(point, start, told, grams, rule, waits)
         self.heads[point] = Head(window_end, ruling.commitment)
         self.balances[chain.subject] = self.balances.get(chain.subject, 0) + ruling.posted_g
         return Refusal.PASS
 
     def advance(self, chain: Chain, window_end: int, commitment: bytes, posted_g: int) -> None:
-        """Take in first versions that follow each other from the head on, together: what stands after the last one."""
+        """Take in first versions that follow each other from the head on, together: what stands after the last one.
+
+        For points without substitution.
+        """
+        assert chain.substitution is None
         if chain.point in self.corrected:
             self._forget(chain, window_end)
         self.heads[chain.point] = Head(window_end, commitment)
@@ -115,6 +134,7 @@ class State:
     def _forget(self, chain: Chain, head: int) -> None:
         versions = self.corrected.pop(chain.point).items()
         kept = {start: version for start, version in versions if not self._is_past(chain, start, head)}
+        self.substitutions.forget(chain.point, lambda start: self._is_past(chain, start, head))
         if kept:
             self.corrected[chain.point] = kept
 
@@ -127,6 +147,7 @@ class State:
         ]
         lines += [f"stream {submitter} {stream} {n}" for (submitter, stream), n in self.streams.items()]
         lines += [f"emissions {subject} {grams}" for subject, grams in self.balances.items()]
+        lines += self.substitutions.lines()
         lines += [f"committee {epoch} {change.hex()}" for epoch, change in self.changes.items()]
         return "\n".join([*sorted(lines), ""]).encode()
 
@@ -151,6 +172,10 @@ class State:
                     state.heads[point] = Head(int(end), bytes.fromhex(commitment))
                 case ["corrected", point, start, version, root]:
                     state.corrected.setdefault(point, {})[int(start)] = (int(version), bytes.fromhex(root))
+                case ["hours", point, *hours]:
+                    state.substitutions.hours[point] = Hours.parse(hours)
+                case ["substituted", point, start, grams]:
+                    state.substitutions.charged.setdefault(point, {})[int(start)] = int(grams)
                 case ["stream", submitter, stream, number]:
                     state.streams[submitter, stream] = int(number)
                 case ["emissions", subject, grams]:

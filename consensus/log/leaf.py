@@ -58,6 +58,8 @@ class Refusal(IntEnum):
     TOO_LATE = 43
     WRONG_FIRST_HEIGHT = 44
     CHANGE_PENDING = 45
+    SUBSTITUTION_DUE = 50
+    WRONG_SUBSTITUTION = 51
 
     @property
     def label(self) -> str:

@@ -1,0 +1,116 @@
+"""The state half of substitution: whose turn a missing hour's tier value is, and what it must be.
+
+A point with substitution has its hours in the replicated state (`carbon.hours`). An hour that still misses readings
+when the waiting time is over is due: until its substitution is recorded, the ledger takes no further window of the
+point. So nobody can leave one out, and each rests on exactly what the ledger held at its place in the point's chain.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from carbon.hours import Due, Hours
+from carbon.record import SUBSTITUTING, Replaced, Tier, tier_of
+from carbon.substitution import HOUR_MS, Substitution, mean
+from consensus.log.leaf import Refusal
+
+
+class Told(NamedTuple):
+    """What a record says of its hour: the mean reading, None where the hour is missing; of a substituted one the value
+    that it is charged, and its tier."""
+
+    cause: str
+    value: int | None
+    tier: Tier | None
+
+    @classmethod
+    def of(cls, cause: str, count: int, expected: int, quantity: int, tier: Tier | None) -> "Told":
+        """From a record's fields."""
+        if tier is not None:
+            return cls(cause, quantity // expected, tier)
+        return cls(cause, mean(count, expected, quantity), None)
+
+    @classmethod
+    def read(cls, fields: dict[str, Any]) -> "Told | None":
+        """From a payload's fields; None where it states no length of its window."""
+        numbers = (fields["count"], fields["expected"], fields["quantity"])
+        return cls.of(fields["cause"], *numbers, tier_of(fields)) if fields["expected"] > 0 else None
+
+
+@dataclass
+class Substitutions:
+    """The hours of all points with substitution, and what their substituted hours were charged."""
+
+    hours: dict[str, Hours] = field(default_factory=dict)
+    charged: dict[str, dict[int, int]] = field(default_factory=dict)
+    """Point to window start to grams, of substituted windows that can still be corrected."""
+    _shown: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """The lines of hours that have not changed since they were last asked for."""
+
+    def refusal(
+        self,
+        point: str,
+        start: int,
+        told: Told | None,
+        replaced: Replaced | None,
+        rule: Substitution | None,
+        waits: int,
+    ) -> Refusal:
+        """Judge what a record says of its hour, with the point's substitution if it has one; `waits` in hours."""
+        if rule is None or told is None:
+            is_foreign = told is not None and told.cause in SUBSTITUTING
+            return Refusal.WRONG_SUBSTITUTION if is_foreign else Refusal.PASS
+        hours, charged = self.hours.get(point), self.charged.get(point, {}).get(start)
+        due = None if hours is None else hours.due(waits)
+        if replaced is None:
+            return Refusal.PASS if due is None else Refusal.SUBSTITUTION_DUE
+        if told.cause == "SUBSTITUTED":
+            fits = hours is not None and due == start // HOUR_MS and _is(hours.charge(due, rule), told)
+        elif told.cause == "MEASURED":
+            fits = charged == replaced.emission_g and told.value is not None
+        else:
+            fits = charged is None
+        return Refusal.PASS if fits else Refusal.WRONG_SUBSTITUTION
+
+    def take(self, point: str, start: int, told: Told, grams: int | None, rule: Substitution, waits: int) -> None:
+        """Take in a record that passed; `grams` is a correction's whole emission, None for a first version."""
+        hour = start // HOUR_MS
+        self._shown.pop(point, None)
+        if grams is None:
+            self._append(point, hour, told.value, rule, waits)
+        elif told.cause == "SUBSTITUTED":
+            self.hours[point].settle(hour)
+            self.charged.setdefault(point, {})[start] = grams
+        else:
+            self._drop(point, lambda other: other == start)
+            if point in self.hours:
+                self.hours[point].amend(hour, told.value)
+
+    def _append(self, point: str, hour: int, value: int | None, rule: Substitution, waits: int) -> None:
+        if HOUR_MS * hour < rule.regimes[0].start:
+            return
+        if point not in self.hours or self.hours[point].end != hour:
+            self.hours[point] = Hours.since(hour)
+        self.hours[point].append(value, rule, waits)
+
+    def forget(self, point: str, is_past: Callable[[int], bool]) -> None:
+        """Forget the charges of windows that can't be corrected any more."""
+        self._drop(point, is_past)
+
+    def _drop(self, point: str, is_gone: Callable[[int], bool]) -> None:
+        if point in self.charged:
+            kept = {start: grams for start, grams in self.charged.pop(point).items() if not is_gone(start)}
+            self.charged |= {point: kept} if kept else {}
+
+    def lines(self) -> Iterator[str]:
+        """Their lines in the state's text."""
+        for point, hours in self.hours.items():
+            if point not in self._shown:
+                self._shown[point] = f"hours {point} {hours}"
+            yield self._shown[point]
+        for point, charged in self.charged.items():
+            yield from (f"substituted {point} {start} {grams}" for start, grams in charged.items())
+
+
+def _is(due: Due, told: Told) -> bool:
+    return told.tier is not None and due == (told.value, *told.tier)
