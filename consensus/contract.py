@@ -19,11 +19,11 @@ from carbon.record import Draft, EvidenceRange, PayloadWriter, Replaced
 from carbon.registry import Point, Registry
 from carbon.substitution import tier_row
 from carbon.window import PacketFacts, Watermarks, Window, WindowKey
-from consensus import membership
+from consensus import membership, registration
 from consensus.batch import Batch
 from consensus.log.committee import Committee
 from consensus.log.genesis import Genesis
-from consensus.log.leaf import MEMBERSHIP, Refusal
+from consensus.log.leaf import MEMBERSHIP, REGISTRATION, Refusal
 from consensus.substitution import Told
 from schemas import codec
 
@@ -70,7 +70,7 @@ class _Refused(Exception):
 
 
 class Contract:
-    """The evidence half under one genesis and registry, in one epoch."""
+    """The evidence half under one genesis and one registry, that of the batches it is given, in one epoch."""
 
     def __init__(self, genesis: Genesis, registry: Registry, committees: Sequence[Committee] = ()) -> None:
         """`committees`: one an epoch, this one's the last; that of the genesis alone when empty."""
@@ -86,6 +86,10 @@ class Contract:
             (payload,) = batch.payloads
             refusal = membership.refusal(payload, batch.number, self._channel, self._committees)
             return [_without_packets(refusal, payload)]
+        if batch.kind == REGISTRATION:
+            (payload,) = batch.payloads
+            stated = (batch.number, batch.registry_height, self._channel, self._registry)
+            return [_without_packets(registration.refusal(payload, *stated), payload)]
         ranges: dict[tuple[str, int], Range | None] = {}
         claims = zip(batch.points, batch.windows, batch.payloads, strict=True)
         return [self._record(point, start, payload, evidence, ranges) for point, start, payload in claims]
@@ -101,6 +105,8 @@ class Contract:
         point = self._registry.points.get(name)
         if point is None or start < point.start or start % (1000 * point.window_seconds):
             return _without_packets(Refusal.UNKNOWN_POINT, payload)
+        if self._registry.gateways[point.gateway].revoked:
+            return _without_packets(Refusal.REVOKED_KEY, payload)
         place = (point.gateway, start)
         if place not in ranges:
             ranges[place] = self._range(point, start, evidence)
@@ -259,11 +265,11 @@ def _passed(point: Point, draft: Draft, previous: bytes, payload: bytes, posted_
     link = (window.evidence_root, previous, draft.version, posted_g, draft.replaces)
     told = None
     if point.substituted is not None:
-        told = Told.of(draft.cause, window.count, point.expected, window.quantity, draft.tier)
+        told = Told.of(point.substituted, draft.cause, window.count, point.expected, window.quantity, draft.tier)
     return Ruling(Refusal.PASS, draft.salt, commitment, *link, told)
 
 
 def _without_packets(refusal: Refusal, payload: bytes, root: bytes = ZERO_DIGEST) -> Ruling:
-    """The ruling on a refused record, or a change of the committee: no packets to take a salt from, nothing to hide."""
+    """The ruling on a refused record, or on a change: no packets to take a salt from, nothing to hide."""
     salt = blake2b(payload, digest_size=records.SALT_BYTES, person=b"refused").digest()
     return Ruling(refusal, salt, records.commitment(salt, payload), root)

@@ -1,18 +1,19 @@
 """The state half: what every member computes, record by record in block order, when it applies a block.
 
 The state is small and replicated: the head of each point's chain, the versions of corrected windows, each submitter's
-counter, each subject's emissions, and the changes of the committee. Its digest stands in every block header.
+counter, each subject's emissions, and the changes of the committee and of the registry. Its digest stands in every
+block header.
 """
 
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import NamedTuple
 
+from carbon.amendment import Amendment
 from carbon.hours import Hours
 from carbon.packet import ZERO_DIGEST
 from carbon.record import Replaced
 from carbon.registry import Point
-from carbon.substitution import Substitution
 from consensus.contract import Ruling
 from consensus.log.committee import AHEAD, FURTHEST, Change, Committee
 from consensus.log.leaf import Refusal
@@ -27,19 +28,24 @@ class Head(NamedTuple):
 
 
 class Chain(NamedTuple):
-    """What the state half knows of a point: its subject, the length of its windows, the start of the first (ms UTC);
-    how its missing hours are substituted, if they are."""
+    """What the state half knows of a point: its subject, the length of its windows, the start of the first (ms UTC)."""
 
     point: str
     subject: str
     window_ms: int
     first: int
-    substitution: Substitution | None = None
 
     @classmethod
     def of(cls, point: Point) -> "Chain":
         """The chain of a registered point."""
-        return cls(point.id, point.subject, 1000 * point.window_seconds, point.start, point.substituted)
+        return cls(point.id, point.subject, 1000 * point.window_seconds, point.start)
+
+
+class Registered(NamedTuple):
+    """A registry on the ledger: the height of the block with its record, SHA-256 of its file."""
+
+    recorded: int
+    digest: bytes
 
 
 @dataclass
@@ -58,6 +64,12 @@ class State:
     balances: dict[str, int] = field(default_factory=dict)
     changes: dict[int, bytes] = field(default_factory=dict)
     """Epoch to the change (canonical membership-change) that begins it."""
+    registries: dict[int, Registered] = field(default_factory=dict)
+    """By the first height at which each is in force; that of the genesis, 0, is not among them."""
+    closing: tuple[str, ...] = ()
+    """Points that the registry to come closes to corrections."""
+    closed: dict[str, int] = field(default_factory=dict)
+    """Point to the end (ms UTC) of its windows that are corrected no more."""
     substitutions: Substitutions = field(default_factory=Substitutions)
     _shown: list[Head | None] = field(default_factory=list, init=False, repr=False, compare=False)
     """The heads that stood in the last text, in the order of `heads`; below, their lines."""
@@ -73,6 +85,30 @@ class State:
         self.changes[epoch] = change.encode()
         return Refusal.PASS
 
+    def begin(self, height: int) -> None:
+        """Before the records of a block: a registry that is in force from this height on takes effect."""
+        if height in self.registries:
+            closed = {point: self.heads[point].window_end for point in self.closing if point in self.heads}
+            self.closed |= closed
+            self.substitutions.close(closed)
+            self.closing = ()
+
+    def registry_at(self, height: int) -> int:
+        """Registry height of the registry in force at a height."""
+        return max((first for first in self.registries if first <= height), default=0)
+
+    def amend(self, change: Amendment, height: int) -> Refusal:
+        """Judge a change of the registry that passed the evidence half at `height`, and take it in."""
+        if max(self.registries, default=0) > height:
+            return Refusal.CHANGE_PENDING
+        if change.base != self.registry_at(height):
+            return Refusal.OTHER_REGISTRY
+        if not height + AHEAD <= change.first <= height + FURTHEST:
+            return Refusal.WRONG_FIRST_HEIGHT
+        self.registries[change.first] = Registered(height, change.digest)
+        self.closing = change.closed
+        return Refusal.PASS
+
     def committees(self, genesis: Committee) -> tuple[Committee, ...]:
         """The committees of all epochs up to here, one that is to come included."""
         return (genesis, *(Change.decode(data).committee for _, data in sorted(self.changes.items())))
@@ -83,10 +119,9 @@ class State:
         window_end, commitment = self.heads.get(point) or (chain.first, ZERO_DIGEST)
         if ruling.previous != commitment:
             return Refusal.WRONG_PREDECESSOR
-        rule, told = chain.substitution, ruling.told
-        waits = 0 if rule is None else rule.waits(self.horizon_ms)
-        if rule is not None or told is not None:
-            refusal = self.substitutions.refusal(point, start, told, ruling.replaces, rule, waits)
+        told = ruling.told
+        if told is not None:
+            refusal = self.substitutions.refusal(point, start, told, ruling.replaces, self.horizon_ms)
             if refusal is not Refusal.PASS:
                 return refusal
         if ruling.replaces is not None:
@@ -99,9 +134,9 @@ class State:
             window_end = start + chain.window_ms
             if point in self.corrected:
                 self._forget(chain, window_end)
-        if rule is not None and told is not None:
+        if told is not None:
             grams = ruling.replaces and ruling.replaces.emission_g + ruling.posted_g
-            self.substitutions.take(point, start, told, grams, rule, waits)
+            self.substitutions.take(point, start, told, grams, self.horizon_ms)
         self.heads[point] = Head(window_end, ruling.commitment)
         self.balances[chain.subject] = self.balances.get(chain.subject, 0) + ruling.posted_g
         return Refusal.PASS
@@ -111,7 +146,6 @@ class State:
 
         For points without substitution.
         """
-        assert chain.substitution is None
         if chain.point in self.corrected:
             self._forget(chain, window_end)
         self.heads[chain.point] = Head(window_end, commitment)
@@ -122,6 +156,8 @@ class State:
             return Refusal.WINDOW_NOT_NEXT
         if self._is_past(chain, start, head):
             return Refusal.TOO_LATE
+        if start < self.closed.get(chain.point, start):
+            return Refusal.CLOSED
         known = self.corrected.get(chain.point, {}).get(start, (1, replaced.evidence_root))
         if (replaced.version, replaced.evidence_root) != known:
             return Refusal.WRONG_VERSION
@@ -149,6 +185,9 @@ class State:
         lines += [f"emissions {subject} {grams}" for subject, grams in self.balances.items()]
         lines += self.substitutions.lines()
         lines += [f"committee {epoch} {change.hex()}" for epoch, change in self.changes.items()]
+        lines += [f"registry {first} {known.recorded} {known.digest.hex()}" for first, known in self.registries.items()]
+        lines += [f"closing {point}" for point in self.closing]
+        lines += [f"closed {point} {end}" for point, end in self.closed.items()]
         return "\n".join([*sorted(lines), ""]).encode()
 
     def _points(self) -> list[str]:
@@ -182,6 +221,12 @@ class State:
                     state.balances[subject] = int(grams)
                 case ["committee", epoch, change]:
                     state.changes[int(epoch)] = bytes.fromhex(change)
+                case ["registry", first, recorded, digest_]:
+                    state.registries[int(first)] = Registered(int(recorded), bytes.fromhex(digest_))
+                case ["closing", point]:
+                    state.closing += (point,)
+                case ["closed", point, end]:
+                    state.closed[point] = int(end)
                 case _:
                     raise ValueError(f"not a line of a state: {line!r}")
         return state

@@ -5,36 +5,40 @@ when the waiting time is over is due: until its substitution is recorded, the le
 point. So nobody can leave one out, and each rests on exactly what the ledger held at its place in the point's chain.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from carbon.hours import Due, Hours
 from carbon.record import SUBSTITUTING, Replaced, Tier, tier_of
-from carbon.substitution import HOUR_MS, Substitution, mean
+from carbon.substitution import HOUR_MS, Substitution, mean, stated
 from consensus.log.leaf import Refusal
 
 
 class Told(NamedTuple):
-    """What a record says of its hour: the mean reading, None where the hour is missing; of a substituted one the value
-    that it is charged, and its tier."""
+    """What a record says of its hour: how the point substitutes missing hours, if it does; the mean reading, None
+    where this one is missing; of a substituted one the value that it is charged, and its tier."""
 
+    rule: Substitution | None
     cause: str
     value: int | None
     tier: Tier | None
 
     @classmethod
-    def of(cls, cause: str, count: int, expected: int, quantity: int, tier: Tier | None) -> "Told":
+    def of(
+        cls, rule: Substitution | None, cause: str, count: int, expected: int, quantity: int, tier: Tier | None
+    ) -> "Told":
         """From a record's fields."""
-        if tier is not None:
-            return cls(cause, quantity // expected, tier)
-        return cls(cause, mean(count, expected, quantity), None)
+        value = mean(count, expected, quantity) if tier is None else quantity // expected
+        return cls(rule, cause, value, tier)
 
     @classmethod
     def read(cls, fields: dict[str, Any]) -> "Told | None":
         """From a payload's fields; None where it states no length of its window."""
+        if fields["expected"] <= 0:
+            return None
         numbers = (fields["count"], fields["expected"], fields["quantity"])
-        return cls.of(fields["cause"], *numbers, tier_of(fields)) if fields["expected"] > 0 else None
+        return cls.of(stated(fields["rule"]), fields["cause"], *numbers, tier_of(fields))
 
 
 @dataclass
@@ -47,21 +51,13 @@ class Substitutions:
     _shown: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
     """The lines of hours that have not changed since they were last asked for."""
 
-    def refusal(
-        self,
-        point: str,
-        start: int,
-        told: Told | None,
-        replaced: Replaced | None,
-        rule: Substitution | None,
-        waits: int,
-    ) -> Refusal:
-        """Judge what a record says of its hour, with the point's substitution if it has one; `waits` in hours."""
-        if rule is None or told is None:
-            is_foreign = told is not None and told.cause in SUBSTITUTING
-            return Refusal.WRONG_SUBSTITUTION if is_foreign else Refusal.PASS
+    def refusal(self, point: str, start: int, told: Told, replaced: Replaced | None, horizon_ms: int) -> Refusal:
+        """Judge what a record says of its hour."""
+        rule = told.rule
+        if rule is None:
+            return Refusal.WRONG_SUBSTITUTION if told.cause in SUBSTITUTING else Refusal.PASS
         hours, charged = self.hours.get(point), self.charged.get(point, {}).get(start)
-        due = None if hours is None else hours.due(waits)
+        due = None if hours is None else hours.due(rule.waits(horizon_ms))
         if replaced is None:
             return Refusal.PASS if due is None else Refusal.SUBSTITUTION_DUE
         if told.cause == "SUBSTITUTED":
@@ -72,12 +68,14 @@ class Substitutions:
             fits = charged is None
         return Refusal.PASS if fits else Refusal.WRONG_SUBSTITUTION
 
-    def take(self, point: str, start: int, told: Told, grams: int | None, rule: Substitution, waits: int) -> None:
+    def take(self, point: str, start: int, told: Told, grams: int | None, horizon_ms: int) -> None:
         """Take in a record that passed; `grams` is a correction's whole emission, None for a first version."""
+        if told.rule is None:
+            return
         hour = start // HOUR_MS
         self._shown.pop(point, None)
         if grams is None:
-            self._append(point, hour, told.value, rule, waits)
+            self._append(point, hour, told.value, told.rule, told.rule.waits(horizon_ms))
         elif told.cause == "SUBSTITUTED":
             self.hours[point].settle(hour)
             self.charged.setdefault(point, {})[start] = grams
@@ -92,6 +90,12 @@ class Substitutions:
         if point not in self.hours or self.hours[point].end != hour:
             self.hours[point] = Hours.since(hour)
         self.hours[point].append(value, rule, waits)
+
+    def close(self, closed: Mapping[str, int]) -> None:
+        """Points' windows up to an end (ms UTC) are corrected no more: none of their hours is due any more either."""
+        for point in closed.keys() & self.hours.keys():
+            self._shown.pop(point, None)
+            self.hours[point].settle(closed[point] // HOUR_MS - 1)
 
     def forget(self, point: str, is_past: Callable[[int], bool]) -> None:
         """Forget the charges of windows that can't be corrected any more."""

@@ -195,11 +195,12 @@ class Archive:
 
     def _may_be_late(self, run: Run, packet: Packet) -> bool:
         """Whether a window of the packet's earliest reading could have closed before it came."""
-        spans = [p.window_seconds for name in packet.points if (p := self._registry.points.get(name)) is not None]
-        if not len(packet) or not spans:
+        points = [point for name in packet.points if (point := self._registry.points.get(name)) is not None]
+        if not len(packet) or not points:
             return False
-        latest_end = int(packet.at.min()) + 1000 * max(spans)
-        closing = run.first_reaching(latest_end + self._lateness_ms)
+        earliest, spans = int(packet.at.min()), {1000 * point.window_seconds for point in points}
+        first_end = min(earliest // span * span + span for span in spans)
+        closing = run.first_reaching(first_end + self._lateness_ms)
         return closing is not None and closing < packet.sequence
 
     def _note_late(self, run: Run, packet: Packet) -> None:

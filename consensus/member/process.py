@@ -171,7 +171,7 @@ class Member:
         config = self._config
         most = config.genesis.block.records
         try:
-            batch = batches.verify(message.value() or b"", config.registry, config.genesis.digest, most)
+            batch = batches.verify(message.value() or b"", self._ledger.registries, config.genesis.digest, most)
         except BatchError:
             self.dropped["batch: malformed or unsigned"] += 1
             return

@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from carbon import factors
 from carbon import registry as registries
 from carbon.packet import MAX_READINGS
 from carbon.registry import Registry, RegistryError
+from consensus.log import genesis as geneses
+from consensus.log.genesis import Genesis, GenesisError
 from streams.edge.downlink import Downlink
 from streams.edge.gateway import GatewayConfig
 from streams.edge.inbox import MAX_MESSAGE, Inbox
@@ -27,6 +29,7 @@ from streams.edge.store import REMEMBERED, Store
 Source = Annotated[Hj212Settings | ModbusSettings | MqttSettings, Field(discriminator="kind")]
 """The settings of one source. A kind more is one more here and in `source_of`."""
 
+_T = TypeVar("_T")
 LEAST_DISK = 16 * 2**20
 _SECRET_SETTINGS = ("sasl.password", "ssl.key.password", "ssl.keystore.password", "sasl.oauthbearer.client.secret")
 
@@ -60,8 +63,8 @@ class LiveConfig(_Settings):
     registry's; `scales` the decimal places of each point, as registered. `kafka` is the client's configuration by
     librdkafka's names, `kafka_secrets` those of it that are secret: each a file that holds the value alone. `folder`
     holds the store, which takes at most `disk_bytes`, and progress.json. `future_seconds` is the registry's bound on
-    readings ahead of their packet. Of the last `remembered` messages it is known when they come again. `registry` is
-    the channel's registry file, whose operators may then command the gateway.
+    readings ahead of their packet. Of the last `remembered` messages it is known when they come again. `genesis` is the
+    channel's genesis file, `registry` the registry file that it names, whose operators may then command the gateway.
     """
 
     gateway: str = Field(min_length=1)
@@ -77,6 +80,7 @@ class LiveConfig(_Settings):
     packet: Packing = Packing()
     scales: dict[str, int] = Field(default_factory=dict)
     sources: tuple[Source, ...] = Field(min_length=1)
+    genesis: Path | None = None
     registry: Path | None = None
 
     @field_validator("kafka")
@@ -87,6 +91,12 @@ class LiveConfig(_Settings):
         if "bootstrap.servers" not in kafka:
             raise ValueError("bootstrap.servers is missing")
         return kafka
+
+    @model_validator(mode="after")
+    def _whose_registry(self) -> Self:
+        if self.registry is not None and self.genesis is None:
+            raise ValueError("a registry needs the genesis that names it")
+        return self
 
     @property
     def store_file(self) -> Path:
@@ -167,11 +177,12 @@ def source_of(
 def gateway_of(config: LiveConfig, store: Store) -> LiveGateway:
     """The gateway that has these settings, on its open store.
 
-    Raises ConfigError for a registry that can't be used, SecretError, SeedError, and KafkaException for settings that
+    Raises ConfigError like `channel_of`, SecretError, SeedError, and KafkaException for settings that
     Kafka's client refuses.
     """
     for path in secret_files(config):
         read_secret(path)
+    _, registry = channel_of(config)
     seed = read_seed(config.seed_file)
     limits = config.packet
     signer = Signer(config.gateway, config.run, seed, bytes.fromhex(config.channel), config.scales)
@@ -179,8 +190,8 @@ def gateway_of(config: LiveConfig, store: Store) -> LiveGateway:
     asking = [one.rules() for one in config.sources if isinstance(one, ModbusSettings)]
     rules = {point: rule for one in asking for point, rule in one.items()}
     downlink = None
-    if config.registry is not None:
-        downlink = Downlink(kafka, store, signer, _registry(config.registry), dict(rules), rules.update)
+    if registry is not None:
+        downlink = Downlink(kafka, store, signer, registry, dict(rules), rules.update)
     inbox = Inbox(store, config.disk_bytes)
     return LiveGateway(
         store,
@@ -198,10 +209,28 @@ def gateway_of(config: LiveConfig, store: Store) -> LiveGateway:
     )
 
 
-def _registry(path: Path) -> Registry:
+def channel_of(config: LiveConfig) -> tuple[Genesis | None, Registry | None]:
+    """The genesis and the registry that the settings name, if they do.
+
+    Raises ConfigError for one that can't be used, a genesis of another channel, a registry that it doesn't name.
+    """
+    if config.genesis is None:
+        return None, None
+    genesis = _parsed(config.genesis, geneses.parse)
+    if genesis.digest.hex() != config.channel:
+        raise ConfigError(f"{config.genesis} is the genesis of {genesis.digest.hex()}, not of channel {config.channel}")
+    if config.registry is None:
+        return genesis, None
+    registry = _parsed(config.registry, lambda data: registries.parse(data, factors.load()))
+    if registry.digest != genesis.registry:
+        raise ConfigError(f"{config.registry} is not the registry that {config.genesis} names")
+    return genesis, registry
+
+
+def _parsed(path: Path, parse: Callable[[bytes], _T]) -> _T:
     try:
-        return registries.parse(path.read_bytes(), factors.load())
+        return parse(path.read_bytes())
     except OSError as error:
         raise ConfigError(f"{path} can't be read: {error.strerror}") from None
-    except RegistryError as error:
+    except (RegistryError, GenesisError) as error:
         raise ConfigError(f"{path} can't be used: {error}") from None

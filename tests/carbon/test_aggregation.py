@@ -175,7 +175,7 @@ def test_crashes_repeats_and_disorder_change_nothing(seed: int, disorder: bool) 
 def _payloads(world: World, proposals: list[bytes]) -> list[bytes]:
     from consensus import batch
 
-    return [p for m in proposals for p in batch.verify(m, world.registry, world.channel, 1000).payloads]
+    return [p for m in proposals for p in batch.verify(m, {0: world.registry}, world.channel, 1000).payloads]
 
 
 mixtures = st.lists(

@@ -225,7 +225,7 @@ def recorded(scene: Scene) -> _Copy:
     for height, message in enumerate(scene.proposals, 1):
         if height % 7 == 1:
             ledger = Ledger(world.genesis, world.registry, copy)
-        batch = batches.verify(message, world.registry, world.channel, 1_000)
+        batch = batches.verify(message, {0: world.registry}, world.channel, 1_000)
         ledger.hold(batch, scene.committee.contract.judge(batch, scene.committee.packets))
         ordered = ProposedBatch(batch.submitter, batch.stream, batch.number, batch.digest, bytes(2 * len(batch)))
         text = ledger.execute(OrderedBlock(0, height, height, (ordered,), ()))

@@ -73,7 +73,7 @@ class Aggregator:
         return draft.point, draft.window_start, payload
 
     def batch(self, records: list[tuple[str, int, bytes]], **changes: Any) -> Batch:
-        return batches.verify(self.message(records, **changes), self.world.registry, self.world.channel, 2_000)
+        return batches.verify(self.message(records, **changes), {0: self.world.registry}, self.world.channel, 2_000)
 
     def message(self, records: list[tuple[str, int, bytes]], signer: str = "aggregator", **changes: Any) -> bytes:
         points = sorted({point for point, _, _ in records})

@@ -6,12 +6,12 @@ from carbon.record import Replaced, Tier
 from carbon.substitution import HOUR_MS, Regime, Substitution
 from consensus.contract import Ruling
 from consensus.log.leaf import Refusal
-from consensus.state import Chain, State
+from consensus.state import Chain, Registered, State
 from consensus.substitution import Told
 
 WAITS = 24
 RULE = Substitution((Regime(0, substitution.tier_set("part75", factors.load()), 500),), WAITS)
-CHAIN = Chain("p", "plant", HOUR_MS, 0, RULE)
+CHAIN = Chain("p", "plant", HOUR_MS, 0)
 
 
 class Books:
@@ -30,11 +30,11 @@ class Books:
 
     def windows(self, first: int, end: int, missing: tuple[int, ...] = ()) -> None:
         for hour in range(first, end):
-            assert self.put(hour, Told("WINDOW", None if hour in missing else 7, None)) is Refusal.PASS
+            assert self.put(hour, Told(RULE, "WINDOW", None if hour in missing else 7, None)) is Refusal.PASS
 
     def charge(self, hour: int) -> Told:
         value, *tier = self.due(hour)
-        return Told("SUBSTITUTED", value, Tier(*tier))
+        return Told(RULE, "SUBSTITUTED", value, Tier(*tier))
 
     def due(self, hour: int) -> Due:
         return self.state.substitutions.hours["p"].charge(hour, RULE)
@@ -51,7 +51,7 @@ def before(hour: int, version: int, grams: int = 10) -> Replaced:
 def test_the_oldest_hour_that_is_due_is_the_only_one() -> None:
     books = Books()
     books.windows(0, 3 + 1 + WAITS, missing=(3, 4))
-    refused = books.put(28, Told("WINDOW", 7, None))
+    refused = books.put(28, Told(RULE, "WINDOW", 7, None))
     assert refused is Refusal.SUBSTITUTION_DUE
     assert books.put(4, books.charge(4), before(4, 1)) is Refusal.WRONG_SUBSTITUTION
     assert books.put(3, books.charge(3), before(3, 1)) is Refusal.PASS
@@ -65,12 +65,12 @@ def test_a_charge_is_replaced_by_what_was_measured_and_by_nothing_else() -> None
     books = Books()
     books.windows(0, 3 + 1 + WAITS, missing=(3,))
     assert books.put(3, books.charge(3), before(3, 1, 10), posted=90) is Refusal.PASS
-    assert books.put(3, Told("LATE", 8, None), before(3, 2, 100)) is Refusal.WRONG_SUBSTITUTION
-    assert books.put(3, Told("MEASURED", None, None), before(3, 2, 100)) is Refusal.WRONG_SUBSTITUTION
-    assert books.put(3, Told("MEASURED", 8, None), before(3, 2, 99)) is Refusal.WRONG_SUBSTITUTION
-    assert books.put(5, Told("MEASURED", 8, None), before(5, 1)) is Refusal.WRONG_SUBSTITUTION
-    assert books.put(3, Told("MEASURED", 8, None), before(3, 2, 100), posted=-60) is Refusal.PASS
-    assert books.put(3, Told("LATE", 9, None), before(3, 3, 40), posted=5) is Refusal.PASS
+    assert books.put(3, Told(RULE, "LATE", 8, None), before(3, 2, 100)) is Refusal.WRONG_SUBSTITUTION
+    assert books.put(3, Told(RULE, "MEASURED", None, None), before(3, 2, 100)) is Refusal.WRONG_SUBSTITUTION
+    assert books.put(3, Told(RULE, "MEASURED", 8, None), before(3, 2, 99)) is Refusal.WRONG_SUBSTITUTION
+    assert books.put(5, Told(RULE, "MEASURED", 8, None), before(5, 1)) is Refusal.WRONG_SUBSTITUTION
+    assert books.put(3, Told(RULE, "MEASURED", 8, None), before(3, 2, 100), posted=-60) is Refusal.PASS
+    assert books.put(3, Told(RULE, "LATE", 9, None), before(3, 3, 40), posted=5) is Refusal.PASS
     assert books.state.substitutions.charged == {} and books.state.substitutions.hours["p"].missing == []
     assert books.state.balances == {"plant": 28 * 10 + 90 - 60 + 5}
 
@@ -87,9 +87,23 @@ def test_a_charge_is_known_while_it_can_be_replaced() -> None:
 
 
 def test_a_point_without_substitution_has_no_such_records() -> None:
-    state, plain = State(100 * HOUR_MS), CHAIN._replace(substitution=None)
+    state = State(100 * HOUR_MS)
     for cause in ("SUBSTITUTED", "MEASURED"):
-        ruling = Ruling(Refusal.PASS, b"", bytes(32), told=Told(cause, 7, Tier("", b"")))
-        assert state.apply(plain, 0, ruling) is Refusal.WRONG_SUBSTITUTION
-    assert state.apply(plain, 0, Ruling(Refusal.PASS, b"", bytes(32), told=Told("WINDOW", 7, None))) is Refusal.PASS
+        ruling = Ruling(Refusal.PASS, b"", bytes(32), told=Told(None, cause, 7, Tier("", b"")))
+        assert state.apply(CHAIN, 0, ruling) is Refusal.WRONG_SUBSTITUTION
+    assert (
+        state.apply(CHAIN, 0, Ruling(Refusal.PASS, b"", bytes(32), told=Told(None, "WINDOW", 7, None))) is Refusal.PASS
+    )
     assert state.substitutions.hours == {}
+
+
+def test_a_registry_that_closes_the_point_settles_its_hours() -> None:
+    books = Books()
+    books.windows(0, 3 + 1 + WAITS, missing=(3, 27))
+    assert books.put(28, Told(RULE, "WINDOW", 7, None)) is Refusal.SUBSTITUTION_DUE
+    books.state.registries[9], books.state.closing = Registered(1, bytes(32)), ("p", "q")
+    books.state.text()
+    books.state.begin(9)
+    assert State.load(books.state.text(), 100 * HOUR_MS) == books.state
+    books.windows(28, 30 + 1 + WAITS, missing=(30,))
+    assert books.put(55, Told(RULE, "WINDOW", 7, None)) is Refusal.SUBSTITUTION_DUE

@@ -242,6 +242,15 @@ def test_late_packets_are_found_by_point_and_window_and_after_a_restart(keeper: 
     assert list(keeper.archive.late("gw-0", 0, (POINT, START))) == [3]
 
 
+def test_a_packet_is_late_right_behind_the_one_that_closed_its_window(keeper: Keeper) -> None:
+    last = START + 3 * QUARTER
+    keeper.archive.add(keeper.pack(2))
+    keeper.archive.add(keeper.pack(2, [(POINT, last, 5)]))
+    keeper.archive.add(keeper.pack(2, [(POINT, START + HOUR, 5)]))
+    assert list(keeper.archive.late("gw-0", 0, (POINT, START))) == [2]
+    assert list(keeper.archive.late("gw-0", 0, (POINT, START + HOUR))) == [], "its window is open"
+
+
 def test_more_packets_than_stay_in_memory_are_read_again(keeper: Keeper, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive, "FACTS_HELD", 2)
     for hours in (2, 4, 6, 8):

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from streams.edge.live import LiveGateway
 from streams.edge.sources.modbus import ModbusSource
 from streams.edge.sources.table import TableReplay
 from streams.edge.store import Store
-from tests.small import registry_bytes
-from tests.streams.edge.test_commands import CHANNEL, NOW, OPERATORS, POINT
+from tests.small import genesis_bytes, registry_bytes
+from tests.streams.edge.test_commands import NOW, OPERATORS, POINT
 from tests.streams.edge.test_commands import message as command
 
 Given = dict[str, Any]
@@ -42,6 +43,15 @@ def given(tmp_path: Path) -> Given:
         "scales": {"boiler-co2": 3},
         "sources": [mqtt],
     }
+
+
+def channel(folder: Path, registry: bytes) -> Given:
+    """The settings that name a channel with this registry."""
+    genesis = genesis_bytes(registry)
+    (folder / "registry.json").write_bytes(registry)
+    (folder / "genesis.json").write_bytes(genesis)
+    named = {name: str(folder / f"{name}.json") for name in ("genesis", "registry")}
+    return named | {"channel": sha256(genesis).hexdigest()}
 
 
 def made(given: Given, tmp_path: Path) -> LiveGateway:
@@ -150,25 +160,36 @@ def test_the_operators_of_the_registry_set_how_modbus_is_read(given: Given, tmp_
     register = {"point": POINT, "address": 0, "type": "u16"}
     group = {"every_ms": 1_000, "sampling": {"slowest_ms": 5_000}, "registers": [register]}
     modbus = {"kind": "modbus", "devices": [{"name": "m", "host": "127.0.0.1", "groups": [group]}]}
-    (tmp_path / "registry.json").write_bytes(registry_bytes(gateways=2, operators=OPERATORS))
-    given |= {"registry": str(tmp_path / "registry.json"), "gateway": "gw-0", "sources": [modbus]}
-    given |= {"channel": CHANNEL.hex()}
+    given |= channel(tmp_path, registry_bytes(gateways=2, operators=OPERATORS))
+    given |= {"gateway": "gw-0", "sources": [modbus]}
     (tmp_path / "edge.yaml").write_text(yaml.safe_dump(given))
     with Store(tmp_path / "store") as store:
         gateway = gateway_of(load(tmp_path / "edge.yaml"), store)
         source, (_, downlink) = gateway._sources["0 modbus"], gateway._links
         assert isinstance(source, ModbusSource) and isinstance(downlink, Downlink)
         assert source._rules[POINT].bounds == (1_000, 5_000)
-        downlink.take(command(first=3_000, last=3_000), NOW)
+        digest = bytes.fromhex(given["channel"])
+        downlink.take(command(channel=digest, first=3_000, last=3_000), NOW)
         assert source._rules[POINT].bounds == (3_000, 3_000)
         assert source._slow_down() is False
         gateway.inbox.slow_down = True
         assert source._slow_down() is True
 
 
-def test_a_registry_that_can_not_be_used_is_said(given: Given, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"registry.json can't be read"):
-        made(given | {"registry": str(tmp_path / "registry.json")}, tmp_path)
-    (tmp_path / "registry.json").write_text("{}")
-    with pytest.raises(ConfigError, match=r"registry.json can't be used"):
-        made(given | {"registry": str(tmp_path / "registry.json")}, tmp_path)
+def test_a_registry_or_genesis_that_can_not_be_used_is_said(given: Given, tmp_path: Path) -> None:
+    given |= channel(tmp_path, registry_bytes())
+    for name, other in (("registry", registry_bytes(points=4)), ("genesis", genesis_bytes(b"other"))):
+        path = tmp_path / f"{name}.json"
+        right = path.read_bytes()
+        for wrong, says in ((b"{}", "can't be used"), (other, f"{name}.json is (not the registry|the genesis of)")):
+            path.write_bytes(wrong)
+            with pytest.raises(ConfigError, match=says):
+                made(given, tmp_path)
+        path.unlink()
+        with pytest.raises(ConfigError, match=rf"{name}.json can't be read"):
+            made(given, tmp_path)
+        path.write_bytes(right)
+    with pytest.raises(ConfigError, match="a registry needs the genesis"):
+        made({name: value for name, value in given.items() if name != "genesis"}, tmp_path)
+    with pytest.raises(ConfigError, match="is the genesis of"):
+        made(given | {"registry": None, "channel": "ab" * 32}, tmp_path)

@@ -5,6 +5,10 @@
 Flag is `V5 … V0 D A`: version, parts numbered, answer wanted. Devices of the 2005 edition may leave out QN and Flag;
 then nothing is answered. Fields that the standard has not are let through, for provinces add some (RF=1 for what is
 sent again).
+
+The password stands in every segment in plain text. What is kept of a frame goes to a topic that others read, so it is
+the frame without the password's characters, with the length and checksum that it then has: whoever knows the password
+puts it back and has the frame as it was sent. The checksum that was sent would tell a part of it.
 """
 
 import re
@@ -34,6 +38,7 @@ _FIELDS = {
     "PNO": r"\d{1,4}",
 }
 _KNOWN = {name: re.compile(pattern, re.ASCII) for name, pattern in _FIELDS.items()}
+_PASSWORD, _NO_PASSWORD = re.compile("(^|;)PW=[^;]*"), r"\1PW="
 _OTHER = re.compile(r"[0-9A-Za-z]{1,12}=[ -~]{0,32}", re.ASCII)
 _NEEDED = ("ST", "CN", "PW", "MN")
 
@@ -51,7 +56,10 @@ Kind = Literal["upload", "notification", "answer", "other"]
 
 
 class Message(NamedTuple):
-    """What one frame says. `qn` is empty where the device gives none; a whole message is part 1 of 1."""
+    """What one frame says. `qn` is empty where the device gives none; a whole message is part 1 of 1.
+
+    `raw` is the frame without its password: what is kept.
+    """
 
     raw: bytes
     qn: str
@@ -90,7 +98,7 @@ def parse(raw: bytes) -> Message:
         raise MessageError("wrong_flag", f"Flag {flag}: no edition that is known")
     part, parts = _part(fields, bool(flag & 2))
     return Message(
-        raw=raw,
+        raw=_without_password(head, data),
         qn=fields.get("QN", ""),
         st=fields["ST"],
         cn=int(fields["CN"]),
@@ -104,16 +112,21 @@ def parse(raw: bytes) -> Message:
     )
 
 
+def _without_password(head: str, data: str) -> bytes:
+    return frame(f"{_PASSWORD.sub(_NO_PASSWORD, head)}CP=&&{data}".encode())
+
+
 def _fields(head: str) -> Mapping[str, str]:
     pairs = head.split(";", MAX_FIELDS + 1)
     if pairs.pop() or len(pairs) > MAX_FIELDS:
         raise MessageError("malformed", f"the fields do not end before CP, or are more than {MAX_FIELDS}")
     fields: dict[str, str] = {}
-    for pair in pairs:
+    for place, pair in enumerate(pairs, 1):
         name, _, value = pair.partition("=")
         known = _KNOWN.get(name)
         if name in fields or not (known.fullmatch(value) if known else _OTHER.fullmatch(pair)):
-            raise MessageError("malformed", f"the field {name[:12]!r} comes twice, or its value is not allowed")
+            # not the field itself, which may be a password that lacks its name
+            raise MessageError("malformed", f"field {place} comes twice, or is not allowed")
         fields[name] = value
     for name in _NEEDED:
         if name not in fields:
