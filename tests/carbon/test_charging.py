@@ -17,12 +17,14 @@ from consensus.contract import Ruling
 from consensus.core.bodies import ProposedBatch
 from consensus.core.effects import OrderedBlock
 from consensus.ledger import Ledger
-from consensus.log.follower import Position, VerifiedBlock
+from consensus.log.follower import OpenedLeaf, Position, VerifiedBlock
 from consensus.log.leaf import Refusal
+from consensus.log.reader import OpenedBlock
 from consensus.state import Chain as StateChain
 from consensus.state import State
 from infra.verification import Verification
 from schemas import codec
+from streams.accounts import post_block
 from tests.carbon.test_aggregation import Bench
 from tests.small import HORIZON_MS
 from tests.streams.committee import Committee
@@ -237,14 +239,15 @@ def recorded(scene: Scene) -> _Copy:
 def test_who_has_the_payloads_alone_finds_the_same_state() -> None:
     scene = Scene({10, 11, 30}, late={10: (50, 2)})
     copy = recorded(scene)
-    books, schemas = Books(), set()
+    books, schemas, alerts = Books(), set(), []
 
     def seen(block: VerifiedBlock, payloads: list[bytes]) -> None:
-        for leaf, payload in zip(block.leaves, payloads, strict=True):
-            fields = record.read(payload)
-            assert leaf.leaf.accepted
-            books.post(fields, block.height)
-            schemas.add((fields["cause"], codec.schema_name(leaf.leaf.schema_id)))
+        opened = [OpenedLeaf(leaf, b"", payload) for leaf, payload in zip(block.leaves, payloads, strict=True)]
+        position = verification.follower.position
+        alerts.extend(post_block(books, OpenedBlock(b"", block, opened, position), scene.world.registry)[1])
+        schemas.update(
+            (record.read(one.payload)["cause"], codec.schema_name(one.leaf.leaf.schema_id)) for one in opened
+        )
 
     verification = Verification(scene.world.genesis, seen)
     for package in copy.packages:
@@ -253,6 +256,10 @@ def test_who_has_the_payloads_alone_finds_the_same_state() -> None:
     state = State.load(copy.after[1], HORIZON_MS)
     assert state.text() == copy.after[1] and b"\nhours blind " in copy.after[1]
     assert books.accounts["emissions:plant"].debit_g == state.balances["plant"]
+    texts = [alert["text"] for alert in alerts if alert["kind"] == "substituted"]
+    grams = [fields["emission_g"] for fields in scene.fields("SUBSTITUTED")]
+    assert texts[0] == f"blind: 2 of 4 readings in the window; charged {grams[0]} g by tier part75.sub.pma_80_90"
+    assert len(texts) == 3 and len(alerts) == 6
     assert schemas == {("WINDOW", "record@1"), ("SUBSTITUTED", "record"), ("MEASURED", "record")}
 
 
