@@ -42,7 +42,7 @@ class Evidence(Protocol):
         """What follows from one packet of such a run; None for a sequence that was stated lost."""
 
     def late(self, gateway: str, run: int, key: WindowKey) -> Sequence[int]:
-        """The packets behind a window's closing packet that hold readings of it, in sequence order."""
+        """The packets behind a window's closing packet that hold readings of it, valid or not, in sequence order."""
 
 
 @dataclass(slots=True)
@@ -202,9 +202,10 @@ class Contract:
         number, last = named[0].run, named[-1].last
         if last > evidence.run(point.gateway, number).last:
             raise Undecidable
-        sequences = evidence.late(point.gateway, number, (point.id, start))
-        held = [evidence.facts(point.gateway, number, k) for k in sequences if k <= last]
-        return [facts for facts in held if facts is not None]
+        key = (point.id, start)
+        sequences = [k for k in evidence.late(point.gateway, number, key) if k <= last]
+        held = [evidence.facts(point.gateway, number, k) for k in sequences]
+        return [facts for facts in held if facts is not None and key in facts.groups]
 
     def _substituted(
         self,

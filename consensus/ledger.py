@@ -126,7 +126,12 @@ class Ledger:
     @property
     def registry(self) -> Registry:
         """The registry in force at the next height to be applied."""
-        return self.registries[self._state.registry_at(self.height + 1)]
+        return self.registries[self.registry_height]
+
+    @property
+    def registry_height(self) -> int:
+        """Its registry height."""
+        return self._state.registry_at(self.height + 1)
 
     def _register(self, state: State) -> None:
         """Know the registries of a state, by the certified records behind them. Raises LedgerError."""

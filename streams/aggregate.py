@@ -28,14 +28,17 @@ from carbon.window import PacketFacts, analyse
 from consensus.log.genesis import Genesis
 from consensus.log.leaf import label
 from schemas import codec, topics
-from streams import confirmations, faust_app
+from streams import confirmations, faust_app, flow
 from streams.dead_letter import Original, letters
 from streams.faust_app import Health, Kafka, Output
 from streams.guard import guarded
 from streams.reread import TopicReader
 
-APP_ID = "carbon.aggregate"
+APP_ID = flow.AGGREGATE
 TABLE = "gateways"
+LONGEST_AGAIN = 600.0
+"""Seconds between two proposals of one batch at most."""
+REPORT_EVERY = 1.0
 LOG = logging.getLogger(__name__)
 
 _SENTENCES = {
@@ -58,7 +61,8 @@ class AggregateConfig:
     seed: bytes
     data_dir: Path
     again_after: float = 20.0
-    """Seconds after which a batch that the ledger doesn't show is proposed again."""
+    """Seconds after which a batch that the ledger doesn't show is proposed again; twice as long each time that nothing
+    is confirmed meanwhile, up to LONGEST_AGAIN: a committee that stands must not fill its topic."""
     most_unconfirmed: int = 30_000
     """Records under way to the ledger beyond which no further packet is taken."""
     log_level: str = "WARNING"
@@ -81,11 +85,14 @@ class Aggregate:
         self._rejected = app.topic(topics.READINGS_REJECTED)
         self._alerts = app.topic(topics.ALERTS)
         self._proposed = app.topic(topics.RECORDS_PROPOSED)
-        self._health = Health(config.data_dir / "aggregate.health.json")
+        self._health = Health(config.data_dir / "aggregate.health.json", self.state)
         self._reader = TopicReader(config.kafka, topics.READINGS_CODED, APP_ID)
         self._guard = guarded(app, topics.READINGS_CODED, self._reader, self._health)
         self._gateways: dict[str, Aggregator] = {}
         self._sent: dict[tuple[str, int], float] = {}
+        self._since: dict[tuple[str, int], float] = {}
+        """When a pending batch was sent first in this life; as `_sent`, by a clock that only goes forward."""
+        self._again_after = config.again_after
         self._lock = asyncio.Lock()
         self._room = asyncio.Event()
         self._following: asyncio.Task[None] | None = None
@@ -239,9 +246,11 @@ class Aggregate:
                 self._table.data[key] = value
         self._count()
 
+    def _unconfirmed(self) -> int:
+        return sum(aggregator.stream.unconfirmed for aggregator in self._gateways.values())
+
     def _count(self) -> None:
-        unconfirmed = sum(aggregator.stream.unconfirmed for aggregator in self._gateways.values())
-        if unconfirmed < self._config.most_unconfirmed:
+        if self._unconfirmed() < self._config.most_unconfirmed:
             self._room.set()
         else:
             self._room.clear()
@@ -250,7 +259,9 @@ class Aggregate:
         key = aggregator.gateway.encode()
         await faust_app.deliver([Output(self._proposed, key, batch.message) for batch in batches], self._health)
         for batch in batches:
-            self._sent[aggregator.gateway, batch.number] = time.monotonic()
+            place = aggregator.gateway, batch.number
+            self._sent[place] = time.monotonic()
+            self._since.setdefault(place, self._sent[place])
 
     # -- the ledger
 
@@ -263,6 +274,7 @@ class Aggregate:
             confirmed = aggregator.stream.confirm(number, digest, verdicts)
             if not confirmed.known:
                 return
+            self._again_after = self._config.again_after
             outputs = [self._record_refused(gateway, refusal) for refusal in confirmed.refused]
             await faust_app.deliver(outputs, self._health)
             await self._keep(aggregator, [aggregator.batch_row(batch.number) for batch in confirmed.batches])
@@ -276,6 +288,7 @@ class Aggregate:
         await faust_app.deliver([output], self._health)
         self._table.data.pop(key, None)
         self._sent.pop((aggregator.gateway, number), None)
+        self._since.pop((aggregator.gateway, number), None)
 
     def _record_refused(self, gateway: str, refusal: Refusal) -> Output:
         identity = ("record_refused", refusal.point, refusal.window_start, refusal.version, refusal.reason)
@@ -289,11 +302,31 @@ class Aggregate:
     async def propose_again(self) -> None:
         """Send once more what the ledger has not shown in time."""
         async with self._lock:
-            due = time.monotonic() - self._config.again_after
+            due, sent = time.monotonic() - self._again_after, 0
             for aggregator in self._gateways.values():
                 pending = aggregator.stream.pending.values()
                 old = [b for b in pending if self._sent.get((aggregator.gateway, b.number), 0.0) <= due]
                 await self._propose(aggregator, old)
+                sent += len(old)
+            if sent:
+                self._again_after = min(2 * self._again_after, max(LONGEST_AGAIN, self._config.again_after))
+
+    def state(self) -> dict[str, Any]:
+        """What waits for the committee: batches, their records, the oldest's age in seconds; whether that is too much.
+
+        Ages are counted from this life's first sending.
+        """
+        oldest = min(self._since.values(), default=None)
+        return {
+            "unconfirmed_batches": sum(len(aggregator.stream.pending) for aggregator in self._gateways.values()),
+            "unconfirmed_records": self._unconfirmed(),
+            "oldest_seconds": 0.0 if oldest is None else round(time.monotonic() - oldest, 1),
+            "held": not self._room.is_set(),
+        }
+
+    async def report(self) -> None:
+        """Say how it stands, also while it waits."""
+        self._health.report()
 
     # -- start, and every rebalance
 
@@ -316,6 +349,7 @@ class Aggregate:
         ]
         self._gateways = {aggregator.gateway: aggregator for aggregator, _ in loaded}
         self._sent.clear()
+        self._since.clear()
         self._count()
         return loaded
 
@@ -332,6 +366,7 @@ def create_app(config: AggregateConfig) -> Any:
     aggregate = Aggregate(app, config)
     app.agent(app.topic(topics.READINGS_CODED), name=APP_ID, concurrency=1)(aggregate.run)
     app.timer(interval=max(0.5, config.again_after / 4))(aggregate.propose_again)
+    app.timer(interval=REPORT_EVERY)(aggregate.report)
     app.on_before_shutdown.connect(lambda *_, **__: aggregate.stop(), weak=False)
     return app
 

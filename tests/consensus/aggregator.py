@@ -41,7 +41,13 @@ class Evidence:
     def late(self, gateway: str, run: int, key: WindowKey) -> list[int]:
         span = window.closing_span(self._run, key[1], key[1] + HOUR, HOUR, 0)
         assert span is not None
-        return [k for k, facts in self._facts.items() if k > span.last and key in facts.groups]
+        return [k for k, facts in self._facts.items() if k > span.last and _holds(facts.packet, *key)]
+
+
+def _holds(read: packet.Packet, point: str, start: int) -> bool:
+    """Whether a packet has readings of a window, valid or not."""
+    times = read.at[read.point == read.points.index(point)] if point in read.points else read.at[:0]
+    return bool(((times >= start) & (times < start + HOUR)).any())
 
 
 class Aggregator:

@@ -26,7 +26,7 @@ def main(name: str, path: Path) -> None:
     kafka = Kafka(bootstrap)
     match name:
         case "ingest":
-            app = ingest.create_app(ingest.IngestConfig(kafka, first.digest, known, folder))
+            app = ingest.create_app(ingest.IngestConfig(kafka, first.digest, known, folder, **raw))
             faust_app.run(losing(app, topics.METER_READINGS, lost))
         case "aggregate":
             key = seed(AGGREGATOR)

@@ -13,6 +13,7 @@ puts it back and has the frame as it was sent. The checksum that was sent would 
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from streams.edge.sources.hj212.frame import frame, segment_of
@@ -122,9 +123,8 @@ def _fields(head: str) -> Mapping[str, str]:
         raise MessageError("malformed", f"the fields do not end before CP, or are more than {MAX_FIELDS}")
     fields: dict[str, str] = {}
     for place, pair in enumerate(pairs, 1):
-        name, _, value = pair.partition("=")
-        known = _KNOWN.get(name)
-        if name in fields or not (known.fullmatch(value) if known else _OTHER.fullmatch(pair)):
+        name, value = _field(pair)
+        if not name or name in fields:
             # not the field itself, which may be a password that lacks its name
             raise MessageError("malformed", f"field {place} comes twice, or is not allowed")
         fields[name] = value
@@ -132,6 +132,15 @@ def _fields(head: str) -> Mapping[str, str]:
         if name not in fields:
             raise MessageError("malformed", f"no field {name}")
     return fields
+
+
+@lru_cache(maxsize=1 << 14)
+def _field(pair: str) -> tuple[str, str]:
+    """Name and value, no name for what is not allowed; of a logger's fields all but QN are the same each time."""
+    name, _, value = pair.partition("=")
+    known = _KNOWN.get(name)
+    is_allowed = known.fullmatch(value) if known else _OTHER.fullmatch(pair)
+    return (name, value) if is_allowed else ("", "")
 
 
 def _part(fields: Mapping[str, str], numbered: bool) -> tuple[int, int]:
@@ -146,7 +155,7 @@ def _part(fields: Mapping[str, str], numbered: bool) -> tuple[int, int]:
 
 def compose(fields: Mapping[str, object], data: str = "") -> bytes:
     """The frame of a message. `fields` are those before CP, in order."""
-    head = "".join(f"{name}={value};" for name, value in fields.items())
+    head = "".join([f"{name}={value};" for name, value in fields.items()])
     return frame(f"{head}CP=&&{data}&&".encode())
 
 
