@@ -21,9 +21,11 @@ from tests import small
 ROOT = Path(__file__).parent.parent
 
 
-def write_channel(data: Path, points: int, gateways: int, members: int = 7, step_seconds: int = 900) -> small.World:
+def write_channel(
+    data: Path, points: int, gateways: int, members: int = 7, step_seconds: int = 900, **changes: Any
+) -> small.World:
     """A channel folder whose keys are those of `tests.small`, and the world that packs for its gateways."""
-    registry_file = small.registry_bytes(points, gateways, step_seconds)
+    registry_file = small.registry_bytes(points, gateways, step_seconds, **changes)
     return write_files(data, registry_file, small.genesis_bytes(registry_file, members), gateways, members)
 
 

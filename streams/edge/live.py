@@ -14,11 +14,13 @@ import asyncio
 import json
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from threading import Event, Lock
+from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -28,6 +30,7 @@ from carbon import packet
 from carbon.frames import Message
 from schemas import topics
 from streams import flow
+from streams.edge.counter import Counted, amounts
 from streams.edge.downlink import Downlink
 from streams.edge.inbox import Inbox
 from streams.edge.packing import Kept, Load, PacketLimits, fill, is_due, sending_time
@@ -49,10 +52,23 @@ _log = structlog.get_logger(__name__)
 
 
 class Packer:
-    """Makes packets of what stands in the inbox. `clock_is_back` says that it waits for a wrong clock to be set."""
+    """Makes packets of what stands in the inbox, and of what its `counters` have counted.
 
-    def __init__(self, store: Store, signer: Signer, limits: PacketLimits, future_ms: int) -> None:
+    `clock_is_back` says that it waits for a wrong clock to be set; `steps` counts by verdict what became of the
+    counters' steps since the start.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        signer: Signer,
+        limits: PacketLimits,
+        future_ms: int,
+        counters: Mapping[str, Counted] = MappingProxyType({}),
+    ) -> None:
         self._store, self._signer, self._limits, self._future_ms = store, signer, limits, future_ms
+        self._counters = counters
+        self.steps: Counter[str] = Counter()
         self.sent_at = int(store.position() or 0)
         self.clock_is_back = False
         self.packets = 0
@@ -73,10 +89,12 @@ class Packer:
         self._note(clock_is_back=sent_at is None)
         if sent_at is None:
             return None
+        counted, registers, steps = amounts(self._counters, readings, self._store.register, sent_at + self._future_ms)
         head = self._store.head()
-        signed = self._signer.packet(head, readings, sent_at)
+        signed = self._signer.packet(head, readings + counted, sent_at)
         frames = self._signer.frames(head.sequence + 1, signed.body, _messages(kept)) if kept else None
-        self._store.append(*signed, str(sent_at), frames, kept[-1].number if kept else 0)
+        self._store.append(*signed, str(sent_at), frames, kept[-1].number if kept else 0, registers)
+        self.steps.update(steps)
         self.sent_at = sent_at
         self.packets += 1
         return Load.of(one.arrival for one in kept)
@@ -173,11 +191,12 @@ class LiveGateway:
         future_ms: int,
         status: Path | None = None,
         downlink: Downlink | None = None,
+        counters: Mapping[str, Counted] = MappingProxyType({}),
         most_behind: int = flow.MOST_BEHIND,
     ) -> None:
         self._store, self._signer, self._sources = store, signer, sources
         self.inbox, self._limits, self._status = inbox, limits, status
-        self._packer = Packer(store, signer, limits, future_ms)
+        self._packer = Packer(store, signer, limits, future_ms, counters)
         self._uplink = Uplink(kafka, signer.gateway, store, most_behind)
         self._links: list[Uplink | Downlink] = [self._uplink] if downlink is None else [self._uplink, downlink]
 
@@ -291,6 +310,7 @@ class LiveGateway:
             "slow_down": inbox.slow_down,
             **self._uplink.ingest.state(),
             "clock_is_back": self._packer.clock_is_back,
+            "steps": dict(self._packer.steps),
             "refusal": self._uplink.refusal,
             "sources": {name: dict(source.counts) for name, source in self._sources.items()},
         }

@@ -104,12 +104,13 @@ class Load:
     @classmethod
     def of(cls, arrivals: Iterable[Arrival]) -> "Load":
         """The load of these arrivals."""
-        load = cls()
+        count = readings = size = 0
         for one in arrivals:
-            names = sum(len(reading.point) for reading in one.readings)
-            size = _ARRIVAL_BYTES + len(one.device) + len(one.raw) + names + _READING_BYTES * len(one.readings)
-            load += cls(1, len(one.readings), size)
-        return load
+            names = sum([len(reading.point) for reading in one.readings])
+            count += 1
+            readings += len(one.readings)
+            size += _ARRIVAL_BYTES + len(one.device) + len(one.raw) + names + _READING_BYTES * len(one.readings)
+        return cls(count, readings, size)
 
     def __add__(self, other: "Load") -> "Load":
         return Load(self.arrivals + other.arrivals, self.readings + other.readings, self.bytes + other.bytes)

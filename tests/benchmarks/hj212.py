@@ -6,6 +6,7 @@ floor of the same run: asyncio's echo of the same bytes. The loggers are a proce
 """
 
 import asyncio
+import gc
 import multiprocessing
 import time
 from asyncio import StreamReader, StreamWriter
@@ -16,6 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+from infra.cli import COLLECT
 from streams.edge.inbox import Inbox
 from streams.edge.sources import Arrival, Keep
 from streams.edge.sources.hj212.message import compose
@@ -144,6 +146,8 @@ def _serve(serve: Callable[[Callable[[int], Awaitable[None]]], Awaitable[int | N
 
     async def main() -> int | None:
         return await serve(ready)
+
+    gc.set_threshold(*COLLECT)  # as every command does
 
     pipe.send(asyncio.run(main()))
 

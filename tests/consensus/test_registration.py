@@ -158,7 +158,8 @@ def late(scene: Scene) -> Batch:
     """The correction of the first hour of POINT, by a reading that came behind all others."""
     base = scene.ledger._state.registry_at(scene.ledger.height + 1)
     evidence, world = scene.evidence, scene.world
-    (sequence,) = evidence.late("gw-0", 0, (POINT, START))
+    unusable, sequence = evidence.late("gw-0", 0, (POINT, START))
+    assert unusable < sequence
     point, span = world.registry.points[POINT], evidence.run("gw-0", 0)
     closing = window.closing_span(span, START, START + HOUR, HOUR, 0)
     assert closing is not None
@@ -174,11 +175,12 @@ def late(scene: Scene) -> Batch:
 
 
 def with_a_late_reading(scene: Scene) -> Scene:
-    """The second quarter of the first hour comes last."""
+    """The second quarter of the first hour comes last, and before it once out of its range."""
     world = World.make(registrars=REGISTRARS)
     days = [[r for r in world.day(2, h - 2) if r[:2] != (POINT, START + QUARTER)] for h in (2, 4, 6)]
     scene.messages = [world.pack(START + h * HOUR, day) for h, day in zip((2, 4, 6), days, strict=True)]
-    scene.messages.append(world.pack(START + 7 * HOUR, [(POINT, START + QUARTER, 1_000)]))
+    for value in (2 * 10**9, 1_000):
+        scene.messages.append(world.pack(START + 7 * HOUR, [(POINT, START + QUARTER, value)]))
     scene.begin()
     return scene
 

@@ -12,6 +12,7 @@ import yaml
 
 from streams.edge import config
 from streams.edge.config import ConfigError, SecretError, gateway_of, load, secret_files
+from streams.edge.counter import Counted, Register
 from streams.edge.downlink import Downlink
 from streams.edge.gateway import GatewayConfig, replay_of
 from streams.edge.live import LiveGateway
@@ -193,3 +194,40 @@ def test_a_registry_or_genesis_that_can_not_be_used_is_said(given: Given, tmp_pa
         made({name: value for name, value in given.items() if name != "genesis"}, tmp_path)
     with pytest.raises(ConfigError, match="is the genesis of"):
         made(given | {"registry": None, "channel": "ab" * 32}, tmp_path)
+
+
+REGISTER = {"counter": 10**6, "rate": 500, "emission": {"rule": "none"}, "max": 10**6 - 1, "scale": 1}
+COUNTED = {"plant-0-0": REGISTER, "plant-0-1": {"time": "start", "scale": 1}}
+
+
+def counting(given: Given, tmp_path: Path, more: Given) -> Given:
+    given |= channel(tmp_path, registry_bytes(more=more)) | {"gateway": "gw-0"}
+    return given | {"counters": {"plant-0-0": "plant-0-1"}, "scales": {"plant-0-0": 1, "plant-0-1": 1}}
+
+
+def test_counters_are_as_the_registry_has_them(given: Given, tmp_path: Path) -> None:
+    gateway = made(counting(given, tmp_path, COUNTED), tmp_path)
+    counted = {"plant-0-0": Counted("plant-0-1", Register(10**6, 2_000), 900_000, 1)}
+    assert (gateway._packer._counters, gateway.inbox._most) == (counted, 2_730)
+
+
+@pytest.mark.parametrize(
+    ("changed", "more", "says"),
+    [
+        ({"counters": {"plant-0-0": "plant-0-9"}}, COUNTED, "not both registered at gw-0"),
+        ({"gateway": "gw-1"}, COUNTED, "not both registered at gw-1"),
+        ({"counters": {"plant-0-0": "plant-0-1", "plant-0-2": "plant-0-1"}}, COUNTED, "two registers"),
+        ({"scales": {}}, COUNTED, "scale"),
+        ({}, COUNTED | {"plant-0-1": {"time": "start"}}, "scale"),
+        ({}, COUNTED | {"plant-0-1": {"time": "start", "scale": 1, "step_seconds": 1800}}, "step"),
+        ({}, COUNTED | {"plant-0-1": {"scale": 1}}, "of time start"),
+        ({}, COUNTED | {"plant-0-0": {"scale": 1}}, "as a counter"),
+        ({"registry": None}, COUNTED, "counters need the registry"),
+        ({"packet": {"readings": 2_731}}, COUNTED, "at most 2730 readings"),
+    ],
+)
+def test_counters_that_the_registry_has_otherwise_are_refused(
+    given: Given, tmp_path: Path, changed: Given, more: Given, says: str
+) -> None:
+    with pytest.raises(ConfigError, match=says):
+        made(counting(given, tmp_path, more) | changed, tmp_path)

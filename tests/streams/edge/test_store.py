@@ -1,5 +1,6 @@
 """Store and forward: what was appended is there with its bytes after whatever ended the process."""
 
+import json
 import sqlite3
 import subprocess
 import sys
@@ -163,6 +164,20 @@ def test_only_so_many_arrivals_are_remembered(path: Path) -> None:
         assert store.keep([(0, arrival(2)), (0, arrival(3))]) == [False, False]
         store.keep([(0, arrival(9))])
         assert store.keep([(0, arrival(9))]) == [True]
+
+
+def test_what_could_not_be_kept_is_not_known_when_it_comes_again(store: Store) -> None:
+    with pytest.raises(sqlite3.Error):
+        store.keep([(0, arrival(1)), ("no time", arrival(2))])  # type: ignore[list-item]
+    assert store.keep([(0, arrival(1)), (0, arrival(2))]) == [True, True]
+    assert [one.number for one in store.inbox()] == [1, 2]
+
+
+def test_readings_stand_on_the_disk_as_the_json_library_writes_them(store: Store) -> None:
+    odd = (RawReading('a"\\ü\n', -1, None, "\t"), RawReading("b", 2, Decimal("-1.50E-9"), "é"))
+    store.keep([(0, Arrival("x", b"", odd)), (0, Arrival("x", b"", ()))])
+    rows = [[r.point, r.at, None if r.value is None else str(r.value), r.flag] for r in odd]
+    assert store._db.execute("SELECT readings FROM inbox").fetchall() == [(json.dumps(rows),), ("[]",)]
 
 
 def test_a_packet_takes_what_it_carries_out_of_the_inbox_and_brings_its_frames(store: Store) -> None:

@@ -90,7 +90,6 @@ class Device(_Settings):
 class _Target(NamedTuple):
     """Where a point's value, its flag and its time stand in the data."""
 
-    code: str
     value: str
     flag: str
     time: str
@@ -100,7 +99,7 @@ class _Target(NamedTuple):
 
 def _target(item: Item) -> _Target:
     time = f"{item.code}-SampleTime" if item.time == "instant" else "DataTime"
-    names = (item.code, f"{item.code}-{item.field}", f"{item.code}-Flag", time)
+    names = (f"{item.code}-{item.field}", f"{item.code}-Flag", time)
     return _Target(*names, item.point, conversion(item.unit, item.point_unit))
 
 
@@ -117,6 +116,7 @@ class Catalogue:
     def __init__(self, device: Device) -> None:
         self._offset = device.offset_ms
         self._targets: dict[int, list[_Target]] = {}
+        self._layouts: dict[int, tuple[tuple[str, ...], int]] = {}
         for item in device.items:
             self._targets.setdefault(item.command, []).append(_target(item))
 
@@ -131,13 +131,21 @@ class Catalogue:
         values = _values(data)
         day = values.get("DataTime", "")
         readings: list[RawReading] = []
-        unread = {item.partition("-")[0] for item in data.split(";") if "-" in item}
-        for code, value, flag, time, point, convert in targets:
+        for value, flag, time, point, convert in targets:
             if (text := values.get(value)) is not None:
                 at = _instant(values.get(time, day)) - self._offset
                 readings.append(RawReading(point, at, _number(text, convert), _letter(values.get(flag, NORMAL))))
-                unread.discard(code)
-        return Measured(tuple(readings), len(unread))
+        return Measured(tuple(readings), self._codes_unread(command, values))
+
+    def _codes_unread(self, command: int, values: Mapping[str, str]) -> int:
+        """How many codes of these names gave no reading; a logger's messages of one command mostly have the same."""
+        known, names = self._layouts.get(command), tuple(values)
+        if known is not None and known[0] == names:
+            return known[1]
+        read = {target.value.partition("-")[0] for target in self._targets[command] if target.value in values}
+        codes = {name.partition("-")[0] for name in names if "-" in name}
+        self._layouts[command] = names, len(codes - read)
+        return len(codes - read)
 
 
 def _values(data: str) -> Mapping[str, str]:

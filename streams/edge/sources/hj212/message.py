@@ -13,6 +13,7 @@ puts it back and has the frame as it was sent. The checksum that was sent would 
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from streams.edge.sources.hj212.frame import frame, segment_of
@@ -38,7 +39,6 @@ _FIELDS = {
     "PNO": r"\d{1,4}",
 }
 _KNOWN = {name: re.compile(pattern, re.ASCII) for name, pattern in _FIELDS.items()}
-_PASSWORD, _NO_PASSWORD = re.compile("(^|;)PW=[^;]*"), r"\1PW="
 _OTHER = re.compile(r"[0-9A-Za-z]{1,12}=[ -~]{0,32}", re.ASCII)
 _NEEDED = ("ST", "CN", "PW", "MN")
 
@@ -85,8 +85,9 @@ class Message(NamedTuple):
 
 def parse(raw: bytes) -> Message:
     """The message of a whole frame. Raises MessageError `malformed`, `wrong_flag` or `wrong_part`."""
+    segment = segment_of(raw)
     try:
-        text = segment_of(raw).decode()
+        text = segment.decode()
     except UnicodeDecodeError as error:
         raise MessageError("malformed", "the segment is no UTF-8") from error
     head, found, data = text.partition("CP=&&")
@@ -98,7 +99,7 @@ def parse(raw: bytes) -> Message:
         raise MessageError("wrong_flag", f"Flag {flag}: no edition that is known")
     part, parts = _part(fields, bool(flag & 2))
     return Message(
-        raw=_without_password(head, data),
+        raw=_without(fields["PW"], segment),
         qn=fields.get("QN", ""),
         st=fields["ST"],
         cn=int(fields["CN"]),
@@ -112,8 +113,9 @@ def parse(raw: bytes) -> Message:
     )
 
 
-def _without_password(head: str, data: str) -> bytes:
-    return frame(f"{_PASSWORD.sub(_NO_PASSWORD, head)}CP=&&{data}".encode())
+def _without(password: str, segment: bytes) -> bytes:
+    """The frame of a segment whose field PW has that value, without it."""
+    return frame((b";" + segment).replace(f";PW={password};".encode(), b";PW=;", 1)[1:])
 
 
 def _fields(head: str) -> Mapping[str, str]:
@@ -122,9 +124,8 @@ def _fields(head: str) -> Mapping[str, str]:
         raise MessageError("malformed", f"the fields do not end before CP, or are more than {MAX_FIELDS}")
     fields: dict[str, str] = {}
     for place, pair in enumerate(pairs, 1):
-        name, _, value = pair.partition("=")
-        known = _KNOWN.get(name)
-        if name in fields or not (known.fullmatch(value) if known else _OTHER.fullmatch(pair)):
+        name, value = _field(pair)
+        if not name or name in fields:
             # not the field itself, which may be a password that lacks its name
             raise MessageError("malformed", f"field {place} comes twice, or is not allowed")
         fields[name] = value
@@ -132,6 +133,15 @@ def _fields(head: str) -> Mapping[str, str]:
         if name not in fields:
             raise MessageError("malformed", f"no field {name}")
     return fields
+
+
+@lru_cache(maxsize=1 << 14)
+def _field(pair: str) -> tuple[str, str]:
+    """Name and value, no name for what is not allowed; of a logger's fields all but QN are the same each time."""
+    name, _, value = pair.partition("=")
+    known = _KNOWN.get(name)
+    is_allowed = known.fullmatch(value) if known else _OTHER.fullmatch(pair)
+    return (name, value) if is_allowed else ("", "")
 
 
 def _part(fields: Mapping[str, str], numbered: bool) -> tuple[int, int]:
@@ -146,7 +156,7 @@ def _part(fields: Mapping[str, str], numbered: bool) -> tuple[int, int]:
 
 def compose(fields: Mapping[str, object], data: str = "") -> bytes:
     """The frame of a message. `fields` are those before CP, in order."""
-    head = "".join(f"{name}={value};" for name, value in fields.items())
+    head = "".join([f"{name}={value};" for name, value in fields.items()])
     return frame(f"{head}CP=&&{data}&&".encode())
 
 

@@ -85,6 +85,8 @@ def test_what_is_not_registered_is_counted_and_not_passed_on() -> None:
     measured = catalogue.read(2061, data)
     assert [reading.point for reading in measured.readings] == ["stack.co2"]
     assert measured.codes_unread == 2
+    more = catalogue.read(2061, f"{data};a34013-Avg=5")
+    assert (more.codes_unread, catalogue.read(2061, data).codes_unread) == (3, 2), "with other names than before"
     # the same code under another command is another quantity
     assert catalogue.read(2051, "DataTime=20240801080000;a05001-Avg=1") == ((), 0)
     assert catalogue.read(2011, "DataTime=20240801080000;a05001-Avg=1") == ((), 1)
