@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import psutil
 
-from tests.benchmarks import committee, edge, hj212, ingest, memory, pipeline, verification
+from tests.benchmarks import committee, edge, hj212, ingest, latency, memory, pipeline, verification
 from tests.sinks import bench as sink
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
@@ -46,6 +46,7 @@ def rows() -> Iterator[Row]:
     yield from _committee()
     for one in pipeline.run():
         yield _pipeline(one)
+    yield from _latency()
     yield _sink()
     yield from _memory()
     yield from _verification()
@@ -104,6 +105,13 @@ def _pipeline(one: pipeline.Measured) -> Row:
     what = f"whole pipeline, synthetic readings as {one.shape.name}"
     beside = "salts, hashes and trees alone, nine times over the cores"
     return Row(what, one.rate, "readings/s", beside, one.floor, note)
+
+
+def _latency() -> Iterator[Row]:
+    found = latency.measure()
+    note = f"{found.windows:,} windows of minutes at {found.offered:,.0f} readings/s, seven members"
+    for name, measured, goal in (("p50", found.p50_ms, 1_000), ("p99", found.p99_ms, 2_000)):
+        yield Row(f"from a window's close to its balance, {name}", measured, "ms", "the goal", goal, note)
 
 
 def _sink() -> Row:

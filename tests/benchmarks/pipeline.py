@@ -72,12 +72,12 @@ def packets(world: World, shape: Shape) -> Iterator[tuple[str, bytes]]:
     sides = [replace(world, gateway=f"gw-{g}") for g in range(GATEWAYS)]
     for first in range(0, 24 * shape.days, shape.hours):
         for side in sides:
-            yield side.gateway, _pack(side, shape, START + first * HOUR)
+            yield side.gateway, pack(side, shape, START + first * HOUR)
     for side in sides:
         yield side.gateway, side.pack(START + (24 * shape.days + 1) * HOUR, [])
 
 
-def _pack(side: World, shape: Shape, start: int) -> bytes:
+def pack(side: World, shape: Shape, start: int) -> bytes:
     """One packet of every point of a gateway: `shape.hours` from `start` on, values a function of time and point."""
     at = np.repeat(np.arange(start, start + shape.hours * HOUR, 1000 * shape.step_seconds), POINTS)
     point = np.tile(np.arange(POINTS), len(at) // POINTS)

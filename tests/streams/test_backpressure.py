@@ -75,20 +75,63 @@ def test_a_committee_that_stands_holds_the_workers_and_all_is_recorded_when_it_g
     wait_until(lambda: bool(state("aggregate").get("held")), "the aggregator held")
     assert state("aggregate")["unconfirmed_records"] == 9, "three windows of three points"
     assert state("aggregate")["unconfirmed_batches"] == 3
-    wait_until(lambda: bool(state("ingest").get("held")), "ingest held")
-    assert state("ingest")["behind"] > 4
-    send(bootstrap, topics.METER_READINGS, every[11:])
-    looked = state("ingest")["at"]
-    wait_until(lambda: state("ingest")["at"] > looked + 2 * flow.LOOK_EVERY, "two more looks")
+    place = aggregate.APP_ID, topics.READINGS_CODED
+    wait_until(lambda: committed(bootstrap, *place) == 4, "four of eleven packets done")
+
+    def two_looks() -> None:
+        begun = state("ingest")["at"]
+        wait_until(lambda: state("ingest")["at"] > begun + 2 * flow.LOOK_EVERY, "two looks")
+
+    two_looks()
+    assert state("ingest")["held"] and state("ingest")["behind"] > 4
     coded.poll()
-    assert len(coded.messages) == 11, "the rest waits on meter.readings"
+    held = len(coded.messages)
+    send(bootstrap, topics.METER_READINGS, every[11:])
+    two_looks()
+    coded.poll()
+    assert len(coded.messages) == held <= 11, "the rest waits on meter.readings"
     assert state("aggregate")["unconfirmed_records"] == 9
     wait_until(lambda: line.finished(3 * HOURS) and len(line.committee.records) == 3 * HOURS + 1, "the ledger")
     check_ledger(line.committee, [chain], HOURS)
-    place = aggregate.APP_ID, topics.READINGS_CODED
     wait_until(lambda: committed(bootstrap, *place) == len(every), "all offsets")
     wait_until(lambda: not state("ingest")["held"] and not state("aggregate")["held"], "nobody held")
-    assert state("aggregate")["unconfirmed_records"] == 0
+    wait_until(lambda: state("aggregate")["unconfirmed_records"] == 0, "nothing waits for the committee")
+
+
+def take_all(bootstrap: str) -> None:
+    """Commit, as ingest, whatever is on meter.readings."""
+    read = Consumer({"bootstrap.servers": bootstrap, "group.id": flow.INGEST, "enable.auto.commit": False})
+    try:
+        places = [TopicPartition(topics.METER_READINGS, p) for p in range(topics.METER_PARTITIONS)]
+        ends = [read.get_watermark_offsets(place, timeout=10)[1] for place in places]
+        at = [TopicPartition(place.topic, place.partition, end) for place, end in zip(places, ends, strict=True)]
+        read.commit(offsets=at, asynchronous=False)
+    finally:
+        read.close()
+
+
+@pytest.mark.broker
+def test_the_intake_takes_no_reading_while_ingest_is_behind(bootstrap: str, tmp_path: Path, stack: ExitStack) -> None:
+    world = World({"intake": ["p-0"]})
+    packets = stack.enter_context(tap(bootstrap, topics.METER_READINGS))
+    intake = stack.enter_context(Worker("intake", tmp_path / "intake", bootstrap, world, age=0.1, most_behind=1))
+
+    def reads(count: int) -> None:
+        readings = [{"point": "p-0", "at": START + MINUTE * k, "value": "1"} for k in range(count)]
+        send(bootstrap, topics.METER_SINGLE, [("p-0", json.dumps(reading).encode()) for reading in readings])
+
+    def held() -> bool:
+        reads(1)
+        return "waits for its reader" in intake.log
+
+    wait_until(held, "the intake held")
+    packets.poll()
+    assert len(packets.messages) >= 2
+    reads(600)
+    assert not packets.poll(), "what comes waits on meter.single"
+    take_all(bootstrap)
+    wait_until(lambda: bool(packets.poll()), "a packet")
+    assert "goes on" in intake.log
 
 
 @pytest.mark.broker
@@ -105,20 +148,12 @@ def test_a_live_gateway_keeps_its_packets_while_ingest_is_behind(bootstrap: str,
             wait_until(lambda: uplink.ingest.held, "the uplink held")
             kept = 300 - uplink.delivered
             assert kept > 100, "at most what is under way at once goes out beyond the bound"
-            read = Consumer({**kafka, "group.id": flow.INGEST, "enable.auto.commit": False})
 
             def caught_up() -> bool:
-                """Ingest commits whatever is there."""
-                places = [TopicPartition(topics.METER_READINGS, p) for p in range(topics.METER_PARTITIONS)]
-                ends = [read.get_watermark_offsets(place, timeout=10)[1] for place in places]
-                at = [
-                    TopicPartition(place.topic, place.partition, end) for place, end in zip(places, ends, strict=True)
-                ]
-                read.commit(offsets=at, asynchronous=False)
+                take_all(bootstrap)
                 return uplink.delivered == 300
 
             wait_until(caught_up, "all packets sent")
-            read.close()
         finally:
             uplink.stop.set()
             sending.join()
