@@ -83,7 +83,9 @@ class Charging:
         """All that a restart needs, as a JSON value."""
         self.has_changed = False
         hours = {name: str(hours) for name, hours in self._hours.items()}
-        return {"hours": hours, "open": [_dump(one) for one in self._open.values()]}
+        # neighbours of one window name the same packets, which compresses
+        opened = [_dump(one) for _, one in sorted(self._open.items(), key=lambda item: item[0][::-1])]
+        return {"hours": hours, "open": opened}
 
     def load(self, data: dict[str, Any]) -> None:
         """Go on from what `dump` gave."""
