@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SEEDS ?= 0..99999
 
-.PHONY: demo test test-extra check format soak scenarios simulate mutants search fuzz bench lock clean help
+.PHONY: demo test test-extra check format soak scenarios simulate mutants search fuzz bench bench-peers lock clean help
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -61,9 +61,20 @@ bench: $(VENV)/.installed ## one table of rates and ratios; latency when idle, g
 	$(BIN)/python -m tests.benchmarks
 	$(BIN)/python -m tests.benchmarks.liveness --seconds $(or $(STEADY),60)
 
+PEERS := tests/benchmarks/peers
+
+var/peers/.installed: $(PEERS)/requirements.lock
+	test -x var/peers/bin/python || $(PYTHON) -m venv var/peers
+	var/peers/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	touch $@
+
+bench-peers: $(VENV)/.installed var/peers/.installed ## ingest beside Quix Streams and Bytewax, which get an environment of their own
+	$(BIN)/python -m tests.benchmarks.peers
+
 lock: ## renew the hashed locks (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group build --group test --group check pyproject.toml -o requirements.lock
 	echo 'simbench==1.6.3' | uv pip compile -q --no-deps --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header - -o requirements-data.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header $(PEERS)/requirements.in -o $(PEERS)/requirements.lock
 
 clean: ## remove the environment and all data
 	rm -rf $(VENV) var

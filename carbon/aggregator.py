@@ -35,6 +35,7 @@ class Settings:
     submitter: str
     seed: bytes
     writer: PayloadWriter
+    registry_height: int = 0
 
 
 class Aggregator:
@@ -44,7 +45,8 @@ class Aggregator:
         run = settings.registry.gateways[gateway].run
         self.gateway, self.partition = gateway, partition
         self.windows = GatewayWindows(gateway, run, settings.registry, settings.channel, settings.rules)
-        self.stream = ProposalStream(settings.submitter, settings.seed, settings.channel, gateway, settings.writer)
+        own = (settings.submitter, settings.seed, settings.channel)
+        self.stream = ProposalStream(*own, gateway, settings.writer, settings.registry_height)
         self._slot = 0
 
     def state_row(self) -> Row:
@@ -81,11 +83,16 @@ class Aggregator:
             elif kind == "batch":
                 pending[number] = value
         state = json.loads(rows[_key("state", self.gateway)])
-        self.windows.load(state["windows"], packets)
+        left_over = []
+        if state["windows"]["run"] == self.windows.number:
+            self.windows.load(state["windows"], packets)
+        else:
+            self.windows.follow(state["windows"])
+            left_over = [self.packet_row(sequence) for sequence in packets]
         self._slot = state.get("hours", 0)
         if self._slot:
             self.windows.charging.load(json.loads(zlib.decompress(rows[_key(f"hours/{self._slot}", self.gateway)])))
-        return [self.batch_row(number) for number in self.stream.load(state["stream"], pending)]
+        return left_over + [self.batch_row(number) for number in self.stream.load(state["stream"], pending)]
 
 
 def restored(rows: Mapping[bytes, bytes], settings: Settings) -> Iterator[tuple[Aggregator, list[Row]]]:

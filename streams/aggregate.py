@@ -11,7 +11,7 @@ packets' partition in the order in which they must survive, the state row last.
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -56,7 +56,8 @@ class AggregateConfig:
 
     kafka: Kafka
     genesis: Genesis
-    registry: Registry
+    in_force: Callable[[], tuple[int, Registry]]
+    """The registry in force now, with its height."""
     submitter: str
     seed: bytes
     data_dir: Path
@@ -71,8 +72,9 @@ class AggregateConfig:
         """The pure part of it."""
         genesis = self.genesis
         rules = Rules(1000 * genesis.lateness_seconds, 1000 * genesis.evidence_horizon_seconds)
-        writer = PayloadWriter(self.registry)
-        return Settings(self.registry, genesis.digest, rules, self.submitter, self.seed, writer)
+        height, registry = self.in_force()
+        writer = PayloadWriter(registry)
+        return Settings(registry, genesis.digest, rules, self.submitter, self.seed, writer, height)
 
 
 class Aggregate:
@@ -113,7 +115,7 @@ class Aggregate:
         value = message.value or b""
         original = Original("aggregate", message.topic, message.partition, message.offset, message.key, value)
         try:
-            packet, leaves = self._decode(value)
+            packet, leaves = await self._decode(value)
             aggregator = self._aggregator(packet.gateway, message.partition)
             await self._feed(aggregator, original, analyse(packet, self._settings.registry, leaves))
         except PacketError as error:
@@ -123,12 +125,26 @@ class Aggregate:
             self._load()
             await self._refuse(original, coding.whole("internal_error", repr(error)))
 
-    def _decode(self, value: bytes) -> tuple[Packet, list[bytes]]:
+    async def _decode(self, value: bytes) -> tuple[Packet, list[bytes]]:
         packet, leaves = coding.decode(value)
-        gateway = self._settings.registry.gateways.get(packet.gateway)
-        if gateway is None or gateway.run != packet.run:
+        if not self._knows(packet):
+            await self._go_over()
+        if not self._knows(packet):
             raise PacketError("wrong_run", f"run {packet.run} of {packet.gateway!r} is not the registered one")
         return packet, leaves
+
+    def _knows(self, packet: Packet) -> bool:
+        gateway = self._settings.registry.gateways.get(packet.gateway)
+        return gateway is not None and gateway.run == packet.run
+
+    async def _go_over(self) -> None:
+        """Go on under the registry in force, if that is another now: all gateways as after a restart."""
+        settings = await asyncio.to_thread(self._config.settings)
+        if settings.registry_height == self._settings.registry_height:
+            return
+        self._settings = settings
+        for aggregator, left_over in self._load():
+            await self._keep(aggregator, left_over)
 
     def _aggregator(self, gateway: str, partition: int) -> Aggregator:
         if gateway not in self._gateways:
@@ -277,9 +293,12 @@ class Aggregate:
             self._again_after = self._config.again_after
             outputs = [self._record_refused(gateway, refusal) for refusal in confirmed.refused]
             await faust_app.deliver(outputs, self._health)
+            aggregator.windows.reopen(confirmed.outdated)
             await self._keep(aggregator, [aggregator.batch_row(batch.number) for batch in confirmed.batches])
             await self._forget(aggregator, number)
             await self._propose(aggregator, confirmed.batches)
+            if confirmed.outdated:
+                await self._go_over()
 
     async def _forget(self, aggregator: Aggregator, number: int) -> None:
         """Delete a confirmed batch's row, only after the state that has its verdicts."""

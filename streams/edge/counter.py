@@ -73,16 +73,6 @@ class State(NamedTuple):
     last: Seen | None = None
     before: Seen | None = None
 
-    def as_json(self) -> list[list[int | str] | None]:
-        """The state as JSON has it; `from_json` is its inverse."""
-        return [None if one is None else list(one) for one in self]
-
-    @classmethod
-    def from_json(cls, value: list[list[int | str] | None]) -> "State":
-        """The state that was kept. Raises ValueError, TypeError."""
-        last, before = (None if one is None else Seen(int(one[0]), int(one[1]), str(one[2])) for one in value)
-        return cls(last, before)
-
 
 class Consumption(NamedTuple):
     """What was consumed in (start, end], ms UTC; no amount where that can't be known, no start at the first reading."""

@@ -60,13 +60,14 @@ class Aggregator:
         self.number = 0
 
     def draft(self, point: str, start: int) -> Draft:
-        run = self.evidence.run(self.world.gateway, 0)
+        number = self.world.registry.gateways[self.world.gateway].run
+        run = self.evidence.run(self.world.gateway, number)
         span = window.closing_span(run, start, start + HOUR, HOUR, 0)
         assert span is not None
-        held = [self.evidence.facts(self.world.gateway, 0, k) for k in range(span.first, span.last + 1)]
+        held = [self.evidence.facts(self.world.gateway, number, k) for k in range(span.first, span.last + 1)]
         packets = [facts for facts in held if facts is not None]
         found = window.aggregate((point, start), packets)
-        named = EvidenceRange(self.world.gateway, 0, span.first, span.last, packets[-1].packet.digest)
+        named = EvidenceRange(self.world.gateway, number, span.first, span.last, packets[-1].packet.digest)
         salt = RecordSalts(self.world.channel, [f.packet.salt for f in packets]).salt(point, start, 1)
         grams = emission_g(found.quantity, self.world.registry.points[point].ratio)
         return Draft(point, start, found, (named,), salt, grams)

@@ -15,23 +15,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carbon import packet
-from streams.edge import modem
+from streams.edge import live, modem
 from streams.edge.counter import Counted, Register, amounts
 from streams.edge.field import FieldModem, readings_of, relay
 from streams.edge.field import load as field_settings
 from streams.edge.links import HOUR_MS, Link, Wait, lora
 from streams.edge.live import Packer
 from streams.edge.message import RefusedError
+from streams.edge.meter import send_by_mqtt
 from streams.edge.modem import Measured
 from streams.edge.packing import PacketLimits
 from streams.edge.signer import Signer
 from streams.edge.sources import Arrival, RawReading
 from streams.edge.sources.modems import Modem, ModemPoint, Modems
-from streams.edge.sources.mqtt import MqttSettings, MqttSource
+from streams.edge.sources.mqtt import Broker, MqttSettings, MqttSource
 from streams.edge.sources.refusals import Refusals
 from streams.edge.store import Store, StoredPacket
 from tests.infra.copies import Invoke, invoker
-from tests.streams.edge.lines import CHANNEL, GATEWAY, SEED
+from tests.streams.edge.lines import CHANNEL, GATEWAY, SEED, gateway
 from tests.streams.edge.mqtt_broker import Kept, mqtt_broker, serving
 
 T, STEP = 1_600_000_200_000 // 900_000 * 900_000, 900_000
@@ -224,6 +225,35 @@ def test_what_a_modem_is_given_arrives_at_the_gateway(
     assert kept.arrivals[0].readings == tuple(
         RawReading("gas-register", T + STEP * n, Decimal(n) + Decimal("0.5")) for n in range(20)
     )
+
+
+def test_a_live_gateway_counts_from_the_frames_that_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "LAST_SECONDS", 0.1)
+    frames = frames_of([9_900, 9_950, 0, 10, 30, 60, 60, 70, 75, 80, 90, 95], tmp_path)
+    sent = [frames[0], frames[-1], frames[2], frames[1]]
+    came = [one.at for frame in sent for one in modem.decode(frame).readings]
+
+    async def run(store: Store) -> dict[str, Any]:
+        async with mqtt_broker() as port:
+            heard = MqttSettings(host="127.0.0.1", port=port, client_id="g", topics=("up/+",), modems=(FIELD_7,))
+            made = gateway(store, {"mqtt": MqttSource(heard)}, counters=COUNTERS)
+            stop = asyncio.Event()
+            running = asyncio.create_task(made.run(stop))
+            for kept, frame in enumerate(sent, 1):
+                while made.inbox.counts["kept"] < kept:
+                    await send_by_mqtt(Broker(host="127.0.0.1", port=port), "up/7", wrapped(frame))
+            stop.set()
+            await running
+            return made.state()
+
+    with Store(tmp_path / "live.sqlite") as store:
+        state = asyncio.run(run(store))
+        bodies = [packet.decode_body(stored.body) for stored in store.unsent()]
+    found = Counter(body.points[point] for body in bodies for point in body.point.tolist())
+    assert len(frames) > 4 and state["sources"]["mqtt"]["frames_missing"] == len(frames) - 4
+    assert found["gas-register"] == len(came)
+    assert found["gas"] == sum(at + STEP in came for at in came) == sum(state["steps"].values())
+    assert state["steps"]["rolled over"] == 1
 
 
 def test_what_a_broker_does_not_take_waits_in_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,7 +39,6 @@ _FIELDS = {
     "PNO": r"\d{1,4}",
 }
 _KNOWN = {name: re.compile(pattern, re.ASCII) for name, pattern in _FIELDS.items()}
-_PASSWORD, _NO_PASSWORD = re.compile("(^|;)PW=[^;]*"), r"\1PW="
 _OTHER = re.compile(r"[0-9A-Za-z]{1,12}=[ -~]{0,32}", re.ASCII)
 _NEEDED = ("ST", "CN", "PW", "MN")
 
@@ -86,8 +85,9 @@ class Message(NamedTuple):
 
 def parse(raw: bytes) -> Message:
     """The message of a whole frame. Raises MessageError `malformed`, `wrong_flag` or `wrong_part`."""
+    segment = segment_of(raw)
     try:
-        text = segment_of(raw).decode()
+        text = segment.decode()
     except UnicodeDecodeError as error:
         raise MessageError("malformed", "the segment is no UTF-8") from error
     head, found, data = text.partition("CP=&&")
@@ -99,7 +99,7 @@ def parse(raw: bytes) -> Message:
         raise MessageError("wrong_flag", f"Flag {flag}: no edition that is known")
     part, parts = _part(fields, bool(flag & 2))
     return Message(
-        raw=_without_password(head, data),
+        raw=_without(fields["PW"], segment),
         qn=fields.get("QN", ""),
         st=fields["ST"],
         cn=int(fields["CN"]),
@@ -113,8 +113,9 @@ def parse(raw: bytes) -> Message:
     )
 
 
-def _without_password(head: str, data: str) -> bytes:
-    return frame(f"{_PASSWORD.sub(_NO_PASSWORD, head)}CP=&&{data}".encode())
+def _without(password: str, segment: bytes) -> bytes:
+    """The frame of a segment whose field PW has that value, without it."""
+    return frame((b";" + segment).replace(f";PW={password};".encode(), b";PW=;", 1)[1:])
 
 
 def _fields(head: str) -> Mapping[str, str]:
