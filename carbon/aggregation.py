@@ -376,8 +376,16 @@ class GatewayWindows:
 
     def reopen(self, starts: Mapping[str, int]) -> None:
         """Draft the windows of points again from these starts on, when the next packet comes."""
+        for name, start in starts.items():
+            if name in self.charging and start < self._next[name]:
+                self._discharge(name, self.charging.reopen(name, start))
         self._next |= {name: start for name, start in starts.items() if start < self._next[name]}
         self._next_closing = self._due()
+
+    def _discharge(self, point: str, since: int) -> None:
+        for key, late in self._late.items():
+            if key[0] == point and key[1] >= since and late.charged is not None:
+                late.charged, late.version = None, late.version - 1
 
     def follow(self, before: Mapping[str, Any]) -> None:
         """Go on where an earlier run of the gateway, whose state this was, had come to."""

@@ -8,6 +8,7 @@ a crash, and mean nothing.
 
 import json
 import struct
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -60,7 +61,7 @@ class Aggregator:
         if not self.windows.charging.has_changed:
             return []
         self._slot = 2 if self._slot == 1 else 1
-        return [(_key(f"hours/{self._slot}", self.gateway), _json(self.windows.charging.dump()))]
+        return [(_key(f"hours/{self._slot}", self.gateway), zlib.compress(_json(self.windows.charging.dump())))]
 
     def packet_row(self, sequence: int) -> Row:
         """The row of a packet's place; it deletes the row of a packet that was forgotten."""
@@ -90,7 +91,7 @@ class Aggregator:
             left_over = [self.packet_row(sequence) for sequence in packets]
         self._slot = state.get("hours", 0)
         if self._slot:
-            self.windows.charging.load(json.loads(rows[_key(f"hours/{self._slot}", self.gateway)]))
+            self.windows.charging.load(json.loads(zlib.decompress(rows[_key(f"hours/{self._slot}", self.gateway)])))
         return left_over + [self.batch_row(number) for number in self.stream.load(state["stream"], pending)]
 
 

@@ -15,9 +15,12 @@ from carbon.registry import Point
 from carbon.substitution import HOUR_MS, Substitution, mean
 from carbon.window import PacketFacts, Window
 
+UNDER_WAY_HOURS = 168
+"""Windows of a point that may be under way to the ledger and have to be drafted again."""
+
 
 class _Open(NamedTuple):
-    """A missing hour that is not substituted yet: its latest version, and the salt of the next."""
+    """A missing hour that is not substituted, or may be so again: the version before that, and the salt of the next."""
 
     latest: Draft
     salt: bytes
@@ -45,8 +48,10 @@ class Charging:
             return
         hours = self._hours.setdefault(name, Hours.since(draft.window_start // HOUR_MS))
         value = _mean(point, draft.window)
-        hours.append(value, rule, self._waits[name])
+        hours.append(value, rule, self._waits[name] + UNDER_WAY_HOURS)
         self._note(draft, packets, value)
+        oldest = HOUR_MS * (hours.end - self._waits[name] - UNDER_WAY_HOURS)
+        self._open = {key: one for key, one in self._open.items() if key[0] != name or key[1] >= oldest}
         while (hour := hours.due(self._waits[name])) is not None:
             yield self._substituted(point, rule, hour)
 
@@ -54,7 +59,7 @@ class Charging:
         hours = self._hours[point.id]
         value, row, boundary = hours.charge(hour, rule)
         hours.settle(hour)
-        latest, salt = self._open.pop((point.id, HOUR_MS * hour))
+        latest, salt = self._open[point.id, HOUR_MS * hour]
         return drafting.substituted(point, latest, salt, value, Tier(row, boundary))
 
     def corrected(self, draft: Draft, packets: Sequence[PacketFacts]) -> None:
@@ -66,6 +71,15 @@ class Charging:
             if self._open.pop((draft.point, draft.window_start), None) is not None:
                 self._note(draft, packets, value)
             self.has_changed = True
+
+    def reopen(self, point: str, start: int) -> int:
+        """The windows of a point are drafted again from `start` on; so are the charges from the time returned on."""
+        hours, waits = self._hours.get(point), self._waits[point]
+        if hours is not None:
+            hours.cut(start // HOUR_MS, waits)
+            self._open = {key: one for key, one in self._open.items() if key[0] != point or key[1] < start}
+            self.has_changed = True
+        return start - HOUR_MS * waits
 
     def is_measured(self, point: str, window: Window) -> bool:
         """Whether a window of the point has readings enough."""
@@ -83,7 +97,9 @@ class Charging:
         """All that a restart needs, as a JSON value."""
         self.has_changed = False
         hours = {name: str(hours) for name, hours in self._hours.items()}
-        return {"hours": hours, "open": [_dump(one) for one in self._open.values()]}
+        # neighbours of one window name the same packets, which compresses
+        opened = [_dump(one) for _, one in sorted(self._open.items(), key=lambda item: item[0][::-1])]
+        return {"hours": hours, "open": opened}
 
     def load(self, data: dict[str, Any]) -> None:
         """Go on from what `dump` gave."""

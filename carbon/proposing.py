@@ -208,7 +208,14 @@ class ProposalStream:
             if fields["version"] == 1:
                 outdated[point] = min(fields["window_start"], outdated.get(point, fields["window_start"]))
         first = outdated.get(point, 1 << 62)
-        return [self._append(records.draft_of(f, salt)) for f, salt in drafts if f["window_start"] < first]
+        windows = [place for place, (fields, _) in enumerate(drafts) if fields["version"] == 1]
+        # behind a window that is drafted again, what it made due comes again too
+        charged = range(windows[0], len(drafts)) if windows else range(0)
+        return [
+            self._append(records.draft_of(fields, salt))
+            for place, (fields, salt) in enumerate(drafts)
+            if fields["window_start"] < first and not (fields["cause"] == "SUBSTITUTED" and place in charged)
+        ]
 
     def _cut(self, point: str, place: int) -> list[tuple[dict[str, Any], bytes]]:
         """Take a point's chain from `place` on apart: fields and salt of each record."""

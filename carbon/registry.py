@@ -6,6 +6,7 @@ which it is in force.
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -20,6 +21,10 @@ from carbon.substitution import AFTER_HOURS, LEAST_AFTER_HOURS, Regime, Substitu
 
 POINT_KEY_BYTES = 16
 I64_MAX = 2**63 - 1
+MOST_SUBSTITUTED, MOST_SUBSTITUTED_OF_ONE = 100, 20
+"""Points with substitution in all, and of one gateway. The replicated state and an aggregator's row hold a year of
+hours of each, 10 to 20 kB, and must fit a message."""
+MOST_AFTER_HOURS = 168
 ATTESTERS = frozenset({"intake", "attester"})
 """Kinds of gateways that sign what they received: an intake by Kafka, an attester from direct meters by MQTT."""
 MAX_SCALE = 18
@@ -295,6 +300,11 @@ def _check(registry: Registry) -> None:
         _check_rules(point)
         _check_partners(point, registry.points)
         _check_substitution(point)
+    substituted = Counter(point.gateway for point in registry.points.values() if point.substitution)
+    if substituted.total() > MOST_SUBSTITUTED or max(substituted.values(), default=0) > MOST_SUBSTITUTED_OF_ONE:
+        raise RegistryError(
+            f"at most {MOST_SUBSTITUTED} points are substituted, and {MOST_SUBSTITUTED_OF_ONE} of one gateway"
+        )
     if any(gateway not in registry.gateways for o in registry.operators.values() for gateway in o.gateways):
         raise RegistryError("an operator's gateway is not registered")
     if any(s.parent is not None and s.parent not in registry.subjects for s in registry.subjects.values()):
@@ -355,8 +365,12 @@ def _check_substitution(point: Point) -> None:
         raise RegistryError(f"{point.id}: tier sets begin one after the other, in ms")
     if starts and point.counter is not None:
         raise RegistryError(f"{point.id}: a counter's readings are no quantities to substitute")
-    if type(point.substitution_after) is not int or point.substitution_after not in range(LEAST_AFTER_HOURS, 8_761):
-        raise RegistryError(f"{point.id}: a missing hour waits {LEAST_AFTER_HOURS} to 8760 hours, in whole ones")
+    if type(point.substitution_after) is not int or not (
+        LEAST_AFTER_HOURS <= point.substitution_after <= MOST_AFTER_HOURS
+    ):
+        raise RegistryError(
+            f"{point.id}: a missing hour waits {LEAST_AFTER_HOURS} to {MOST_AFTER_HOURS} hours, in whole ones"
+        )
     for regime in point.substitution:
         if type(regime.potential) is not int or not point.min <= regime.potential <= point.max:
             raise RegistryError(f"{point.id}: the potential {regime.potential} is outside its range")

@@ -11,6 +11,7 @@ import pytest
 from carbon import record, signing
 from carbon.aggregator import restored
 from carbon.ledger.books import Books
+from carbon.proposing import OTHER_REGISTRY, Verdict
 from carbon.record import PayloadWriter
 from consensus import batch as batches
 from consensus.contract import Ruling
@@ -28,7 +29,7 @@ from streams.accounts import post_block
 from tests.carbon.test_aggregation import Bench
 from tests.small import HORIZON_MS
 from tests.streams.committee import Committee
-from tests.streams.world import HOUR, START, World, seed
+from tests.streams.world import AGGREGATOR, HOUR, START, World, seed
 
 GATEWAY = "gw"
 TIERS = {
@@ -162,6 +163,31 @@ def test_the_order_of_arrival_changes_no_record(seed_: int) -> None:
         bench.feed(packet)
     found = [link.payload for batch in bench.aggregator.stream.pending.values() for link in batch.links]
     assert found == [link.payload for link in wanted.links]
+
+
+@pytest.mark.parametrize("accepted", [20, 34, 35, 38])
+def test_windows_that_are_drafted_again_make_the_same_hours_due(accepted: int) -> None:
+    """Behind so many batches the ledger refuses all, for the registry that they name."""
+    wanted, bench = late_and_later(), Bench(world())
+    committee = Committee(bench.world)
+    committee.packets.add(wanted.chain.packets)
+    proposals = bench.all(wanted.chain.packets[:44])
+    committee.take(proposals[:accepted])
+    pending = list(bench.aggregator.stream.pending.items())
+    for place, (number, batch) in enumerate(pending):
+        is_accepted = place < accepted
+        verdicts = [Verdict(is_accepted, 0 if is_accepted else OTHER_REGISTRY, one.commitment) for one in batch.links]
+        out = bench.aggregator.stream.confirm(number, batch.digest, verdicts)
+        assert out.refused == []
+        bench.windows.reopen(out.outdated)
+    again = [batch.message for batch in bench.aggregator.stream.pending.values()]
+    proposals = again + bench.all(wanted.chain.packets[44:])
+    committee.state.streams[AGGREGATOR, GATEWAY] = len(pending)
+    committee.take(proposals)
+    assert {refusal for *_, refusal in committee.records} == {Refusal.PASS}
+    assert wanted.judged() == {Refusal.PASS}
+    assert committee.state.substitutions == wanted.committee.state.substitutions
+    assert committee.state.balances == wanted.committee.state.balances
 
 
 def test_a_crash_anywhere_changes_no_proposal() -> None:

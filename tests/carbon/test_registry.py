@@ -112,13 +112,26 @@ def test_tier_sets_that_contradict_themselves_are_refused(regimes: list[dict[str
         parsed({"substitution": regimes})
 
 
-@pytest.mark.parametrize("after", [23, 8_761, 24.0, "24", True])
-def test_how_long_a_missing_hour_waits_is_a_day_to_a_year(after: Any) -> None:
+@pytest.mark.parametrize("after", [23, 169, 24.0, "24", True])
+def test_how_long_a_missing_hour_waits_is_a_day_to_a_week(after: Any) -> None:
     assert parsed({"substitution": [TIERS], "substitution_after": 24}).substituted.after_hours == 24
     assert parsed({"substitution": [TIERS]}).substituted.after_hours == 48
     assert parsed({}).substituted is None
-    with pytest.raises(RegistryError, match="waits 24 to 8760 hours"):
+    with pytest.raises(RegistryError, match="waits 24 to 168 hours"):
         parsed({"substitution": [TIERS], "substitution_after": after})
+
+
+@pytest.mark.parametrize(
+    ("gateways", "of_each", "fits"), [(1, 20, True), (1, 21, False), (5, 20, True), (6, 17, False)]
+)
+def test_as_many_points_are_substituted_as_a_message_holds(gateways: int, of_each: int, fits: bool) -> None:
+    more = {f"plant-{g}-{i}": {"substitution": [TIERS]} for g in range(gateways) for i in range(of_each)}
+    data = registry_bytes(22, gateways, more=more)
+    if fits:
+        assert len(registry.parse(data, factors.load()).points) == 22 * gateways
+    else:
+        with pytest.raises(RegistryError, match="at most 100 points are substituted, and 20 of one gateway"):
+            registry.parse(data, factors.load())
 
 
 def test_a_counter_is_not_substituted() -> None:
