@@ -10,7 +10,7 @@ Only the packets of open windows stay in memory. Of the others a place is kept u
 them again. `wanted` names the packets that must be supplied before the next step.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple
@@ -270,8 +270,16 @@ class GatewayWindows:
             if draft.window.dropped:
                 self._report(draft.window, ranges[place].packets, step)
             step.drafts.append(draft)
+            self._correct_again(key, ranges[place].evidence[-1].last + 1, step)
             self._next[key[0]] = key[1] + 1000 * point.window_seconds
         self._next_closing = self._due()
+
+    def _correct_again(self, key: WindowKey, behind: int, step: Step) -> None:
+        """Correct a window that was open once more by the packets from `behind` on, which came too late for it."""
+        self._late.pop(key, None)
+        for sequence in range(behind, self.last + 1):
+            if sequence in self.places and key in self._facts[sequence].groups:
+                self._correct(key, self._facts[sequence], step)
 
     def _due_windows(self, watermark: int) -> Iterator[WindowKey]:
         for name, start in self._next.items():
@@ -331,6 +339,18 @@ class GatewayWindows:
         spare = [k for k in self._facts if k < opening or k > self.last + 1]
         for sequence in spare[: max(0, len(spare) - SPARE_FACTS)]:
             del self._facts[sequence]
+
+    # -- another registry
+
+    def reopen(self, starts: Mapping[str, int]) -> None:
+        """Draft the windows of points again from these starts on, when the next packet comes."""
+        self._next |= {name: start for name, start in starts.items() if start < self._next[name]}
+        self._next_closing = self._due()
+
+    def follow(self, before: Mapping[str, Any]) -> None:
+        """Go on where an earlier run of the gateway, whose state this was, had come to."""
+        self._next |= {name: start for name, start in before["next"] if name in self._points}
+        self._next_closing = self._due()
 
     # -- restart
 

@@ -32,6 +32,7 @@ class Settings:
     submitter: str
     seed: bytes
     writer: PayloadWriter
+    registry_height: int = 0
 
 
 class Aggregator:
@@ -41,7 +42,8 @@ class Aggregator:
         run = settings.registry.gateways[gateway].run
         self.gateway, self.partition = gateway, partition
         self.windows = GatewayWindows(gateway, run, settings.registry, settings.channel, settings.rules)
-        self.stream = ProposalStream(settings.submitter, settings.seed, settings.channel, gateway, settings.writer)
+        own = (settings.submitter, settings.seed, settings.channel)
+        self.stream = ProposalStream(*own, gateway, settings.writer, settings.registry_height)
 
     def state_row(self) -> Row:
         """The row to be written after all others."""
@@ -68,8 +70,13 @@ class Aggregator:
             elif kind == "batch":
                 pending[number] = value
         state = json.loads(rows[_key("state", self.gateway)])
-        self.windows.load(state["windows"], packets)
-        return [self.batch_row(number) for number in self.stream.load(state["stream"], pending)]
+        left_over = []
+        if state["windows"]["run"] == self.windows.number:
+            self.windows.load(state["windows"], packets)
+        else:
+            self.windows.follow(state["windows"])
+            left_over = [self.packet_row(sequence) for sequence in packets]
+        return left_over + [self.batch_row(number) for number in self.stream.load(state["stream"], pending)]
 
 
 def restored(rows: Mapping[bytes, bytes], settings: Settings) -> Iterator[tuple[Aggregator, list[Row]]]:

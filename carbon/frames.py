@@ -28,7 +28,8 @@ class FramesError(ValueError):
 
 
 class Message(NamedTuple):
-    """One message of a device: its registered name, when it was received in ms UTC, its bytes as they came."""
+    """One message of a device: its registered name, when it was received in ms UTC, its bytes as they came
+    (HJ 212's without the password)."""
 
     device: str
     received: int
@@ -71,7 +72,7 @@ def decode_body(body: bytes) -> Frames:
 def verify(message: bytes, registry: Registry, channel: bytes) -> Frames:
     """The frames of a message from meter.frames, whose gateway is registered and signed them.
 
-    Raises FramesError: not_frames, unknown_gateway, wrong_signature.
+    Raises FramesError: not_frames, unknown_gateway, wrong_signature, revoked_key.
     """
     try:
         fields = codec.decode("frames", message)
@@ -83,4 +84,6 @@ def verify(message: bytes, registry: Registry, channel: bytes) -> Frames:
         raise FramesError("unknown_gateway", f"{frames.gateway!r} is not registered")
     if not signing.verify(gateway.key, KIND, channel, fields["body"], fields["signature"]):
         raise FramesError("wrong_signature", f"not signed by the registered key of {frames.gateway}")
+    if gateway.revoked:
+        raise FramesError("revoked_key", f"the key of {frames.gateway} counts no more")
     return frames

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carbon import merkle, signing
-from carbon.registry import POINT_KEY_BYTES, Registry
+from carbon.registry import POINT_KEY_BYTES, Gateway, Registry
 from schemas import codec
 
 KIND = "packet"
@@ -128,7 +128,7 @@ def _check_shape(packet: Packet) -> None:
 def verify(message: bytes, registry: Registry, channel: bytes) -> Packet:
     """The packet of a message from meter.readings, whose gateway is registered and signed it.
 
-    Raises PacketError: not_a_packet, unknown_gateway, wrong_signature, wrong_run.
+    Raises PacketError: not_a_packet, unknown_gateway, wrong_signature, revoked_key, wrong_run.
     """
     try:
         fields = codec.decode("packet", message)
@@ -138,11 +138,21 @@ def verify(message: bytes, registry: Registry, channel: bytes) -> Packet:
     gateway = registry.gateways.get(packet.gateway)
     if gateway is None:
         raise PacketError("unknown_gateway", f"{packet.gateway!r} is not registered")
-    if not signing.verify(gateway.key, KIND, channel, packet.body, fields["signature"]):
-        raise PacketError("wrong_signature", f"not signed by the registered key of {packet.gateway}")
+    check_signature(gateway, channel, packet.body, fields["signature"])
     if packet.run != gateway.run:
         raise PacketError("wrong_run", f"run {packet.run} where the registry says {gateway.run}")
     return packet
+
+
+def check_signature(gateway: Gateway, channel: bytes, body: bytes, signature: bytes, kind: str = KIND) -> None:
+    """Whether the key that a gateway has now signed a body. Raises PacketError: wrong_signature, revoked_key."""
+    if signing.verify(gateway.key, kind, channel, body, signature):
+        if gateway.revoked:
+            raise PacketError("revoked_key", f"the key of {gateway.id} counts no more")
+        return
+    if any(signing.verify(key, kind, channel, body, signature) for key in gateway.retired):
+        raise PacketError("revoked_key", f"a key of an earlier run of {gateway.id}, which counts no more")
+    raise PacketError("wrong_signature", f"not signed by the registered key of {gateway.id}")
 
 
 def body_of(message: bytes) -> bytes:

@@ -33,6 +33,8 @@ MOST_RECORDS = 1_000
 MOST_BYTES = 700_000
 FIRST_STATE_REASON = 40
 """Reason codes from here on are the state half's, below the evidence half's."""
+OTHER_REGISTRY = 46
+"""The reason of records that name a registry which is not in force."""
 
 _COUNT = struct.Struct(">I")
 
@@ -88,13 +90,17 @@ class Confirmed:
     """Whether the batch was pending; what is not known changes nothing unless it accepts a record of ours."""
     batches: list[Pending] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
+    outdated: dict[str, int] = field(default_factory=dict)
+    """Point to the start of its first window that must be drafted again, under the registry in force."""
 
 
 class ProposalStream:
     """One submitter's stream of batches, and the end of every point's chain in it."""
 
-    def __init__(self, submitter: str, seed: bytes, channel: bytes, stream: str, writer: PayloadWriter) -> None:
-        self.stream = stream
+    def __init__(
+        self, submitter: str, seed: bytes, channel: bytes, stream: str, writer: PayloadWriter, registry_height: int = 0
+    ) -> None:
+        self.stream, self._registry_height = stream, registry_height
         self.pending: dict[int, Pending] = {}
         self.next_number = 1
         self._submitter, self._seed, self._channel, self._writer = submitter, seed, channel, writer
@@ -142,7 +148,7 @@ class ProposalStream:
         head = {"submitter": self._submitter, "stream": self.stream, "number": self.next_number}
         columns = {
             "kind": WINDOW_RECORDS,
-            "registry_height": 0,
+            "registry_height": self._registry_height,
             "points": points,
             "point": np.array([place[link.point] for link in links], ">u2").tobytes(),
             "window": np.array([link.window_start for link in links], ">i8").tobytes(),
@@ -166,7 +172,7 @@ class ProposalStream:
         if batch is None:
             return out
         if batch.digest == digest:
-            again = self._refuse(batch, verdicts, out.refused)
+            again = self._refuse(batch, verdicts, out)
         else:
             # the number is taken by a batch that we no longer know: ours was never decided
             again = [link for link in batch.links if self._place(link) is not None]
@@ -184,13 +190,34 @@ class ProposalStream:
             done = self._chains[point].popleft().commitment
             del self._live[done]
 
-    def _refuse(self, batch: Pending, verdicts: Sequence[Verdict], refused: list[Refusal]) -> list[Link]:
+    def _refuse(self, batch: Pending, verdicts: Sequence[Verdict], out: Confirmed) -> list[Link]:
         again: list[Link] = []
         for link, verdict in zip(batch.links, verdicts, strict=True):
             if verdict.accepted or (place := self._place(link)) is None:
                 continue
-            again += self._rebuild(link, place, verdict.reason, refused)
+            if verdict.reason == OTHER_REGISTRY:
+                again += self._outdate(link.point, place, out.outdated)
+            else:
+                again += self._rebuild(link, place, verdict.reason, out.refused)
         return again
+
+    def _outdate(self, point: str, place: int, outdated: dict[str, int]) -> list[Link]:
+        """Forget windows from `place` on, whose readings may count otherwise now; chain earlier ones' corrections."""
+        drafts = self._cut(point, place)
+        for fields, _ in drafts:
+            if fields["version"] == 1:
+                outdated[point] = min(fields["window_start"], outdated.get(point, fields["window_start"]))
+        first = outdated.get(point, 1 << 62)
+        return [self._append(records.draft_of(f, salt)) for f, salt in drafts if f["window_start"] < first]
+
+    def _cut(self, point: str, place: int) -> list[tuple[dict[str, Any], bytes]]:
+        """Take a point's chain from `place` on apart: fields and salt of each record."""
+        chain = self._chains[point]
+        rest = list(islice(chain, place, None))
+        self._chains[point] = deque(islice(chain, place))
+        for other in rest:
+            del self._live[other.commitment]
+        return [(records.decode(other.payload), other.salt) for other in rest]
 
     def _place(self, link: Link) -> int | None:
         """The place of a record among its point's proposed ones; None when it was built again or decided."""
@@ -199,19 +226,15 @@ class ProposalStream:
 
     def _rebuild(self, link: Link, place: int, reason: int, refused: list[Refusal]) -> list[Link]:
         """Chain again what stood at `place` and behind it; the record at `place` itself only if its time may come."""
-        chain = self._chains[link.point]
-        rest = list(islice(chain, place, None))
-        self._chains[link.point] = deque(islice(chain, place))
-        for other in rest:
-            del self._live[other.commitment]
+        rest = self._cut(link.point, place)
         if place == 0 or reason < FIRST_STATE_REASON:
-            fields = records.decode(link.payload)
+            fields, _ = rest[0]
             refused.append(Refusal(link.point, link.window_start, fields["version"], reason))
             rest = rest[1:]
             if fields["version"] == 1:
                 self._halted.add(link.point)
                 return []
-        return [self._append(records.draft_of(records.decode(other.payload), other.salt)) for other in rest]
+        return [self._append(records.draft_of(fields, salt)) for fields, salt in rest]
 
     # -- restart
 

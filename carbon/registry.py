@@ -1,12 +1,13 @@
 """Subjects, points, gateways, submitters and operators: who may say what about whom, and by which key.
 
-Until registry changes become ledger records, the registry is one canonical JSON file whose SHA-256 stands in the
-genesis; registry height 0 means that file.
+The registry is one canonical JSON file. That of registry height 0 is named by the genesis; each next one follows from
+the one before by a record of the ledger (`carbon.amendment`), and its registry height is the first ledger height at
+which it is in force.
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from hashlib import sha256
@@ -41,12 +42,19 @@ class Subject:
 
 @dataclass(frozen=True)
 class Gateway:
-    """An edge gateway, or one that attests what others measured. `key` is its Ed25519 verification key."""
+    """An edge gateway, or one that attests what others measured. `key` is its Ed25519 verification key.
+
+    What stands behind `kind` is in a registry file only where it isn't the default.
+    """
 
     id: str
     key: bytes
     run: int
     kind: str
+    revoked: bool = False
+    """Whether its key counts no more, until a later run has a new one."""
+    retired: tuple[bytes, ...] = ()
+    """The keys of its earlier runs."""
 
     @property
     def attests(self) -> bool:
@@ -57,6 +65,14 @@ class Gateway:
 @dataclass(frozen=True)
 class Submitter:
     """Who may put batches of records before the committee."""
+
+    id: str
+    key: bytes
+
+
+@dataclass(frozen=True)
+class Registrar:
+    """Who may change the registry. A registry without one stays as it is for ever."""
 
     id: str
     key: bytes
@@ -176,6 +192,8 @@ class Registry:
     points: Mapping[str, Point]
     limits: TimeLimits
     factors: FactorSet
+    registrars: Mapping[str, Registrar]
+    file: bytes = field(repr=False)
 
     @cached_property
     def points_of(self) -> Mapping[str, list[Point]]:
@@ -195,7 +213,7 @@ def parse(data: bytes, factors: FactorSet) -> Registry:
     """The registry of a canonical file. Raises RegistryError."""
     try:
         raw = json.loads(data)
-        registry = _build(raw, sha256(data).digest(), factors)
+        registry = _build(raw, data, factors)
         _check(registry)
         is_canonical = canonical_json(raw) == data
     except RegistryError:
@@ -207,20 +225,27 @@ def parse(data: bytes, factors: FactorSet) -> Registry:
     return registry
 
 
-def _build(raw: dict[str, Any], digest: bytes, factors: FactorSet) -> Registry:
-    # a registry file without operators says nothing of them
+def _build(raw: dict[str, Any], file: bytes, factors: FactorSet) -> Registry:
+    # a registry file without operators or registrars says nothing of them
     operators = [Operator(o["id"], bytes.fromhex(o["key"]), tuple(o["gateways"])) for o in raw.get("operators", ())]
     return Registry(
-        digest=digest,
+        digest=sha256(file).digest(),
         prefix=raw["prefix"],
         subjects={s["id"]: Subject(**s) for s in raw["subjects"]},
-        gateways={g["id"]: Gateway(**{**g, "key": bytes.fromhex(g["key"])}) for g in raw["gateways"]},
+        gateways={g["id"]: _gateway(g) for g in raw["gateways"]},
         submitters={s["id"]: Submitter(s["id"], bytes.fromhex(s["key"])) for s in raw["submitters"]},
         operators={operator.id: operator for operator in operators},
         points={p["id"]: _point(p, factors) for p in raw["points"]},
         limits=TimeLimits(**raw["limits"]),
         factors=factors,
+        registrars={r["id"]: Registrar(r["id"], bytes.fromhex(r["key"])) for r in raw.get("registrars", ())},
+        file=file,
     )
+
+
+def _gateway(raw: dict[str, Any]) -> Gateway:
+    retired = tuple(bytes.fromhex(key) for key in raw.get("retired", ()))
+    return Gateway(**{**raw, "key": bytes.fromhex(raw["key"]), "retired": retired})
 
 
 def _point(raw: dict[str, Any], factors: FactorSet) -> Point:
@@ -243,6 +268,9 @@ _PARTS: dict[str, type[DryGas | Saturation]] = {"dry_gas": DryGas, "saturation":
 
 
 def _check(registry: Registry) -> None:
+    for gateway in registry.gateways.values():
+        if type(gateway.run) is not int or type(gateway.revoked) is not bool:
+            raise RegistryError(f"{gateway.id}: run is an integer, and revoked true or false")
     for point in registry.points.values():
         if point.gateway not in registry.gateways or point.subject not in registry.subjects:
             raise RegistryError(f"{point.id}: unknown gateway or subject")

@@ -1,6 +1,6 @@
 """The batch as members hold it: decoded, its submitter's signature checked."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -11,8 +11,8 @@ import numpy as np
 from carbon import signing
 from carbon.record import encode_long
 from carbon.registry import Registry
-from consensus import membership
-from consensus.log.leaf import MEMBERSHIP, WINDOW_RECORD
+from consensus import membership, registration
+from consensus.log.leaf import MEMBERSHIP, REGISTRATION, WINDOW_RECORD
 from schemas import codec
 
 KIND = "batch"
@@ -33,6 +33,7 @@ class Batch:
     points: list[str]
     windows: list[int]
     payloads: list[bytes]
+    registry_height: int
     body: bytes
     digest: bytes
     items_at: int
@@ -47,8 +48,8 @@ class Batch:
         return len(self.payloads)
 
 
-def verify(message: bytes, registry: Registry, channel: bytes, most_records: int) -> Batch:
-    """The batch of a message from records.proposed. Raises BatchError."""
+def verify(message: bytes, registries: Mapping[int, Registry], channel: bytes, most_records: int) -> Batch:
+    """The batch of a message from records.proposed, under that of `registries` that it names. Raises BatchError."""
     try:
         fields = codec.decode("proposal", message)
         batch = decode(fields["body"])
@@ -56,9 +57,11 @@ def verify(message: bytes, registry: Registry, channel: bytes, most_records: int
         raise BatchError(str(error)) from error
     if not 0 < len(batch) <= most_records:
         raise BatchError(f"{len(batch)} records; a batch holds 1 to {most_records}")
-    if batch.kind == MEMBERSHIP:
-        if fields["signature"] != membership.UNSIGNED:
-            raise BatchError("no submitter signs a change of the committee")
+    registry = registries.get(batch.registry_height)
+    if registry is None:
+        raise BatchError(f"no registry is known to be in force from height {batch.registry_height} on")
+    if batch.kind in _OWN_STREAMS:
+        _check_change(batch, fields["signature"], registry, channel)
         return batch
     submitter = registry.submitters.get(batch.submitter)
     if submitter is None:
@@ -69,6 +72,20 @@ def verify(message: bytes, registry: Registry, channel: bytes, most_records: int
     return batch
 
 
+_OWN_STREAMS = {
+    MEMBERSHIP: (membership.SUBMITTER, membership.STREAM),
+    REGISTRATION: (registration.SUBMITTER, registration.STREAM),
+}
+"""Of changes, which no submitter signs, by kind."""
+
+
+def _check_change(batch: Batch, signature: bytes, registry: Registry, channel: bytes) -> None:
+    if signature != membership.UNSIGNED:
+        raise BatchError("no submitter signs a change of the committee or the registry")
+    if batch.kind == REGISTRATION and not registration.is_signed(batch.payloads[0], channel, registry):
+        raise BatchError("a change of the registry that no registrar signed")
+
+
 def decode(body: bytes) -> Batch:
     """The batch of a body. Raises BatchError, CodecError."""
     fields = codec.read_bare("batch", body)
@@ -77,16 +94,21 @@ def decode(body: bytes) -> Batch:
     if len(fields["point"]) != 2 * len(payloads) or len(fields["window"]) != 8 * len(payloads):
         raise BatchError("the columns of the batch differ in length")
     places = np.frombuffer(fields["point"], ">u2").tolist()
-    if fields["kind"] not in (WINDOW_RECORD, MEMBERSHIP) or fields["registry_height"] != 0 or fields["number"] < 1:
+    kind, height = fields["kind"], fields["registry_height"]
+    if (kind != WINDOW_RECORD and kind not in _OWN_STREAMS) or height < 0 or fields["number"] < 1:
         raise BatchError("a kind, a registry height or a number that this version does not know")
-    is_change = (fields["submitter"], fields["stream"]) == (membership.SUBMITTER, membership.STREAM)
-    if is_change != (fields["kind"] == MEMBERSHIP) or (is_change and len(payloads) != 1):
-        raise BatchError("changes of the committee have a stream of their own, one a batch")
+    if kind == MEMBERSHIP and height:
+        raise BatchError("a change of the committee refers to no registry")
+    stream = (fields["submitter"], fields["stream"])
+    if (_OWN_STREAMS.get(kind, stream) != stream) or (kind == WINDOW_RECORD and stream in _OWN_STREAMS.values()):
+        raise BatchError("changes of the committee and of the registry have streams of their own")
+    if kind in _OWN_STREAMS and len(payloads) != 1:
+        raise BatchError("changes come one a batch")
     if places and max(places) >= len(names):
         raise BatchError("the column point does not fit the points")
     windows = np.frombuffer(fields["window"], ">i8").tolist()
     key = (fields["submitter"], fields["stream"], fields["number"], fields["kind"])
-    return Batch(*key, [names[i] for i in places], windows, payloads, body, sha256(body).digest(), items_at)
+    return Batch(*key, [names[i] for i in places], windows, payloads, height, body, sha256(body).digest(), items_at)
 
 
 def _items_at(fields: dict[str, Any], body: bytes) -> int:

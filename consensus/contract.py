@@ -18,11 +18,11 @@ from carbon.packet import ZERO_DIGEST
 from carbon.record import Draft, EvidenceRange, PayloadWriter, Replaced
 from carbon.registry import Point, Registry
 from carbon.window import PacketFacts, Watermarks, WindowKey
-from consensus import membership
+from consensus import membership, registration
 from consensus.batch import Batch
 from consensus.log.committee import Committee
 from consensus.log.genesis import Genesis
-from consensus.log.leaf import MEMBERSHIP, Refusal
+from consensus.log.leaf import MEMBERSHIP, REGISTRATION, Refusal
 from schemas import codec
 
 
@@ -40,7 +40,7 @@ class Evidence(Protocol):
         """What follows from one packet of such a run; None for a sequence that was stated lost."""
 
     def late(self, gateway: str, run: int, key: WindowKey) -> Sequence[int]:
-        """The packets behind a window's closing packet that hold readings of it, in sequence order."""
+        """The packets behind a window's closing packet that hold readings of it, valid or not, in sequence order."""
 
 
 @dataclass(slots=True)
@@ -66,7 +66,7 @@ class _Refused(Exception):
 
 
 class Contract:
-    """The evidence half under one genesis and registry, in one epoch."""
+    """The evidence half under one genesis and one registry, that of the batches it is given, in one epoch."""
 
     def __init__(self, genesis: Genesis, registry: Registry, committees: Sequence[Committee] = ()) -> None:
         """`committees`: one an epoch, this one's the last; that of the genesis alone when empty."""
@@ -82,6 +82,10 @@ class Contract:
             (payload,) = batch.payloads
             refusal = membership.refusal(payload, batch.number, self._channel, self._committees)
             return [_without_packets(refusal, payload)]
+        if batch.kind == REGISTRATION:
+            (payload,) = batch.payloads
+            stated = (batch.number, batch.registry_height, self._channel, self._registry)
+            return [_without_packets(registration.refusal(payload, *stated), payload)]
         ranges: dict[tuple[str, int], Range | None] = {}
         claims = zip(batch.points, batch.windows, batch.payloads, strict=True)
         return [self._record(point, start, payload, evidence, ranges) for point, start, payload in claims]
@@ -97,6 +101,8 @@ class Contract:
         point = self._registry.points.get(name)
         if point is None or start < point.start or start % (1000 * point.window_seconds):
             return _without_packets(Refusal.UNKNOWN_POINT, payload)
+        if self._registry.gateways[point.gateway].revoked:
+            return _without_packets(Refusal.REVOKED_KEY, payload)
         place = (point.gateway, start)
         if place not in ranges:
             ranges[place] = self._range(point, start, evidence)
@@ -177,14 +183,16 @@ class Contract:
         held = [
             evidence.facts(point.gateway, number, k) for k in evidence.late(point.gateway, number, key) if k <= last
         ]
-        late = [facts for facts in held if facts is not None]
+        late = [facts for facts in held if facts is not None and key in facts.groups]
         if not late:
             raise _Refused(Refusal.WRONG_RANGE)
         draft = drafting.correction(point, start, version, self._channel, range_, late)
         if draft.evidence != tuple(named):
             raise _Refused(Refusal.WRONG_RANGE)
         before, after = drafting.corrected(point, start, range_, late)
-        if after.count <= before.count:
+        # the state half knows every version but the first
+        skips = version == 2 and before.evidence_root != windows.aggregate(key, range_.packets).evidence_root
+        if skips or after.count <= before.count:
             raise _Refused(Refusal.WRONG_CORRECTION)
         return draft
 
@@ -210,6 +218,6 @@ def _passed(draft: Draft, previous: bytes, payload: bytes, posted_g: int) -> Rul
 
 
 def _without_packets(refusal: Refusal, payload: bytes, root: bytes = ZERO_DIGEST) -> Ruling:
-    """The ruling on a refused record, or a change of the committee: no packets to take a salt from, nothing to hide."""
+    """The ruling on a refused record, or on a change: no packets to take a salt from, nothing to hide."""
     salt = blake2b(payload, digest_size=records.SALT_BYTES, person=b"refused").digest()
     return Ruling(refusal, salt, records.commitment(salt, payload), root)

@@ -4,8 +4,9 @@ The state half runs at `execute`; `settle` keeps a block once its checkpoint is 
 block from somebody else, checking everything. Deterministic, and without a disk: keeping is the store's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Protocol
 
@@ -13,7 +14,9 @@ import numpy as np
 
 from carbon import merkle
 from carbon import record as records
-from carbon.registry import Registry
+from carbon.amendment import Amendment, amended
+from carbon.registry import Registry, RegistryError
+from consensus import registration
 from consensus import state as states
 from consensus.batch import Batch
 from consensus.contract import Ruling
@@ -69,7 +72,6 @@ class Ledger:
 
     def __init__(self, genesis: Genesis, registry: Registry, store: LedgerStore) -> None:
         self.genesis = genesis
-        self.registry = registry
         self._store = store
         kept = store.resume()
         self.kept = kept[0] if kept else follower.beginning(genesis)
@@ -77,9 +79,10 @@ class Ledger:
         self._position = self.kept
         self._state = _state(genesis, kept)
         self._held: dict[bytes, _Judged] = {}
+        self.registries = {0: registry}
+        """By registry height, after the last height applied; the last may be one that is to come."""
         self._chains = {point.id: Chain.of(point) for point in registry.points.values()}
-        schema = codec.schema_ids()[records.SCHEMA]
-        self._heads = {refusal: leaf.window_record(refusal, schema) for refusal in Refusal}
+        self._register(self._state)
         self._executed: dict[int, Executed] = {}
         self.committees = self._state.committees(genesis.committee)
         """One an epoch, after the last height applied; the last may be one that is to come."""
@@ -120,6 +123,32 @@ class Ledger:
         """Emissions of every subject in g CO2e, after the last height applied."""
         return dict(self._state.balances)
 
+    @property
+    def registry(self) -> Registry:
+        """The registry in force at the next height to be applied."""
+        return self.registries[self.registry_height]
+
+    @property
+    def registry_height(self) -> int:
+        """Its registry height."""
+        return self._state.registry_at(self.height + 1)
+
+    def _register(self, state: State) -> None:
+        """Know the registries of a state, by the certified records behind them. Raises LedgerError."""
+        for first, known in sorted(state.registries.items()):
+            if first not in self.registries:
+                package = self._store.package(known.recorded)
+                if package is None:
+                    raise LedgerError(f"block {known.recorded}, which changes the registry, is missing")
+                self._amend(_registration_in(package))
+
+    def _amend(self, change: Amendment) -> None:
+        try:
+            registry = self.registries[change.first] = amended(self.registries[change.base], change)
+        except RegistryError as error:
+            raise LedgerError(f"the registry from height {change.first} on: {error}") from error
+        self._chains |= {point.id: Chain.of(point) for point in registry.points.values()}
+
     def hold(self, batch: Batch, rulings: list[Ruling]) -> None:
         """Keep a batch and its rulings until it is ordered or let go."""
         self._held[batch.digest] = (batch, rulings)
@@ -146,6 +175,7 @@ class Ledger:
         held = self._judged(block.batches)
         if held is None:
             return None
+        self._state.begin(block.height)
         leaves, opening = self._apply(held, block.height)
         for batch in block.batches:
             self._state.streams[batch.submitter, batch.stream] = batch.number
@@ -169,17 +199,34 @@ class Ledger:
 
         Their leaves, and salt and payload of a change of the committee among them that was accepted.
         """
-        leaves, apply, chains, heads, opening = [], self._state.apply, self._chains, self._heads, None
+        leaves, opening, in_force = [], None, self._state.registry_at(height)
         for batch, rulings in judged:
             if batch.kind == leaf.MEMBERSHIP:
                 refusal = self._enact(batch.payloads[0], rulings[0].refusal, height)
                 leaves.append(leaf.membership(refusal, rulings[0].commitment))
                 opening = opening if refusal else (rulings[0].salt, batch.payloads[0])
-                continue
-            for point, start, ruling in zip(batch.points, batch.windows, rulings, strict=True):
-                refusal = ruling.refusal or apply(chains[point], start, ruling)
-                leaves.append(heads[refusal] + ruling.evidence_root + ruling.commitment)
+            elif batch.kind == leaf.REGISTRATION:
+                refusal = self._amend_in(batch.payloads[0], rulings[0].refusal, height)
+                leaves.append(leaf.registration(refusal, batch.registry_height, rulings[0].commitment))
+            else:
+                leaves += self._windows(batch, rulings, in_force)
         return b"".join(leaves), opening
+
+    def _windows(self, batch: Batch, rulings: list[Ruling], in_force: int) -> Iterator[bytes]:
+        """The leaves of window records, each applied; those of a registry that isn't in force are refused."""
+        apply, chains, heads = self._state.apply, self._chains, _heads(batch.registry_height)
+        is_other = batch.registry_height != in_force
+        for point, start, ruling in zip(batch.points, batch.windows, rulings, strict=True):
+            refusal = ruling.refusal or (Refusal.OTHER_REGISTRY if is_other else apply(chains[point], start, ruling))
+            yield heads[refusal] + ruling.evidence_root + ruling.commitment
+
+    def _amend_in(self, payload: bytes, refusal: Refusal, height: int) -> Refusal:
+        if refusal is Refusal.PASS:
+            change = registration.change_of(payload)
+            refusal = self._state.amend(change, height)
+            if refusal is Refusal.PASS:
+                self._amend(change)
+        return refusal
 
     def _enact(self, payload: bytes, refusal: Refusal, height: int) -> Refusal:
         if refusal is Refusal.PASS:
@@ -266,6 +313,7 @@ class Ledger:
         if block.committee.epoch != self.epoch:
             return False
         self._store.keep(package, reader.position, state.text())
+        self._register(state)
         self.kept = reader.position
         done = self._executed.pop(block.height, None)
         if done is None:
@@ -293,6 +341,22 @@ class Ledger:
         except ValueError:
             return None
         return checkpoint.height if checkpoint.origin == self.genesis.origin else None
+
+
+@lru_cache(maxsize=4)
+def _heads(registry_height: int) -> dict[Refusal, bytes]:
+    """How the leaves of window records begin, by verdict."""
+    schema = codec.schema_ids()[records.SCHEMA]
+    return {refusal: leaf.window_record(refusal, schema, registry_height) for refusal in Refusal}
+
+
+def _registration_in(package: bytes) -> Amendment:
+    """The change of the registry that was accepted in a block. Raises LedgerError."""
+    message, _, payloads = packages.read(package)
+    place = leaf.accepted_place(codec.read("block", message)["leaves"], leaf.REGISTRATION)
+    if place is None:
+        raise LedgerError("a block without the change of the registry that was recorded in it")
+    return registration.change_of(payloads[place])
 
 
 def _package(block: bytes, salts: bytes, payloads: bytes) -> bytes:

@@ -10,12 +10,13 @@ from carbon import record as records
 from carbon.packet import ZERO_DIGEST
 from carbon.plain import differ
 from carbon.record import Replaced
+from consensus import registration
 from consensus import state as states
 from consensus.contract import Ruling
 from consensus.log import leaf as leaves
 from consensus.log.committee import change_of
 from consensus.log.follower import LedgerError, VerifiedBlock
-from consensus.log.leaf import MEMBERSHIP, WINDOW_RECORD, Leaf, Refusal
+from consensus.log.leaf import MEMBERSHIP, REGISTRATION, WINDOW_RECORD, Leaf, Refusal
 from consensus.state import Chain, Head, State
 
 
@@ -26,9 +27,13 @@ def replay(state: State, block: VerifiedBlock, salts: bytes, payloads: list[byte
     the state afterwards, must be the one that the committee certified.
     """
     check_payloads(block, salts, payloads)
+    state.begin(block.height)
+    in_force = state.registry_at(block.height)
     reasons = block.columns["reason"]
     passed = np.flatnonzero((reasons == 0) | (reasons >= Refusal.WRONG_PREDECESSOR))
-    others = passed[_follow(state, np.take(block.columns, passed), [payloads[place] for place in passed.tolist()])]
+    others = passed[
+        _follow(state, in_force, np.take(block.columns, passed), [payloads[place] for place in passed.tolist()])
+    ]
     for place, leaf in zip(others.tolist(), leaves.opened(np.take(block.columns, others)), strict=True):
         try:
             _apply(state, leaf, payloads[place], block.height)
@@ -51,7 +56,7 @@ def check_payloads(block: VerifiedBlock, salts: bytes, payloads: list[bytes]) ->
         raise LedgerError(f"leaf {block.first + wrong}: not the payload that the leaf commits to")
 
 
-def _follow(state: State, columns: NDArray[np.void], payloads: list[bytes]) -> NDArray[np.intp]:
+def _follow(state: State, in_force: int, columns: NDArray[np.void], payloads: list[bytes]) -> NDArray[np.intp]:
     """Take in each point's records up to its first that is not plain, accepted and behind the one before it.
 
     Returns the places of the records that are left for a closer look. No point's records depend on another's.
@@ -75,6 +80,7 @@ def _follow(state: State, columns: NDArray[np.void], payloads: list[bytes]) -> N
     before[firsts] = np.frombuffer(b"".join(head.commitment for head in heads), "V32")
     clauses = [~plain.plain[order], leaf["kind"] != WINDOW_RECORD, leaf["reason"] != 0, plain.start[order] != due]
     clauses += [differ(plain.previous[order], before), differ(plain.evidence_root[order], leaf["evidence_root"])]
+    clauses += [leaf["registry_height"] != in_force]
     wrong = np.logical_or.reduce(clauses)
     so_far = np.cumsum(wrong)
     taken = so_far == np.repeat(so_far[firsts] - wrong[firsts], counts)
@@ -94,17 +100,23 @@ def _chain(fields: dict[str, Any], start: int) -> Chain:
 
 def _apply(state: State, leaf: Leaf, payload: bytes, height: int) -> None:
     """Apply the state half to one record. Raises ValueError if its verdict is another than its leaf's."""
-    is_change = leaf.kind == MEMBERSHIP
-    refusal = state.enact(change_of(payload), height) if is_change else _judge(state, leaf, payload)
+    if leaf.kind == MEMBERSHIP:
+        refusal = state.enact(change_of(payload), height)
+    elif leaf.kind == REGISTRATION:
+        refusal = state.amend(registration.change_of(payload), height)
+    else:
+        refusal = _judge(state, leaf, payload, height)
     if refusal != leaf.reason:
         raise ValueError("its verdict does not follow from the ledger")
 
 
-def _judge(state: State, leaf: Leaf, payload: bytes) -> Refusal:
+def _judge(state: State, leaf: Leaf, payload: bytes, height: int) -> Refusal:
     fields = records.read(payload)  # its leaf commits to it, and its verdict is checked
     root, start = leaf.evidence_root, fields["window_start"]
     if fields["evidence_root"] != root:
         raise ValueError("another evidence root than its payload's")
+    if leaf.registry_height != state.registry_at(height):
+        return Refusal.OTHER_REGISTRY
     replaced, posted = fields["replaces"] and Replaced(**fields["replaces"]), records.posted_g(fields)
     link = (fields["previous"], fields["version"], posted, replaced)
     return state.apply(_chain(fields, start), start, Ruling(Refusal.PASS, b"", leaf.commitment, root, *link))

@@ -1,13 +1,15 @@
 """The state half: what every member computes, record by record in block order, when it applies a block.
 
 The state is small and replicated: the head of each point's chain, the versions of corrected windows, each submitter's
-counter, each subject's emissions, and the changes of the committee. Its digest stands in every block header.
+counter, each subject's emissions, and the changes of the committee and of the registry. Its digest stands in every
+block header.
 """
 
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import NamedTuple
 
+from carbon.amendment import Amendment
 from carbon.packet import ZERO_DIGEST
 from carbon.record import Replaced
 from carbon.registry import Point
@@ -37,6 +39,13 @@ class Chain(NamedTuple):
         return cls(point.id, point.subject, 1000 * point.window_seconds, point.start)
 
 
+class Registered(NamedTuple):
+    """A registry on the ledger: the height of the block with its record, SHA-256 of its file."""
+
+    recorded: int
+    digest: bytes
+
+
 @dataclass
 class State:
     """The replicated state after some block. Grams are integers of CO2e.
@@ -53,6 +62,12 @@ class State:
     balances: dict[str, int] = field(default_factory=dict)
     changes: dict[int, bytes] = field(default_factory=dict)
     """Epoch to the change (canonical membership-change) that begins it."""
+    registries: dict[int, Registered] = field(default_factory=dict)
+    """By the first height at which each is in force; that of the genesis, 0, is not among them."""
+    closing: tuple[str, ...] = ()
+    """Points that the registry to come closes to corrections."""
+    closed: dict[str, int] = field(default_factory=dict)
+    """Point to the end (ms UTC) of its windows that are corrected no more."""
     _shown: list[Head | None] = field(default_factory=list, init=False, repr=False, compare=False)
     """The heads that stood in the last text, in the order of `heads`; below, their lines."""
     _lines: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
@@ -65,6 +80,28 @@ class State:
         if not height + AHEAD <= first <= height + FURTHEST:
             return Refusal.WRONG_FIRST_HEIGHT
         self.changes[epoch] = change.encode()
+        return Refusal.PASS
+
+    def begin(self, height: int) -> None:
+        """Before the records of a block: a registry that is in force from this height on takes effect."""
+        if height in self.registries:
+            self.closed |= {point: self.heads[point].window_end for point in self.closing if point in self.heads}
+            self.closing = ()
+
+    def registry_at(self, height: int) -> int:
+        """Registry height of the registry in force at a height."""
+        return max((first for first in self.registries if first <= height), default=0)
+
+    def amend(self, change: Amendment, height: int) -> Refusal:
+        """Judge a change of the registry that passed the evidence half at `height`, and take it in."""
+        if max(self.registries, default=0) > height:
+            return Refusal.CHANGE_PENDING
+        if change.base != self.registry_at(height):
+            return Refusal.OTHER_REGISTRY
+        if not height + AHEAD <= change.first <= height + FURTHEST:
+            return Refusal.WRONG_FIRST_HEIGHT
+        self.registries[change.first] = Registered(height, change.digest)
+        self.closing = change.closed
         return Refusal.PASS
 
     def committees(self, genesis: Committee) -> tuple[Committee, ...]:
@@ -103,6 +140,8 @@ class State:
             return Refusal.WINDOW_NOT_NEXT
         if self._is_past(chain, start, head):
             return Refusal.TOO_LATE
+        if start < self.closed.get(chain.point, start):
+            return Refusal.CLOSED
         known = self.corrected.get(chain.point, {}).get(start, (1, replaced.evidence_root))
         if (replaced.version, replaced.evidence_root) != known:
             return Refusal.WRONG_VERSION
@@ -128,6 +167,9 @@ class State:
         lines += [f"stream {submitter} {stream} {n}" for (submitter, stream), n in self.streams.items()]
         lines += [f"emissions {subject} {grams}" for subject, grams in self.balances.items()]
         lines += [f"committee {epoch} {change.hex()}" for epoch, change in self.changes.items()]
+        lines += [f"registry {first} {known.recorded} {known.digest.hex()}" for first, known in self.registries.items()]
+        lines += [f"closing {point}" for point in self.closing]
+        lines += [f"closed {point} {end}" for point, end in self.closed.items()]
         return "\n".join([*sorted(lines), ""]).encode()
 
     def _points(self) -> list[str]:
@@ -157,6 +199,12 @@ class State:
                     state.balances[subject] = int(grams)
                 case ["committee", epoch, change]:
                     state.changes[int(epoch)] = bytes.fromhex(change)
+                case ["registry", first, recorded, digest_]:
+                    state.registries[int(first)] = Registered(int(recorded), bytes.fromhex(digest_))
+                case ["closing", point]:
+                    state.closing += (point,)
+                case ["closed", point, end]:
+                    state.closed[point] = int(end)
                 case _:
                     raise ValueError(f"not a line of a state: {line!r}")
         return state

@@ -6,15 +6,17 @@ Everything that is shown from here is checked against the genesis first; whose c
 import sqlite3
 from collections import deque
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from carbon import identity, packet, window
 from carbon import record as records
-from carbon.registry import Point
+from carbon.registry import Point, Registry
 from carbon.window import PacketFacts
 from consensus import membership
+from consensus.ledger import Ledger
 from consensus.log import growth, proof
 from consensus.log import leaf as leaves
 from consensus.log import package as packages
@@ -22,7 +24,7 @@ from consensus.log.committee import Committee
 from consensus.log.follower import Follower, LedgerError, OpenedLeaf, VerifiedBlock, VerifiedLeaf, batch_of
 from consensus.member.archive import read_messages
 from consensus.member.publisher import votes_on
-from consensus.member.store import read_package, read_packages
+from consensus.member.store import LedgerFile, read_package, read_packages
 from infra.channel import Channel
 from infra.errors import EnvironmentFault
 from schemas import codec
@@ -221,6 +223,27 @@ class LedgerCopy:
                 read = packet.verify(message, self.channel.registry, self.channel.genesis.digest)
                 facts.append(window.analyse(read, self.channel.registry))
         return facts
+
+
+class _ReadOnly(LedgerFile):
+    """A member's copy, read beside it. Raises sqlite3.Error."""
+
+    def __init__(self, path: Path) -> None:
+        self._database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+
+
+def registry_in_force(data: Path, channel: Channel) -> tuple[int, Registry]:
+    """Registry height and registry at the next height, by the copy on this machine that has come furthest.
+
+    A worker asks its own machine; what it makes of the answer, the committee checks.
+    """
+    height, found = 0, (0, channel.registry)
+    for path in sorted((data / "members").glob("*/ledger.sqlite")):
+        with suppress(sqlite3.Error, LedgerError), closing(_ReadOnly(path)) as file:
+            ledger = Ledger(channel.genesis, channel.registry, file)
+            if ledger.height > height:
+                height, found = ledger.height, (ledger.registry_height, ledger.registry)
+    return found
 
 
 def header_bytes(data: Path, member: int, height: int) -> bytes | None:

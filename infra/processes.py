@@ -3,6 +3,7 @@
 import signal
 import threading
 from collections.abc import Callable
+from functools import partial
 
 from infra import channel as channels
 from infra import services
@@ -43,11 +44,13 @@ def member(settings: Settings, index: str) -> None:
 
 def accounts(settings: Settings) -> None:
     """The account processor."""
+    from infra import copy as copies
     from streams.accounts import Accounts, AccountsConfig
 
     channel = channels.load(settings.data)
     store = settings.data / STORES / "accounts.sqlite"
-    processor = Accounts(AccountsConfig(services.client(settings), channel.genesis, channel.registry, store))
+    _, registry = copies.registry_in_force(settings.data, channel)
+    processor = Accounts(AccountsConfig(services.client(settings), channel.genesis, registry, store))
     stopped = until_sigterm()
     while not stopped():
         processor.step()
@@ -56,29 +59,34 @@ def accounts(settings: Settings) -> None:
 
 def ingest(settings: Settings) -> None:
     """A Faust worker that verifies and validates packets."""
+    from infra import copy as copies
     from streams import ingest
     from streams.faust_app import Kafka
 
     channel = channels.load(settings.data)
     kafka = Kafka(services.client(settings)["bootstrap.servers"], _security(settings))
     folder = settings.data / STORES / "ingest"
-    ingest.main(ingest.IngestConfig(kafka, channel.genesis.digest, channel.registry, folder))
+    _, registry = copies.registry_in_force(settings.data, channel)
+    ingest.main(ingest.IngestConfig(kafka, channel.genesis.digest, registry, folder))
 
 
 def aggregate(settings: Settings) -> None:
     """A Faust worker that makes records of windows and proposes them."""
+    from infra import copy as copies
     from streams import aggregate
     from streams.faust_app import Kafka
 
     channel = channels.load(settings.data)
     kafka = Kafka(services.client(settings)["bootstrap.servers"], _security(settings))
     folder, seed = settings.data / STORES / "aggregate", channel.seed(channels.AGGREGATOR)
-    config = aggregate.AggregateConfig(kafka, channel.genesis, channel.registry, channels.AGGREGATOR, seed, folder)
+    in_force = partial(copies.registry_in_force, settings.data, channel)
+    config = aggregate.AggregateConfig(kafka, channel.genesis, in_force, channels.AGGREGATOR, seed, folder)
     aggregate.main(config)
 
 
 def sink(settings: Settings) -> None:
     """The ClickHouse sink, owner of the embedded tables."""
+    from infra import copy as copies
     from sinks.clickhouse import sink
     from sinks.clickhouse.reference import Reference
 
@@ -87,7 +95,7 @@ def sink(settings: Settings) -> None:
         sink.Config(
             bootstrap=services.client(settings)["bootstrap.servers"],
             data_dir=settings.data / STORES,
-            reference=Reference.of(channel.registry),
+            reference=Reference.of(copies.registry_in_force(settings.data, channel)[1]),
             genesis=channel.folder / "genesis.json",
             url=settings.clickhouse.get_secret_value(),
             kafka=_security(settings),

@@ -26,6 +26,8 @@ class Settings(BaseSettings):
     """The embedded broker's port on loopback; 0 for that of the last time, or a free one."""
     heap_mb: int = Field(default=512, ge=128)
     """Megabytes of the embedded broker's heap."""
+    metrics_port: int = Field(default=0, ge=0, le=65535)
+    """The loopback port on which `up` serves /metrics to Prometheus; 0 for nowhere."""
     clickhouse: SecretStr = SecretStr("")
     """URL of a ClickHouse server; empty for the embedded chDB."""
     log: Literal["console", "json"] = "console"

@@ -6,37 +6,74 @@ segmentation fault in confluent-kafka 2.16.0) while a broker's coordinator was s
 """
 
 import contextlib
+import json
+import time
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from infra.topics import unreachable
-from schemas.topics import LEDGER_BLOCKS
+from schemas.topics import LEDGER_BLOCKS, RECORDS_PROPOSED
 
 _TIMEOUT = 10.0
+_AGE_TIMEOUT = 1.0
+AGGREGATE_HEALTH = Path("stores", "aggregate", "aggregate.health.json")
+"""Where the aggregator says how it stands, below the data folder."""
 _LAST_BLOCKS = 16
 """How many of the newest messages are looked at: several members may publish the same block, and an old one again."""
 
 
-def group_lags(client: Mapping[str, str], groups: Iterable[str]) -> dict[str, int | None]:
-    """Lag of each group in messages, summed over its partitions; None for a group that has committed nothing.
+@dataclass(frozen=True)
+class Stage:
+    """What waits before one reader of a topic: messages that `group` has not done, and the oldest one's age in seconds.
+
+    The age is by the broker's clock of arrival; None when nothing waits, or the broker did not say in time.
+    """
+
+    group: str
+    topic: str
+    waiting: int
+    oldest: float | None
+
+
+def stages(client: Mapping[str, str], groups: Iterable[str], data: Path) -> list[Stage]:
+    """Every stage of the pipeline that a group stands for, and last the committee, by the aggregator's own account.
 
     Raises EnvironmentFault when the broker doesn't answer.
     """
-    ends: dict[tuple[str, int], int] = {}
-    return {group: _lag(_committed(client, group), client, ends) for group in sorted(groups)}
-
-
-def _lag(
-    offsets: Mapping[tuple[str, int], int], client: Mapping[str, str], ends: dict[tuple[str, int], int]
-) -> int | None:
-    """`ends` remembers the partitions' ends from one group to the next."""
-    if not offsets:
-        return None
-    missing = offsets.keys() - ends.keys()
-    if missing:
+    now, found = time.time(), list[Stage]()
+    for group in sorted(groups):
+        offsets = _committed(client, group)
         with _asking(client, "carbon.status") as consumer:
-            ends.update({place: _end(consumer, place) for place in missing})
-    return sum(max(0, ends[place] - offset) for place, offset in offsets.items())
+            behind = {p: (offset, _end(consumer, p)) for p, offset in offsets.items()}
+            ages = _ages(consumer, {p: offset for p, (offset, end) in behind.items() if offset < end}, now)
+        for topic in sorted({topic for topic, _ in behind}):
+            waiting = sum(max(0, end - offset) for (name, _), (offset, end) in behind.items() if name == topic)
+            oldest = [age for (name, _), age in ages.items() if name == topic]
+            found.append(Stage(group, topic, waiting, max(oldest, default=None)))
+    return [*found, *_committee(data)]
+
+
+def _ages(consumer: Any, places: Mapping[tuple[str, int], int], now: float) -> dict[tuple[str, int], float]:
+    """How long the message at each of these offsets has been there, in seconds, as far as the broker says in time."""
+    from confluent_kafka import TopicPartition
+
+    ages = dict[tuple[str, int], float]()
+    for place, offset in places.items():
+        consumer.assign([TopicPartition(*place, offset)])
+        message = consumer.poll(_AGE_TIMEOUT)
+        if message is not None and message.error() is None:
+            ages[place] = round(max(0.0, now - message.timestamp()[1] / 1000), 1)
+    return ages
+
+
+def _committee(data: Path) -> Iterator[Stage]:
+    try:
+        state = json.loads((data / AGGREGATE_HEALTH).read_text())
+        yield Stage("committee", RECORDS_PROPOSED, state["unconfirmed_batches"], state["oldest_seconds"] or None)
+    except (OSError, ValueError, KeyError):
+        return  # it has not begun yet, or runs elsewhere
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ packets' partition in the order in which they must survive, the state row last.
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -28,14 +28,17 @@ from carbon.window import PacketFacts, analyse
 from consensus.log.genesis import Genesis
 from consensus.log.leaf import label
 from schemas import codec, topics
-from streams import confirmations, faust_app
+from streams import confirmations, faust_app, flow
 from streams.dead_letter import Original, letters
 from streams.faust_app import Health, Kafka, Output
 from streams.guard import guarded
 from streams.reread import TopicReader
 
-APP_ID = "carbon.aggregate"
+APP_ID = flow.AGGREGATE
 TABLE = "gateways"
+LONGEST_AGAIN = 600.0
+"""Seconds between two proposals of one batch at most."""
+REPORT_EVERY = 1.0
 LOG = logging.getLogger(__name__)
 
 _SENTENCES = {
@@ -53,12 +56,14 @@ class AggregateConfig:
 
     kafka: Kafka
     genesis: Genesis
-    registry: Registry
+    in_force: Callable[[], tuple[int, Registry]]
+    """The registry in force now, with its height."""
     submitter: str
     seed: bytes
     data_dir: Path
     again_after: float = 20.0
-    """Seconds after which a batch that the ledger doesn't show is proposed again."""
+    """Seconds after which a batch that the ledger doesn't show is proposed again; twice as long each time that nothing
+    is confirmed meanwhile, up to LONGEST_AGAIN: a committee that stands must not fill its topic."""
     most_unconfirmed: int = 30_000
     """Records under way to the ledger beyond which no further packet is taken."""
     log_level: str = "WARNING"
@@ -67,8 +72,9 @@ class AggregateConfig:
         """The pure part of it."""
         genesis = self.genesis
         rules = Rules(1000 * genesis.lateness_seconds, 1000 * genesis.evidence_horizon_seconds)
-        writer = PayloadWriter(self.registry)
-        return Settings(self.registry, genesis.digest, rules, self.submitter, self.seed, writer)
+        height, registry = self.in_force()
+        writer = PayloadWriter(registry)
+        return Settings(registry, genesis.digest, rules, self.submitter, self.seed, writer, height)
 
 
 class Aggregate:
@@ -81,11 +87,14 @@ class Aggregate:
         self._rejected = app.topic(topics.READINGS_REJECTED)
         self._alerts = app.topic(topics.ALERTS)
         self._proposed = app.topic(topics.RECORDS_PROPOSED)
-        self._health = Health(config.data_dir / "aggregate.health.json")
+        self._health = Health(config.data_dir / "aggregate.health.json", self.state)
         self._reader = TopicReader(config.kafka, topics.READINGS_CODED, APP_ID)
         self._guard = guarded(app, topics.READINGS_CODED, self._reader, self._health)
         self._gateways: dict[str, Aggregator] = {}
         self._sent: dict[tuple[str, int], float] = {}
+        self._since: dict[tuple[str, int], float] = {}
+        """When a pending batch was sent first in this life; as `_sent`, by a clock that only goes forward."""
+        self._again_after = config.again_after
         self._lock = asyncio.Lock()
         self._room = asyncio.Event()
         self._following: asyncio.Task[None] | None = None
@@ -106,7 +115,7 @@ class Aggregate:
         value = message.value or b""
         original = Original("aggregate", message.topic, message.partition, message.offset, message.key, value)
         try:
-            packet, leaves = self._decode(value)
+            packet, leaves = await self._decode(value)
             aggregator = self._aggregator(packet.gateway, message.partition)
             await self._feed(aggregator, original, analyse(packet, self._settings.registry, leaves))
         except PacketError as error:
@@ -116,12 +125,26 @@ class Aggregate:
             self._load()
             await self._refuse(original, coding.whole("internal_error", repr(error)))
 
-    def _decode(self, value: bytes) -> tuple[Packet, list[bytes]]:
+    async def _decode(self, value: bytes) -> tuple[Packet, list[bytes]]:
         packet, leaves = coding.decode(value)
-        gateway = self._settings.registry.gateways.get(packet.gateway)
-        if gateway is None or gateway.run != packet.run:
+        if not self._knows(packet):
+            await self._go_over()
+        if not self._knows(packet):
             raise PacketError("wrong_run", f"run {packet.run} of {packet.gateway!r} is not the registered one")
         return packet, leaves
+
+    def _knows(self, packet: Packet) -> bool:
+        gateway = self._settings.registry.gateways.get(packet.gateway)
+        return gateway is not None and gateway.run == packet.run
+
+    async def _go_over(self) -> None:
+        """Go on under the registry in force, if that is another now: all gateways as after a restart."""
+        settings = await asyncio.to_thread(self._config.settings)
+        if settings.registry_height == self._settings.registry_height:
+            return
+        self._settings = settings
+        for aggregator, left_over in self._load():
+            await self._keep(aggregator, left_over)
 
     def _aggregator(self, gateway: str, partition: int) -> Aggregator:
         if gateway not in self._gateways:
@@ -239,9 +262,11 @@ class Aggregate:
                 self._table.data[key] = value
         self._count()
 
+    def _unconfirmed(self) -> int:
+        return sum(aggregator.stream.unconfirmed for aggregator in self._gateways.values())
+
     def _count(self) -> None:
-        unconfirmed = sum(aggregator.stream.unconfirmed for aggregator in self._gateways.values())
-        if unconfirmed < self._config.most_unconfirmed:
+        if self._unconfirmed() < self._config.most_unconfirmed:
             self._room.set()
         else:
             self._room.clear()
@@ -250,7 +275,9 @@ class Aggregate:
         key = aggregator.gateway.encode()
         await faust_app.deliver([Output(self._proposed, key, batch.message) for batch in batches], self._health)
         for batch in batches:
-            self._sent[aggregator.gateway, batch.number] = time.monotonic()
+            place = aggregator.gateway, batch.number
+            self._sent[place] = time.monotonic()
+            self._since.setdefault(place, self._sent[place])
 
     # -- the ledger
 
@@ -263,11 +290,15 @@ class Aggregate:
             confirmed = aggregator.stream.confirm(number, digest, verdicts)
             if not confirmed.known:
                 return
+            self._again_after = self._config.again_after
             outputs = [self._record_refused(gateway, refusal) for refusal in confirmed.refused]
             await faust_app.deliver(outputs, self._health)
+            aggregator.windows.reopen(confirmed.outdated)
             await self._keep(aggregator, [aggregator.batch_row(batch.number) for batch in confirmed.batches])
             await self._forget(aggregator, number)
             await self._propose(aggregator, confirmed.batches)
+            if confirmed.outdated:
+                await self._go_over()
 
     async def _forget(self, aggregator: Aggregator, number: int) -> None:
         """Delete a confirmed batch's row, only after the state that has its verdicts."""
@@ -276,6 +307,7 @@ class Aggregate:
         await faust_app.deliver([output], self._health)
         self._table.data.pop(key, None)
         self._sent.pop((aggregator.gateway, number), None)
+        self._since.pop((aggregator.gateway, number), None)
 
     def _record_refused(self, gateway: str, refusal: Refusal) -> Output:
         identity = ("record_refused", refusal.point, refusal.window_start, refusal.version, refusal.reason)
@@ -289,11 +321,31 @@ class Aggregate:
     async def propose_again(self) -> None:
         """Send once more what the ledger has not shown in time."""
         async with self._lock:
-            due = time.monotonic() - self._config.again_after
+            due, sent = time.monotonic() - self._again_after, 0
             for aggregator in self._gateways.values():
                 pending = aggregator.stream.pending.values()
                 old = [b for b in pending if self._sent.get((aggregator.gateway, b.number), 0.0) <= due]
                 await self._propose(aggregator, old)
+                sent += len(old)
+            if sent:
+                self._again_after = min(2 * self._again_after, max(LONGEST_AGAIN, self._config.again_after))
+
+    def state(self) -> dict[str, Any]:
+        """What waits for the committee: batches, their records, the oldest's age in seconds; whether that is too much.
+
+        Ages are counted from this life's first sending.
+        """
+        oldest = min(self._since.values(), default=None)
+        return {
+            "unconfirmed_batches": sum(len(aggregator.stream.pending) for aggregator in self._gateways.values()),
+            "unconfirmed_records": self._unconfirmed(),
+            "oldest_seconds": 0.0 if oldest is None else round(time.monotonic() - oldest, 1),
+            "held": not self._room.is_set(),
+        }
+
+    async def report(self) -> None:
+        """Say how it stands, also while it waits."""
+        self._health.report()
 
     # -- start, and every rebalance
 
@@ -316,6 +368,7 @@ class Aggregate:
         ]
         self._gateways = {aggregator.gateway: aggregator for aggregator, _ in loaded}
         self._sent.clear()
+        self._since.clear()
         self._count()
         return loaded
 
@@ -332,6 +385,7 @@ def create_app(config: AggregateConfig) -> Any:
     aggregate = Aggregate(app, config)
     app.agent(app.topic(topics.READINGS_CODED), name=APP_ID, concurrency=1)(aggregate.run)
     app.timer(interval=max(0.5, config.again_after / 4))(aggregate.propose_again)
+    app.timer(interval=REPORT_EVERY)(aggregate.report)
     app.on_before_shutdown.connect(lambda *_, **__: aggregate.stop(), weak=False)
     return app
 

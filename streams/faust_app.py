@@ -50,6 +50,10 @@ class Kafka:
             options |= {ours: given[f"sasl.{theirs}"] for ours, theirs in names.items()}
         return options | {"security_protocol": protocol}
 
+    def librdkafka(self) -> dict[str, str]:
+        """The same for a client of librdkafka."""
+        return {"bootstrap.servers": self.bootstrap, **self.security}
+
     def credentials(self) -> Any:
         """The same for Faust; None for a plain connection."""
         given, protocol = self.security, self.security.get("security.protocol", "PLAINTEXT").upper()
@@ -106,7 +110,12 @@ def new_app(app_id: str, kafka: Kafka, data_dir: Path) -> Any:
         datadir=str(data_dir),
         web_enabled=False,
         autodiscover=False,
-        broker_max_poll_records=500,
+        # what waits for an agent that is held stays in Kafka, not in memory; the buffer is told to be full at four
+        # fifths of its size, so that what was asked for by then still fits
+        broker_max_poll_records=100,
+        stream_buffer_maxsize=512,
+        # an agent that is held asks for nothing: it must not be taken for a dead one, however long it is
+        broker_max_poll_interval=7 * 86_400.0,
         broker_session_timeout=10.0,
         broker_heartbeat_interval=2.0,
         broker_request_timeout=30.0,
@@ -133,9 +142,13 @@ def run(app: Any, log_level: str = "WARNING") -> None:
 
 
 class Health:
-    """Whether a worker gets on, as one small JSON file: ok, problem, done (messages), at (wall clock, s)."""
+    """Whether a worker gets on, as one small JSON file: ok, problem, done (messages), at (wall clock, s).
 
-    def __init__(self, path: Path) -> None:
+    `state`, asked at each writing, adds what else the worker says of itself.
+    """
+
+    def __init__(self, path: Path, state: Callable[[], Mapping[str, Any]] = dict) -> None:
+        self._state = state
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._problem: str | None = None
@@ -149,6 +162,10 @@ class Health:
             self._problem = None
             self._write()
 
+    def report(self) -> None:
+        """Write how it stands now; a timer's to call, so that a worker that waits says so."""
+        self._write()
+
     def trouble(self, problem: str) -> None:
         """Something outside doesn't answer; the worker waits for it."""
         LOG.warning("waiting: %s", problem)
@@ -158,6 +175,7 @@ class Health:
     def _write(self) -> None:
         self._written = time.monotonic()
         status = {"ok": self._problem is None, "problem": self._problem, "done": self._done, "at": time.time()}
+        status |= self._state()
         fresh = self._path.with_suffix(".new")
         fresh.write_text(json.dumps(status))
         fresh.replace(self._path)

@@ -3,6 +3,8 @@
 A packet becomes one message on readings.coded, and a dead letter when anything in it was refused. Deliveries overlap,
 acknowledgements don't: a message is acknowledged when all that came before it in this worker is, and all its outputs
 have been delivered. The same packet again sends its outputs again.
+
+While the aggregator is too far behind, packets wait where they are, on meter.readings.
 """
 
 import asyncio
@@ -16,13 +18,14 @@ from carbon import coding
 from carbon.packet import PacketError
 from carbon.registry import Registry
 from schemas import topics
-from streams import faust_app
+from streams import faust_app, flow
 from streams.dead_letter import Original, letters
 from streams.faust_app import Health, Kafka, Output
+from streams.flow import Downstream
 from streams.guard import Guard, Handed, guarded
 from streams.reread import TopicReader
 
-APP_ID = "carbon.ingest"
+APP_ID = flow.INGEST
 IN_FLIGHT = 32
 """Messages whose outputs may be under way at once."""
 LOG = logging.getLogger(__name__)
@@ -36,6 +39,8 @@ class IngestConfig:
     channel: bytes
     registry: Registry
     data_dir: Path
+    most_behind: int = flow.MOST_BEHIND
+    """Coded packets that may wait for the aggregator before no further one is made."""
     log_level: str = "WARNING"
 
 
@@ -44,6 +49,8 @@ class Ingest:
 
     def __init__(self, app: Any, config: IngestConfig, guard: Guard, health: Health) -> None:
         self._config, self._guard, self._health = config, guard, health
+        self._room = asyncio.Event()
+        self._room.set()
         self._coded = app.topic(topics.READINGS_CODED)
         self._rejected = app.topic(topics.READINGS_REJECTED)
 
@@ -60,9 +67,18 @@ class Ingest:
         self, messages: AsyncIterable[Handed], under_way: "asyncio.Queue[_UnderWay]", settling: "asyncio.Task[None]"
     ) -> None:
         async for handed in messages:
+            await self._room.wait()
             outputs = self.outputs(handed.message)
             await under_way.put(_UnderWay(handed, outputs, await _send(outputs)))
             assert not settling.done()
+
+    async def look(self, aggregate: Downstream) -> None:
+        """See whether the aggregator keeps up, and take packets or none."""
+        if await asyncio.to_thread(aggregate.look):
+            self._room.clear()
+        else:
+            self._room.set()
+        self._health.report()
 
     async def _settle(self, under_way: "asyncio.Queue[_UnderWay]") -> None:
         while True:
@@ -119,9 +135,15 @@ async def _delivered(sent: list[Awaitable[Any]] | None) -> bool:
 def create_app(config: IngestConfig) -> Any:
     """The Faust app of the worker."""
     app = faust_app.new_app(APP_ID, config.kafka, config.data_dir)
-    health = Health(config.data_dir / "ingest.health.json")
+    behind = Downstream(config.kafka.librdkafka(), flow.AGGREGATE, topics.READINGS_CODED, config.most_behind)
+    health = Health(config.data_dir / "ingest.health.json", behind.state)
     reader = TopicReader(config.kafka, topics.METER_READINGS, APP_ID)
     ingest = Ingest(app, config, guarded(app, topics.METER_READINGS, reader, health), health)
+
+    @app.timer(interval=flow.LOOK_EVERY)  # type: ignore[untyped-decorator]
+    async def look() -> None:
+        await ingest.look(behind)
+
     app.on_before_shutdown.connect(lambda *_, **__: reader.close(), weak=False)
     app.agent(app.topic(topics.METER_READINGS), name=APP_ID, concurrency=1)(ingest.run)
     return app

@@ -23,6 +23,7 @@ from carbon.packet import AT_LIMIT
 from carbon.registry import Registry
 from schemas import codec, topics
 from schemas.topics import Bounds
+from streams import flow
 from streams.dead_letter import Original, letters
 from streams.edge.message import RefusedError, decimal_json, number
 from streams.edge.packing import scaled
@@ -52,6 +53,8 @@ class IntakeConfig:
     """How long a reading may wait for others."""
     silence: float = 60.0
     """After how long without a reading an empty packet is sent."""
+    most_behind: int = flow.MOST_BEHIND
+    """Packets that may wait for ingest before no further reading is taken."""
 
 
 def read(message: bytes, registry: Registry, gateway: str) -> RawReading:
@@ -136,6 +139,7 @@ class Intake:
             }
         )
         self._consumer = Consumer({**config.kafka, "group.id": GROUP, "enable.auto.commit": False})
+        self._ingest = flow.Downstream(config.kafka, flow.INGEST, topics.METER_READINGS, config.most_behind)
         self._quiet_since = time.monotonic()
 
     def run(self) -> None:
@@ -143,12 +147,16 @@ class Intake:
         self._send(list(self._store.unsent()))
         self._assign()
         while not self._stop.is_set():
+            if self._ingest.look():
+                self._stop.wait(flow.LOOK_EVERY)
+                continue
             messages = self._gather()
             silent = time.monotonic() - self._quiet_since >= self._config.silence
             if messages or silent:
                 self._quiet_since = time.monotonic()
                 self._take(messages)
         self._consumer.close()
+        self._ingest.close()
 
     def _assign(self) -> None:
         """Go on where the store says, whatever the group's committed offsets are: they only show the lag."""

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -20,12 +21,18 @@ from tests import small
 ROOT = Path(__file__).parent.parent
 
 
-def write_channel(data: Path, points: int, gateways: int, members: int = 7, step_seconds: int = 900) -> small.World:
+def write_channel(
+    data: Path, points: int, gateways: int, members: int = 7, step_seconds: int = 900, **changes: Any
+) -> small.World:
     """A channel folder whose keys are those of `tests.small`, and the world that packs for its gateways."""
+    registry_file = small.registry_bytes(points, gateways, step_seconds, **changes)
+    return write_files(data, registry_file, small.genesis_bytes(registry_file, members), gateways, members)
+
+
+def write_files(data: Path, registry_file: bytes, genesis_file: bytes, gateways: int, members: int) -> small.World:
+    """The same, of a registry and a genesis that are given."""
     folder = data / "channel"
     (folder / "keys").mkdir(parents=True)
-    registry_file = small.registry_bytes(points, gateways, step_seconds)
-    genesis_file = small.genesis_bytes(registry_file, members)
     (folder / "registry.json").write_bytes(registry_file)
     (folder / "genesis.json").write_bytes(genesis_file)
     (folder / "scenario.json").write_text('{"days": null}\n')
@@ -54,10 +61,11 @@ class Processes:
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         self._logs: list[IO[bytes]] = []
 
-    def start(self, role: str, program: str = "infra.cli") -> None:
+    def start(self, role: str, program: str = "infra.cli", arguments: Sequence[str] = ()) -> None:
+        """Start a role; with `arguments`, that command of the program under the role's name."""
         log = (self.data / f"{role}.log").open("ab")
         self._logs.append(log)
-        argv = [sys.executable, "-m", program, "run", role]
+        argv = [sys.executable, "-m", program, *(arguments or ("run", role))]
         self.running[role] = subprocess.Popen(argv, cwd=ROOT, env=self._env, stdout=log, stderr=log)
 
     def kill(self, role: str) -> None:

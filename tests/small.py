@@ -73,7 +73,7 @@ def registry_bytes(
     return registry.canonical_json(raw | changes)
 
 
-def genesis_bytes(registry_file: bytes, members: int = 7) -> bytes:
+def genesis_bytes(registry_file: bytes, members: int = 7, **changes: Any) -> bytes:
     keys = [
         {
             "name": f"member-{i}",
@@ -99,6 +99,7 @@ def genesis_bytes(registry_file: bytes, members: int = 7) -> bytes:
             "clock": "replay",
             "epoch": 0,
         }
+        | changes
     )
 
 

@@ -3,7 +3,8 @@
 Each round is a whole demonstration of three days in a folder of its own, with one kill -9 of every kind of process at
 moments that the seed says; it must end with the balances that pandas alone computes. So twenty rounds are twenty kills
 of each kind. A kill whose moment came when the run had ended doesn't count: further seeds are played for the kinds
-that lack one. At the end sixty kills of a sink under noisy traffic, and two hundred of a live gateway under devices.
+that lack one. At the end sixty kills of a sink under noisy traffic, two hundred of a live gateway under devices, and
+fifty of a live gateway, the workers, members and the broker behind it, one after the other in one running pipeline.
 
 The exit code is 1 if a round failed or a kind still lacks kills, 130 after Ctrl-C; a failed round's data stays, to be
 looked at.
@@ -22,13 +23,14 @@ from functools import partial
 from pathlib import Path
 
 from infra.broker import Broker
-from tests.e2e import kills
+from tests.e2e import kills, live
 from tests.sinks import kill as sink_kills
 from tests.streams.edge import kills as edge_kills
 
-TRAFFIC, DEVICES = "traffic", "devices"
+TRAFFIC, DEVICES, LIVE = "traffic", "devices", "live"
 SINK_ROUNDS = 60
 EDGE_ROUNDS = 200
+LIVE_ROUNDS = 50
 INTERRUPTED = 130
 
 
@@ -87,6 +89,21 @@ def edge(folder: Path, seed: int) -> Round:
     return Round(home, seed, (DEVICES,), (DEVICES,) * EDGE_ROUNDS, said, time.monotonic() - started)
 
 
+def pipeline(folder: Path, seed: int) -> Round:
+    """A live gateway under loggers and all that is behind it, killed again and again."""
+    started, home = time.monotonic(), folder / LIVE
+    home.mkdir()
+    try:
+        found = asyncio.run(live.campaign(home, seed, LIVE_ROUNDS))
+    except AssertionError as failed:
+        return Round(home, seed, (LIVE,), (), "", time.monotonic() - started, str(failed))
+    said = (
+        f"{', '.join(f'{count} of {kind}' for kind, count in found.kills.items())} killed, {found.answered} readings "
+    )
+    said += f"answered, each in one of {found.windows} windows or {found.dead_letters} dead letters"
+    return Round(home, seed, (LIVE,), (LIVE,) * LIVE_ROUNDS, said, time.monotonic() - started)
+
+
 def rounds(
     play: Callable[[int, Sequence[str]], Round], kinds: Sequence[str], wanted: int, first: int
 ) -> Iterator[Round]:
@@ -140,9 +157,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=20, help="kills of each kind")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--kind", action="append", choices=[*kills.KINDS, TRAFFIC, DEVICES])
+    parser.add_argument("--kind", action="append", choices=[*kills.KINDS, TRAFFIC, DEVICES, LIVE])
     chosen = parser.parse_args(arguments)
-    kinds = chosen.kind or [*kills.KINDS, TRAFFIC, DEVICES]
+    kinds = chosen.kind or [*kills.KINDS, TRAFFIC, DEVICES, LIVE]
     killed = [kind for kind in kinds if kind in kills.KINDS]
     folder, done = Path(tempfile.mkdtemp(prefix="carbonledger-soak-")), list[Round]()
     try:
@@ -152,6 +169,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             done.append(printed(sink(folder, chosen.seed)))
         if DEVICES in kinds:
             done.append(printed(edge(folder, chosen.seed)))
+        if LIVE in kinds:
+            done.append(printed(pipeline(folder, chosen.seed)))
         code = 0 if complete(done, kinds, chosen.rounds) else 1
     except KeyboardInterrupt:
         code = INTERRUPTED

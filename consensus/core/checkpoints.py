@@ -35,7 +35,6 @@ def execute_committed(s: State) -> bool:
     s.executions[height] = Execution(block, note, _dissents(s, block))
     s.measure()
     _restart_timers(s, proposal)
-    _sign(s, height, note)
     return True
 
 
@@ -64,15 +63,22 @@ def _restart_slots(s: State) -> None:
         slot.due_ms = s.now.ms + s.timeout_ms
 
 
-def _sign(s: State, height: int, note: bytes) -> None:
-    note_signature = sign_note(s.config, note)
-    body = Checkpoint(s.config.epoch, height, note_signature).encode()
-    own = s.sign_once((Kind.CHECKPOINT, 0, height), body)
+# Enters: the height after the last certified one is applied here. Whoever signs holds all below with certificates, and
+# this one's proof in its log: so f + 1 honest members have the block of each certified height, whatever crashes.
+def sign_applied(s: State) -> bool:
+    """Sign the note of the next height to be certified; whether it was."""
+    height = s.certified + 1
+    execution = s.executions.get(height)
+    if execution is None or s.config.index in s.checkpoints.get(height, {}) or s.is_silent:
+        return False
+    note_signature = sign_note(s.config, execution.note)
+    own = s.sign_once((Kind.CHECKPOINT, 0, height), Checkpoint(s.config.epoch, height, note_signature).encode())
     if own is None:
-        return s.halt(height, "another checkpoint than before the restart")
+        s.halt(height, "another checkpoint than before the restart")
+        return False
     s.checkpoints.setdefault(height, {})[s.config.index] = note_signature
     s.send(own)
-    return None
+    return True
 
 
 def checkpoint_refusal(s: State, message: Message, checkpoint: Checkpoint) -> str:
@@ -91,9 +97,12 @@ def on_checkpoint(s: State, message: Message, checkpoint: Checkpoint) -> None:
 
 # Enters: the height after the last certified one is applied here. Only signatures over this member's own note count.
 def certify(s: State) -> bool:
-    """Certify the next height if 2f + 1 signed its note; stop if f + 1 signed something else."""
+    """Certify the next height if 2f + 1 signed its note, or a view began with that; stop if f + 1 signed another."""
     height = s.certified + 1
     execution = s.executions.get(height)
+    if execution is not None and s.stable is not None and s.stable.height == height:
+        take_over(s, s.stable)
+        return True
     if execution is None or len(s.checkpoints.get(height, {})) < s.config.f + 1:
         return False
     agreeing, others = [], 0
@@ -127,6 +136,7 @@ def _certified(s: State, certificate: Certificate) -> None:
 
 
 def _clean(s: State) -> None:
+    forget_slots(s)
     s.done(s.pool.passed(s.head))
     for height in [height for height in s.checkpoints if height <= s.certified]:
         del s.checkpoints[height]
@@ -140,11 +150,20 @@ def adopt_stable(s: State, certificate: Certificate) -> None:
     if certificate.height <= s.stable_height:
         return
     s.stable = certificate
-    for table in (s.slots, s.waiting, s.opened):
+    forget_slots(s)
+    for table in (s.waiting, s.opened):
         for height in [height for height in table if height <= certificate.height]:
             del table[height]
     s.missing = {digest: height for digest, height in s.missing.items() if height > certificate.height}
     s.prune_signed()
+
+
+def forget_slots(s: State) -> None:
+    """Let go of what is stable, but for the next height that this member can certify by itself: others may need it."""
+    stable, own = s.stable_height, s.certified + 1
+    for height in [height for height in s.slots if height <= stable]:
+        if height != own or s.slots[height].committed is None:
+            del s.slots[height]
 
 
 def on_certificate(s: State, message: Message, certificate: Certificate) -> None:

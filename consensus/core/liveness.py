@@ -4,6 +4,8 @@ A member that waits too long only *says* so in its status and goes on voting; a 
 them honest. So a member that was cut off alone never leaves its view, and need not be brought back to it.
 """
 
+from collections.abc import Iterator
+
 from consensus.core.effects import SetTimer
 from consensus.core.propose import has_room, next_height
 from consensus.core.state import State
@@ -26,7 +28,13 @@ def watch(s: State) -> None:
 
 
 def _waits(s: State) -> bool:
-    return bool(s.pool.waiting) or any(s.settled(slot) is not None for slot in s.slots.values())
+    return bool(s.pool.waiting) or any(True for _ in _owed(s))
+
+
+def _owed(s: State) -> Iterator[int]:
+    """When the heights without a certificate anywhere are due, ms."""
+    stable = s.stable_height
+    return (slot.due_ms for slot in s.slots.values() if slot.height > stable and s.settled(slot) is not None)
 
 
 def _earliest_due(s: State) -> int | None:
@@ -36,7 +44,7 @@ def _earliest_due(s: State) -> int | None:
     What this epoch has no height left for waits for the next one; a height that is still to come before the end of the
     epoch is waited for like a batch.
     """
-    dues = [slot.due_ms for slot in s.slots.values() if s.settled(slot) is not None]
+    dues = list(_owed(s))
     height = next_height(s)
     waiting = s.pool.earliest_due()
     if waiting is not None and height <= s.end:

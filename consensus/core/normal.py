@@ -211,8 +211,11 @@ def _prepare(s: State, slot: Slot, accepted: Accepted) -> bool:
     return True
 
 
-# Enters: pre-prepared in this view; 2f + 1 commits agree with it: f + 1 honest members hold its prepared certificate.
+# Enters: prepared in this view, so that the log holds what a restart applies again; 2f + 1 commits agree with it: f + 1
+# honest members hold its prepared certificate.
 def _commit(s: State, slot: Slot, accepted: Accepted) -> bool:
+    if slot.prepared is None or slot.prepared.view < accepted.view:
+        return False
     if len(slot.commits.agreeing(accepted.view, accepted.digest)) < s.config.quorum:
         return False
     slot.is_finished = slot.commits.has(s.config.index, accepted.view)

@@ -7,7 +7,7 @@ from consensus.core import votelog
 from consensus.core.bodies import VOTES, Checkpoint, Endorsement, Justified, NewView, Proposal, Recall, ViewChange, Vote
 from consensus.core.catch_up import tick
 from consensus.core.certificates import Certificate, MemberSignature, Prepared
-from consensus.core.checkpoints import adopt_stable
+from consensus.core.checkpoints import adopt_stable, forget_slots
 from consensus.core.effects import Persist
 from consensus.core.endorsement_votes import keep_own
 from consensus.core.messages import Kind, Malformed, Message, is_authentic
@@ -33,6 +33,7 @@ def reload(s: State, entries: Iterable[bytes]) -> None:
         except (Malformed, AssertionError) as error:
             raise VoteLogError(f"an entry that doesn't follow: {error}") from error
     _forget_certified(s)
+    forget_slots(s)
     s.prune_signed()
     s.armed.clear()
     s.effects = [Persist(entry) for entry in entries_of(s) if entry not in written]
@@ -92,7 +93,7 @@ def _check_epoch(s: State, epoch: int) -> None:
 def _apply_prepared(s: State, certificate: Prepared) -> None:
     proposal = certificate.content()
     _check_epoch(s, proposal.epoch)
-    if proposal.height <= s.stable_height:
+    if proposal.height <= s.stable_height and proposal.height != s.certified + 1:
         return
     slot = s.slot(proposal.height)
     if slot.prepared is None or slot.prepared.view < certificate.view:
@@ -122,12 +123,20 @@ def _apply_own(s: State, message: Message) -> None:
                 _apply_own_pre_prepare(s, message, body)
         case Checkpoint():
             s.signed[Kind.CHECKPOINT, 0, body.height] = message
+            _commit_again(s, body.height)
         case ViewChange():
             _apply_own_view_change(s, message, body.view)
         case Recall():
             s.barred, s.bar = message, body.bar
         case Endorsement():
             keep_own(s, message, body)
+
+
+def _commit_again(s: State, height: int) -> None:
+    """What was applied here was committed, and prepared in the view that committed it or in a later one."""
+    slot = s.slots.get(height)
+    if slot is not None and slot.prepared is not None and height == s.certified + 1:
+        slot.committed = slot.prepared.content()
 
 
 def _apply_own_pre_prepare(s: State, message: Message, vote: Vote) -> None:
@@ -149,7 +158,8 @@ def resume(s: State) -> None:
     s.next_due_ms = s.now.ms + s.timeout_ms
     for slot in s.slots.values():
         prepared = slot.prepared
-        if prepared is None or prepared.view != s.view or s.changing or slot.accepted is not None:
+        is_stable = slot.height <= s.stable_height
+        if prepared is None or prepared.view != s.view or s.changing or slot.accepted is not None or is_stable:
             continue
         proposal = prepared.content()
         vote = Vote(s.config.epoch, s.view, slot.height, proposal.digest(s.config.channel))

@@ -64,6 +64,7 @@ STEPS: tuple[Callable[[State], bool], ...] = (
     normal.accept_waiting,
     normal.prepare_and_commit,
     checkpoints.execute_committed,
+    checkpoints.sign_applied,
     checkpoints.certify,
     propose,
     complain,

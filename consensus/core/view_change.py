@@ -31,7 +31,8 @@ def leave(s: State, view: int) -> None:
 
 def _prepared(s: State) -> tuple[bytes, ...]:
     """The prepared certificates above the stable checkpoint, by height."""
-    return tuple(slot.prepared.encode() for _, slot in sorted(s.slots.items()) if slot.prepared is not None)
+    above = sorted((height, slot.prepared) for height, slot in s.slots.items() if height > s.stable_height)
+    return tuple(prepared.encode() for _, prepared in above if prepared is not None)
 
 
 def disarm(s: State, timer: str) -> None:

@@ -32,7 +32,7 @@ SIZE = _ENVELOPE.size
 _KIND, _VERDICT = 2, 3
 VERSION = 1
 SUITE = 1
-WINDOW_RECORD, MEMBERSHIP = 1, 2
+WINDOW_RECORD, MEMBERSHIP, REGISTRATION = 1, 2, 3
 """Kinds of records."""
 ACCEPTED, REJECTED = 0, 1
 
@@ -52,12 +52,17 @@ class Refusal(IntEnum):
     WRONG_CORRECTION = 9
     WRONG_COMMITTEE = 10
     NOT_APPROVED = 11
+    NOT_SIGNED = 12
+    WRONG_REGISTRY = 13
+    REVOKED_KEY = 14
     WRONG_PREDECESSOR = 40
     WINDOW_NOT_NEXT = 41
     WRONG_VERSION = 42
     TOO_LATE = 43
     WRONG_FIRST_HEIGHT = 44
     CHANGE_PENDING = 45
+    OTHER_REGISTRY = 46
+    CLOSED = 47
 
     @property
     def label(self) -> str:
@@ -96,10 +101,10 @@ def encode(leaf: Leaf) -> bytes:
     return _ENVELOPE.pack(VERSION, SUITE, *leaf)
 
 
-def window_record(reason: int, schema_id: int) -> bytes:
-    """A window record's leaf under the genesis registry (height 0), up to its evidence root and commitment."""
+def window_record(reason: int, schema_id: int, registry_height: int) -> bytes:
+    """A window record's leaf up to its evidence root and commitment."""
     verdict = REJECTED if reason else ACCEPTED
-    return encode(Leaf(WINDOW_RECORD, verdict, reason, 0, schema_id, bytes(32), bytes(32)))[:-64]
+    return encode(Leaf(WINDOW_RECORD, verdict, reason, registry_height, schema_id, bytes(32), bytes(32)))[:-64]
 
 
 def membership(reason: int, commitment: bytes) -> bytes:
@@ -108,10 +113,16 @@ def membership(reason: int, commitment: bytes) -> bytes:
     return encode(Leaf(MEMBERSHIP, verdict, reason, 0, codec.schema_ids()["membership"], bytes(32), commitment))
 
 
+def registration(reason: int, registry_height: int, commitment: bytes) -> bytes:
+    """The 82 bytes of the leaf of a change of the registry at `registry_height`."""
+    verdict, schema = REJECTED if reason else ACCEPTED, codec.schema_ids()["registration"]
+    return encode(Leaf(REGISTRATION, verdict, reason, registry_height, schema, bytes(32), commitment))
+
+
 def accepted_place(data: bytes, kind: int) -> int | None:
     """Place of the first accepted leaf of a kind among leaves that stand one behind the other; None if there is none.
 
-    Of changes of the committee there is one at most: the next must wait for the one before.
+    Of changes of the committee, and of the registry, there is one at most: the next must wait for the one before.
     """
     if kind not in data[_KIND::SIZE]:
         return None

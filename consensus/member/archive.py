@@ -5,15 +5,19 @@ It can be filled again from the topic, so what is damaged is set aside, and neve
 
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from carbon import packet as packets
 from carbon import window as windows
 from carbon.packet import ZERO_DIGEST, Packet, PacketError
-from carbon.registry import Registry
+from carbon.registry import Point, Registry
 from carbon.window import ForkError, PacketFacts, Run, WindowKey
 from consensus.member.store import open_database
 from schemas.codec import CodecError
@@ -24,6 +28,11 @@ EARLY_HELD = 1_024
 """Packets of a run that may wait for one before them."""
 WATERMARKS_HELD = 1_024
 """Watermarks of a run that stay in memory; there are twice as many before the older half goes."""
+
+_ADOPTED, _REFUSED = "registry adopted", "packets refused"
+"""Kept beside the positions of topics: the newest registry height that packets were read under, at partition 0; where
+the first packet stands, by partition, that it refused and a later one may not."""
+_MAY_COME = frozenset({"unknown_gateway", "wrong_signature", "wrong_run"})
 
 _ARCHIVE = """
 CREATE TABLE IF NOT EXISTS packet (gateway TEXT, run INTEGER, sequence INTEGER, digest BLOB, sent_at INTEGER,
@@ -109,17 +118,23 @@ class ArchivedRun(Run):
 
 
 class Archive:
-    """The packets of every gateway, as signed; what the evidence half is computed from. Raises DamagedArchive."""
+    """The packets of every gateway, as signed; what the evidence half is computed from. Raises DamagedArchive.
 
-    def __init__(self, path: Path, registry: Registry, channel: bytes, lateness_ms: int) -> None:
+    A packet is evidence if its gateway signed it by any of `registries`, by height, which grow with the ledger: what of
+    it counts, `under` says by one of them.
+    """
+
+    def __init__(self, path: Path, registries: Mapping[int, Registry], channel: bytes, lateness_ms: int) -> None:
         # what is lost here at a crash is read again from the topic: the positions stand in the same transaction
         try:
             self._database = open_database(path, _ARCHIVE, "NORMAL")
         except sqlite3.DatabaseError as error:
             raise DamagedArchive(str(error)) from error
-        self._registry, self._channel, self._lateness_ms = registry, channel, lateness_ms
+        self._registries, self._channel, self._lateness_ms = registries, channel, lateness_ms
         self._runs: dict[tuple[str, int], ArchivedRun] = {}
-        self._facts: OrderedDict[tuple[str, int, int], PacketFacts] = OrderedDict()
+        self._facts: OrderedDict[tuple[str, int, int, int], PacketFacts] = OrderedDict()
+        self._adopted = self.positions(_ADOPTED).get(0, 0)
+        self._refused = self.positions(_REFUSED)
         if self._database.execute("SELECT 1 FROM watermark LIMIT 1").fetchone() is None:
             self._database.execute(_WATERMARKS)
         self._database.execute("BEGIN")
@@ -131,17 +146,48 @@ class Archive:
 
     def commit(self, positions: dict[str, dict[int, int]]) -> None:
         """Make what was added durable together with how far each topic was read, by partition."""
-        rows = [(topic, part, place) for topic, places in positions.items() for part, place in places.items()]
+        kept = positions | {_ADOPTED: {0: self._adopted}, _REFUSED: self._refused}
+        rows = [(topic, part, place) for topic, places in kept.items() for part, place in places.items()]
+        self._database.execute("DELETE FROM read WHERE topic = ?", (_REFUSED,))
         self._database.executemany("INSERT OR REPLACE INTO read VALUES (?, ?, ?)", rows)
         self._database.execute("COMMIT")
         self._database.execute("BEGIN")
+
+    def adopt(self) -> dict[int, int] | None:
+        """Read packets by registries that have come since; from where on, by partition, they are to be read again.
+
+        None when none has come.
+        """
+        newest = max(self._registries)
+        if newest == self._adopted:
+            return None
+        before = {name for height, r in self._registries.items() if height <= self._adopted for name in r.points}
+        self._look_back(p for name, p in self._registries[newest].points.items() if name not in before)
+        again, self._refused, self._adopted = self._refused, {}, newest
+        return again
+
+    def refused(self, reason: str, partition: int, offset: int) -> None:
+        """Remember where a packet stands that a later registry may know."""
+        if reason in _MAY_COME:
+            self._refused[partition] = min(offset, self._refused.get(partition, offset))
+
+    def _look_back(self, points: Iterable[Point]) -> None:
+        """Note the late packets of points that nobody knew when they came."""
+        query = "SELECT message, digest, sent_at, lost FROM packet WHERE gateway = ? AND sent_at >= ?"
+        starts: dict[str, int] = {}
+        for point in points:
+            starts[point.gateway] = min(point.start, starts.get(point.gateway, point.start))
+        for gateway, start in starts.items():
+            for row in self._database.execute(query, (gateway, start)).fetchall():
+                packet = self._intact(*row)
+                self._note_late(self.run(gateway, packet.run), packet)
 
     def add(self, message: bytes) -> Packet | None:
         """Archive a packet; None for one that is held already or has to wait for one before it.
 
         Raises PacketError for a message that is no evidence, ForkError for a second packet at one place of a run.
         """
-        packet = packets.verify(message, self._registry, self._channel)
+        packet = self._verified(message)
         run = self.run(packet.gateway, packet.run)
         if packet.sequence <= run.last:
             self._again(packet)
@@ -153,6 +199,16 @@ class Archive:
         while (later := self._next_early(run, packet.gateway, packet.run)) is not None:
             self._take(run, *later)
         return packet
+
+    def _verified(self, message: bytes) -> Packet:
+        newest, *older = (registry for _, registry in sorted(self._registries.items(), reverse=True))
+        try:
+            return packets.verify(message, newest, self._channel)
+        except PacketError as error:
+            for registry in older:
+                with suppress(PacketError):
+                    return packets.verify(message, registry, self._channel)
+            raise error
 
     def _again(self, packet: Packet) -> None:
         key = (packet.gateway, packet.run, packet.sequence)
@@ -179,7 +235,7 @@ class Archive:
             return None
         self._database.execute("DELETE FROM early WHERE (gateway, run, first) = (?, ?, ?)", key)
         try:
-            packet = packets.verify(row[0], self._registry, self._channel)
+            packet = self._verified(row[0])
             return (packet, row[0]) if run.follows(packet) else None
         except ForkError:
             return None
@@ -195,20 +251,35 @@ class Archive:
 
     def _may_be_late(self, run: Run, packet: Packet) -> bool:
         """Whether a window of the packet's earliest reading could have closed before it came."""
-        spans = [p.window_seconds for name in packet.points if (p := self._registry.points.get(name)) is not None]
-        if not len(packet) or not spans:
+        known = self._registries[max(self._registries)].points
+        points = [point for name in packet.points if (point := known.get(name)) is not None]
+        if not len(packet) or not points:
             return False
-        latest_end = int(packet.at.min()) + 1000 * max(spans)
-        closing = run.first_reaching(latest_end + self._lateness_ms)
+        earliest, spans = int(packet.at.min()), {1000 * point.window_seconds for point in points}
+        first_end = min(earliest // span * span + span for span in spans)
+        closing = run.first_reaching(first_end + self._lateness_ms)
         return closing is not None and closing < packet.sequence
 
     def _note_late(self, run: Run, packet: Packet) -> None:
-        for point, start in self._analysed(packet).groups:
-            end = start + 1000 * self._registry.points[point].window_seconds
+        """Note a packet for the windows of its readings that it came too late for, whether they count or not."""
+        for point, start, end in self._windows(packet):
             closing = run.first_reaching(end + self._lateness_ms)
             if closing is not None and closing < packet.sequence:
                 row = (packet.gateway, packet.run, point, start, packet.sequence)
                 self._database.execute("INSERT OR IGNORE INTO late VALUES (?, ?, ?, ?, ?)", row)
+
+    def _windows(self, packet: Packet) -> Iterator[tuple[str, int, int]]:
+        """Point, start and end of each window that a reading of a packet is in."""
+        points = self._registries[max(self._registries)].points
+        for place, name in enumerate(packet.points):
+            if name in points:
+                span = 1000 * points[name].window_seconds
+                for start in np.unique(packet.at[packet.point == place] // span).tolist():
+                    yield name, span * start, span * (start + 1)
+
+    def under(self, height: int) -> "Under":
+        """What of the packets counts by the registry of a height."""
+        return Under(self, height)
 
     def run(self, gateway: str, run: int) -> ArchivedRun:
         """The packets of a run that arrived without a hole."""
@@ -217,16 +288,21 @@ class Archive:
             known = self._runs[gateway, run] = ArchivedRun(self._database, gateway, run)
         return known
 
-    def facts(self, gateway: str, run: int, sequence: int) -> PacketFacts | None:
-        """What follows from one packet of such a run; None for a sequence that was stated lost."""
-        key = (gateway, run, sequence)
+    def facts(self, gateway: str, run: int, sequence: int, height: int) -> PacketFacts | None:
+        """What follows from one packet of such a run by the registry of a height; None for a sequence stated lost."""
+        key = (gateway, run, sequence, height)
         known = self._facts.get(key)
         if known is not None:
             self._facts.move_to_end(key)
             return known
         query = "SELECT message, digest, sent_at, lost FROM packet WHERE (gateway, run, sequence) = (?, ?, ?)"
-        row = self._database.execute(query, key).fetchone()
-        return None if row is None else self._analysed(self._intact(*row))
+        row = self._database.execute(query, key[:3]).fetchone()
+        if row is None:
+            return None
+        facts = self._facts[key] = windows.analyse(self._intact(*row), self._registries[height])
+        if len(self._facts) > FACTS_HELD:
+            self._facts.popitem(last=False)
+        return facts
 
     def _intact(self, message: bytes, *kept: object) -> Packet:
         try:
@@ -250,16 +326,29 @@ class Archive:
         query = "SELECT sequence FROM late WHERE (gateway, run, point, window) = (?, ?, ?, ?) ORDER BY sequence"
         return [row[0] for row in self._database.execute(query, (gateway, run, *key))]
 
-    def _analysed(self, packet: Packet) -> PacketFacts:
-        facts = windows.analyse(packet, self._registry)
-        self._facts[packet.gateway, packet.run, packet.sequence] = facts
-        if len(self._facts) > FACTS_HELD:
-            self._facts.popitem(last=False)
-        return facts
-
     def close(self) -> None:
         """Close the file."""
         self._database.close()
+
+
+@dataclass(frozen=True)
+class Under:
+    """An archive as the contract sees it by one registry."""
+
+    archive: Archive
+    height: int
+
+    def run(self, gateway: str, run: int) -> Run:
+        """The packets of a run that arrived without a hole."""
+        return self.archive.run(gateway, run)
+
+    def facts(self, gateway: str, run: int, sequence: int) -> PacketFacts | None:
+        """What follows from one packet of such a run; None for a sequence that was stated lost."""
+        return self.archive.facts(gateway, run, sequence, self.height)
+
+    def late(self, gateway: str, run: int, key: WindowKey) -> Sequence[int]:
+        """The packets behind a window's closing packet that hold readings of it."""
+        return self.archive.late(gateway, run, key)
 
 
 def read_messages(path: Path, gateway: str, run: int, first: int, last: int) -> list[bytes]:

@@ -67,15 +67,17 @@ class Member:
         genesis, folder = config.genesis, config.folder
         self._copy_check = CopyCheck(file, genesis)
         lateness_ms = 1000 * genesis.lateness_seconds
-        self._archive = Archive(folder / ARCHIVE, config.registry, genesis.digest, lateness_ms)
         self._ledger = Ledger(genesis, config.registry, file)
+        self._archive = Archive(folder / ARCHIVE, self._ledger.registries, genesis.digest, lateness_ms)
         committees, epoch = self._ledger.committees, self._ledger.epoch
         keys = config.keys_in(committees[epoch])
         if keys is None:
             raise SystemExit(f"{config.name} holds no keys of a member of epoch {epoch}")
         self._core = config.core(committees[epoch], keys)
         self._votes = VoteLog(of_epoch(folder, epoch))
-        self._contract = Contract(genesis, config.registry, committees[: epoch + 1])
+        self._committees = committees[: epoch + 1]
+        self._contracts: dict[int, Contract] = {}
+        """By registry height."""
         self._evidence = EvidenceFolder(folder / FOLDER, genesis)
         self._wire = Wire(config.kafka, config.name, genesis.partition)
         self._publisher = Publisher(
@@ -128,6 +130,7 @@ class Member:
             known = self._archive.positions(topic)
             every = self._wire.partitions(topic) if topic == topics.METER_READINGS else [partition]
             self._places |= {(topic, p): known.get(p, 0) for p in every}
+        self._adopt()
         self._publisher.resume_at(self._archive.positions(_SEEN).get(partition, 0))
         self._wire.start(self._places)
         for kept in self._evidence.at_start:
@@ -148,6 +151,8 @@ class Member:
             self._copy_check.step()
         self._fire_timers()
         self._finish()
+        if self._adopt():
+            self._wire.go_back(self._places)
         self._publish()
         self._report()
 
@@ -160,6 +165,7 @@ class Member:
         try:
             packet = self._archive.add(message.value() or b"")
         except PacketError as error:
+            self._archive.refused(error.reason, message.partition(), message.offset())
             self.dropped[f"packet: {error.reason}"] += 1
         except ForkError:
             self.dropped["packet: forked run"] += 1
@@ -171,7 +177,7 @@ class Member:
         config = self._config
         most = config.genesis.block.records
         try:
-            batch = batches.verify(message.value() or b"", config.registry, config.genesis.digest, most)
+            batch = batches.verify(message.value() or b"", self._ledger.registries, config.genesis.digest, most)
         except BatchError:
             self.dropped["batch: malformed or unsigned"] += 1
             return
@@ -221,16 +227,32 @@ class Member:
                 continue
             if self._replica.lags:
                 break
-            if batch.stream in self._stuck:
+            if batch.stream in self._stuck or batch.registry_height not in self._ledger.registries:
                 continue
             try:
-                rulings = self._contract.judge(batch, self._archive)
+                rulings = self._contract(batch.registry_height).judge(batch, self._archive.under(batch.registry_height))
             except Undecidable:
                 self._stuck.add(batch.stream)
                 continue
             judged += len(batch)
             self._judged(batch, rulings)
         return judged
+
+    def _contract(self, height: int) -> Contract:
+        """The evidence half under the registry of a height."""
+        if height not in self._contracts:
+            registry = self._ledger.registries[height]
+            self._contracts[height] = Contract(self._config.genesis, registry, self._committees)
+        return self._contracts[height]
+
+    def _adopt(self) -> bool:
+        """Have packets read again that a registry, new to the ledger, may know; whether there are any."""
+        again = self._archive.adopt()
+        if again is None:
+            return False
+        self._stuck.clear()
+        self._places |= {(topics.METER_READINGS, part): offset for part, offset in again.items()}
+        return bool(again)
 
     def _let_go(self, digest: bytes) -> None:
         self._ledger.release(digest)
@@ -342,6 +364,7 @@ class Member:
             "accepted": kept.accepted,
             "rejected": kept.rejected,
             "epoch": self._ledger.epoch,
+            "registry": self._ledger.registry_height,
             "view": self._replica.view,
             "votes_from": self._replica.votes_from,
             "waiting": len(self._unjudged),

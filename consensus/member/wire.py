@@ -74,6 +74,10 @@ class Wire:
         """Read votes from now on, and the other topics from the given offsets."""
         now = self.end(topics.CONSENSUS_MESSAGES, self._partition)
         self._votes.assign([TopicPartition(topics.CONSENSUS_MESSAGES, self._partition, now)])
+        self.go_back(sources)
+
+    def go_back(self, sources: dict[tuple[str, int], int]) -> None:
+        """Read sources from other places on."""
         self._sources.assign([TopicPartition(*place, offset) for place, offset in sources.items()])
 
     def votes(self, timeout: float) -> list[Message]:

@@ -72,9 +72,10 @@ class Checkers:
     def bounded(self, sizes: dict[str, int], pool: int, n: int) -> None:
         """Memory: heights within two windows, one entry a member, a bounded number of strangers' batches."""
         heights = 2 * self.config.window
-        limits = dict.fromkeys(("slots", "checkpoints", "waiting", "opened", "executions"), heights)
+        limits = dict.fromkeys(("checkpoints", "waiting", "opened", "executions"), heights)
         limits |= dict.fromkeys(("view_changes", "sought", "sound", "unsound", "peers", "answers", "strangers"), n)
-        limits |= {"signed": 4 * heights + 2, "tallies": 512 * n + pool, "endorsed": 2048, "shown": 1024}
+        limits |= {"slots": heights + 1, "signed": 4 * heights + 2}
+        limits |= {"tallies": 512 * n + pool, "endorsed": 2048, "shown": 1024}
         limits["pool"] = SUBMITTERS * self.config.quota + self.config.max_records * heights
         held = sizes | {"pool": pool}
         for name, limit in limits.items():

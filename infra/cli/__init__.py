@@ -18,6 +18,7 @@ from infra.cli import (
     ledger,
     meter,
     query,
+    registry,
     run,
     schemas,
     simulate,
@@ -85,6 +86,7 @@ app.command("resolve")(ledger.resolve)
 app.add_typer(evidence.app, name="evidence")
 app.command("verify-evidence")(evidence.verify_evidence)
 app.add_typer(committee.app, name="committee")
+app.add_typer(registry.app, name="registry")
 app.command("simulate")(simulate.simulate)
 app.add_typer(meter.app, name="meter")
 app.add_typer(schemas.app, name="schemas")

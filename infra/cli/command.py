@@ -11,6 +11,7 @@ from infra.errors import EnvironmentFault
 
 if TYPE_CHECKING:
     from carbon.registry import Registry
+    from consensus.log.genesis import Genesis
 
 REFUSED = 1
 
@@ -47,7 +48,8 @@ def command(
     number = time.time_ns() // 1_000_000 if number is None else number
     fields: dict[str, str | int] = {"operator": operator, "gateway": gateway, "number": number}
     fields |= {"until": number + valid * 1000, "kind": kind, "point": point, "first": first, "last": last}
-    reason = _send(gateway, fields, seed_file, genesis_of(genesis).digest, _registry(registry), wait)
+    channel = genesis_of(genesis)
+    reason = _send(gateway, fields, seed_file, channel.digest, _registry(registry, channel), wait)
     if reason is None:
         raise EnvironmentFault(f"{gateway} has not answered in {wait:g} s: send it again with --number {number}")
     print(f"{gateway} {number}: {reason}")
@@ -95,11 +97,14 @@ def _send(
         raise EnvironmentFault(f"the broker has not taken it: {error}") from error
 
 
-def _registry(path: Path) -> "Registry":
+def _registry(path: Path, genesis: "Genesis") -> "Registry":
     from carbon import factors
     from carbon import registry as registries
 
     try:
-        return registries.parse(path.read_bytes(), factors.load())
+        registry = registries.parse(path.read_bytes(), factors.load())
     except (OSError, registries.RegistryError) as error:
         raise typer.BadParameter(f"the registry {path} can't be used: {error}") from error
+    if registry.digest != genesis.registry:
+        raise typer.BadParameter(f"{path} is not the registry that the genesis names")
+    return registry

@@ -251,7 +251,7 @@ def submit(file: DraftFile, member: Copy = 0) -> None:
     refusal = membership.refusal(draft.record, draft.change.number, draft.channel, committees)
     if refusal:
         raise _refuse(f"{label(refusal)}: it {_needs(draft, committees[-1])}")
-    _produce(membership.proposal(draft.record))
+    produce(membership.proposal(draft.record), membership.STREAM)
     number, deadline = draft.change.number, time.monotonic() + WAIT_SECONDS
     while time.monotonic() < deadline:
         copy = copy_of(member)
@@ -267,10 +267,10 @@ def submit(file: DraftFile, member: Copy = 0) -> None:
     raise EnvironmentFault(f"not decided within {WAIT_SECONDS} s: see 'carbonledger status', then submit it again")
 
 
-def _produce(message: bytes) -> None:
+def produce(message: bytes, key: str) -> None:
+    """Put a change on records.proposed. Raises EnvironmentFault."""
     from confluent_kafka import Producer
 
-    from consensus import membership
     from infra import runfile, settings
     from infra.topics import unreachable
     from schemas import topics
@@ -278,6 +278,6 @@ def _produce(message: bytes) -> None:
     own = settings.load()
     client = own.client(own.bootstrap or runfile.running(own.data).bootstrap)
     producer = Producer(client | {"log_level": "0", "message.timeout.ms": "10000"})
-    producer.produce(topics.RECORDS_PROPOSED, message, membership.STREAM, partition=this_channel().genesis.partition)
+    producer.produce(topics.RECORDS_PROPOSED, message, key, partition=this_channel().genesis.partition)
     if producer.flush(15):
         raise unreachable(client, Exception("the broker did not take the change"))

@@ -85,7 +85,7 @@ def _run(config: "LiveConfig", *, check: bool) -> None:
         if check:
             with TemporaryDirectory() as folder, Store(Path(folder) / "store") as empty:
                 gateway_of(config, empty)
-            _say(config, "the settings can be used")
+            _say(config, f"the settings can be used{_channel(config)}")
             return
         with Store(config.store_file, remembered=config.remembered) as store:
             asyncio.run(_serve(config, store))
@@ -108,6 +108,15 @@ async def _serve(config: "LiveConfig", store: "Store") -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     _say(config, f"serving; {config.status_file} says how it stands")
     await gateway.run(stop)
+
+
+def _channel(config: "LiveConfig") -> str:
+    from streams.edge.config import channel_of
+
+    genesis, registry = channel_of(config)
+    if genesis is None:
+        return ""
+    return f"; channel {genesis.channel}, by its genesis" + (", with the registry that it names" if registry else "")
 
 
 def _say(config: "LiveConfig", what: str) -> None:

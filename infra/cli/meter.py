@@ -1,7 +1,11 @@
 """`carbonledger meter`: what a direct meter does, by hand or from a script."""
 
+import sys
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,14 +14,10 @@ import typer
 from infra.errors import EnvironmentFault
 
 if TYPE_CHECKING:
+    from streams.edge.field import FieldModem, FieldSettings
     from streams.edge.sources.mqtt import Broker
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Send readings as a direct meter does.")
-
-
-@app.callback()
-def _group() -> None:
-    """Keep `send` a word of its own beside what comes."""
 
 
 @app.command("send")
@@ -60,6 +60,72 @@ def send(
             _by_kafka(point, payload)
     except (meter.NotTakenError, OSError) as error:
         raise EnvironmentFault(f"not taken, send it again: {error}") from None
+
+
+@app.command("modem")
+def modem(
+    config: Annotated[Path, typer.Option(help="The modem's settings, JSON or YAML.")],
+) -> None:
+    """Send readings from standard input as a modem does: in small numbered frames, as its link bears.
+
+    Each line is a message of docs/direct-meters.md. A frame leaves when it is full or old enough, within the duty
+    cycle or the windows of the link; at the end of the input readings wait for no others. What was given and not sent
+    is in the state file: after Ctrl-C or exit code 3 start it again. docs/links.md.
+
+    \b
+      carbonledger meter modem --config modem.yaml < readings.jsonl
+
+    \b
+    A whole modem.yaml, of a gas meter's register by LoRa:
+      link: {kind: lora, spreading: 9, age: 3600}     # or kind: wired, kind: satellite
+      state: modem.json
+      broker: {host: broker.example, username: modem-7, password_file: secret}
+      topic: application/1/device/70b3d57ed0000007/event/up
+      field: data
+      points: [{point: gas, scale: 2}]
+
+    \b
+    Exit codes: 0 all has left, 2 a line or the settings are wrong, 3 the rest waits in the state file.
+    """
+    import asyncio
+
+    from streams.edge import field
+    from streams.edge.modem import FrameError
+
+    def say(what: str) -> None:
+        print(f"carbonledger: {what}", file=sys.stderr, flush=True)
+
+    try:
+        settings = field.load(config)
+        sender = field.FieldModem(settings.link.link(), settings.state)
+        refused = asyncio.run(_relay(settings, sender, say))
+    except (field.SettingsError, FrameError) as error:
+        raise typer.BadParameter(str(error)) from None
+    except (OSError, ValueError, TypeError) as error:
+        raise EnvironmentFault(f"{config}: {error}") from None
+    if sender.waiting:
+        raise EnvironmentFault(f"{len(sender.waiting)} readings wait in {settings.state}: no window is left")
+    if refused:
+        raise typer.Exit(2)
+
+
+async def _relay(settings: "FieldSettings", sender: "FieldModem", say: Callable[[str], None]) -> int:
+    import asyncio
+    from threading import Thread
+
+    from streams.edge.field import relay
+
+    lines: asyncio.Queue[bytes | None] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+
+    def read() -> None:
+        with suppress(RuntimeError):
+            for line in chain(sys.stdin.buffer, [None]):
+                loop.call_soon_threadsafe(lines.put_nowait, line)
+
+    # a thread that nobody waits for, nothing interrupts a read of standard input; it may outlive the loop
+    Thread(target=read, daemon=True).start()
+    return await relay(settings, sender, lines, say)
 
 
 def _instant(text: str | None) -> int:

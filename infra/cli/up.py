@@ -20,8 +20,12 @@ def up() -> None:
       carbonledger up                              everything embedded, data in var/ledger
       carbonledger --data /srv/co2 up              data in another folder
       CARBONLEDGER_BOOTSTRAP=kafka:9092 carbonledger up    with a cluster of your own
+      CARBONLEDGER_METRICS_PORT=9400 carbonledger up       lags for Prometheus on 127.0.0.1:9400/metrics
     """
-    from infra import channel, services, settings
+    from contextlib import ExitStack
+    from functools import partial
+
+    from infra import channel, metrics, services, settings, watch
     from infra.demo import parameters
     from infra.roles import roles_of
     from infra.supervisor import Supervisor
@@ -29,7 +33,13 @@ def up() -> None:
     own = settings.load()
     made = channel.create(own.data, parameters.load(), days=None)
     planned = services.plan(own, _say, roles_of(made))
-    with Supervisor(planned.processes, own.data, _say, planned.bootstrap) as supervisor:
+    with ExitStack() as stack:
+        supervisor = stack.enter_context(Supervisor(planned.processes, own.data, _say, planned.bootstrap))
+        if own.metrics_port:
+            groups = {process.group for process in planned.processes if process.group}
+            client = own.client(planned.bootstrap)
+            stages = metrics.Stages(partial(watch.stages, client, groups, own.data), partial(metrics.held, own.data))
+            stack.callback(metrics.serve(own.metrics_port, stages))
         supervisor.run(
             lambda: _say(f"Everything runs; Kafka at {planned.bootstrap}, logs in {own.data / 'log'}. Ctrl-C ends it.")
         )

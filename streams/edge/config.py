@@ -2,15 +2,19 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from carbon import factors
 from carbon import registry as registries
 from carbon.packet import MAX_READINGS
 from carbon.registry import Registry, RegistryError
+from consensus.log import genesis as geneses
+from consensus.log.genesis import Genesis, GenesisError
+from streams import flow
+from streams.edge.counter import HOUR_MS, Counted, Register
 from streams.edge.downlink import Downlink
 from streams.edge.gateway import GatewayConfig
 from streams.edge.inbox import MAX_MESSAGE, Inbox
@@ -27,6 +31,9 @@ from streams.edge.store import REMEMBERED, Store
 Source = Annotated[Hj212Settings | ModbusSettings | MqttSettings, Field(discriminator="kind")]
 """The settings of one source. A kind more is one more here and in `source_of`."""
 
+MOST_COUNTED = MAX_READINGS // 3
+"""A register's reading can be the end of one step and the start of the next, so a packet may hold three for one."""
+_T = TypeVar("_T")
 LEAST_DISK = 16 * 2**20
 _SECRET_SETTINGS = ("sasl.password", "ssl.key.password", "ssl.keystore.password", "sasl.oauthbearer.client.secret")
 
@@ -60,8 +67,10 @@ class LiveConfig(_Settings):
     registry's; `scales` the decimal places of each point, as registered. `kafka` is the client's configuration by
     librdkafka's names, `kafka_secrets` those of it that are secret: each a file that holds the value alone. `folder`
     holds the store, which takes at most `disk_bytes`, and progress.json. `future_seconds` is the registry's bound on
-    readings ahead of their packet. Of the last `remembered` messages it is known when they come again. `registry` is
-    the channel's registry file, whose operators may then command the gateway.
+    readings ahead of their packet. Of the last `remembered` messages it is known when they come again. `genesis` is the
+    channel's genesis file, `registry` the registry file that it names, whose operators may then command the gateway.
+    `counters` names points that are registers, with the point of what each counts in a step, as the registry has them.
+    With more than `most_behind` packets waiting for the channel's ingest the gateway keeps its own.
     """
 
     gateway: str = Field(min_length=1)
@@ -77,7 +86,10 @@ class LiveConfig(_Settings):
     packet: Packing = Packing()
     scales: dict[str, int] = Field(default_factory=dict)
     sources: tuple[Source, ...] = Field(min_length=1)
+    genesis: Path | None = None
     registry: Path | None = None
+    counters: dict[str, str] = Field(default_factory=dict)
+    most_behind: int = Field(default=flow.MOST_BEHIND, ge=1)
 
     @field_validator("kafka")
     @classmethod
@@ -87,6 +99,16 @@ class LiveConfig(_Settings):
         if "bootstrap.servers" not in kafka:
             raise ValueError("bootstrap.servers is missing")
         return kafka
+
+    @model_validator(mode="after")
+    def _whose_registry(self) -> Self:
+        if self.registry is not None and self.genesis is None:
+            raise ValueError("a registry needs the genesis that names it")
+        if self.counters and self.registry is None:
+            raise ValueError("counters need the registry")
+        if self.counters and self.packet.readings > MOST_COUNTED:
+            raise ValueError(f"with counters a packet takes at most {MOST_COUNTED} readings")
+        return self
 
     @property
     def store_file(self) -> Path:
@@ -167,11 +189,12 @@ def source_of(
 def gateway_of(config: LiveConfig, store: Store) -> LiveGateway:
     """The gateway that has these settings, on its open store.
 
-    Raises ConfigError for a registry that can't be used, SecretError, SeedError, and KafkaException for settings that
-    Kafka's client refuses.
+    Raises ConfigError like `channel_of`, and for counters that the registry has otherwise; SecretError, SeedError, and
+    KafkaException for settings that Kafka's client refuses.
     """
     for path in secret_files(config):
         read_secret(path)
+    _, registry = channel_of(config)
     seed = read_seed(config.seed_file)
     limits = config.packet
     signer = Signer(config.gateway, config.run, seed, bytes.fromhex(config.channel), config.scales)
@@ -179,9 +202,9 @@ def gateway_of(config: LiveConfig, store: Store) -> LiveGateway:
     asking = [one.rules() for one in config.sources if isinstance(one, ModbusSettings)]
     rules = {point: rule for one in asking for point, rule in one.items()}
     downlink = None
-    if config.registry is not None:
-        downlink = Downlink(kafka, store, signer, _registry(config.registry), dict(rules), rules.update)
-    inbox = Inbox(store, config.disk_bytes)
+    if registry is not None:
+        downlink = Downlink(kafka, store, signer, registry, dict(rules), rules.update)
+    inbox = Inbox(store, config.disk_bytes, MOST_COUNTED if config.counters else MAX_READINGS)
     return LiveGateway(
         store,
         inbox,
@@ -195,13 +218,54 @@ def gateway_of(config: LiveConfig, store: Store) -> LiveGateway:
         future_ms=config.future_seconds * 1000,
         status=config.status_file,
         downlink=downlink,
+        counters=_counters(config, registry),
+        most_behind=config.most_behind,
     )
 
 
-def _registry(path: Path) -> Registry:
+def channel_of(config: LiveConfig) -> tuple[Genesis | None, Registry | None]:
+    """The genesis and the registry that the settings name, if they do.
+
+    Raises ConfigError for one that can't be used, a genesis of another channel, a registry that it doesn't name.
+    """
+    if config.genesis is None:
+        return None, None
+    genesis = _parsed(config.genesis, geneses.parse)
+    if genesis.digest.hex() != config.channel:
+        raise ConfigError(f"{config.genesis} is the genesis of {genesis.digest.hex()}, not of channel {config.channel}")
+    if config.registry is None:
+        return genesis, None
+    registry = _parsed(config.registry, lambda data: registries.parse(data, factors.load()))
+    if registry.digest != genesis.registry:
+        raise ConfigError(f"{config.registry} is not the registry that {config.genesis} names")
+    return genesis, registry
+
+
+def _counters(config: LiveConfig, registry: Registry | None) -> dict[str, Counted]:
+    if registry is None:
+        return {}
+    if len(set(config.counters.values())) < len(config.counters):
+        raise ConfigError("counters: two registers have one point for what they count")
+    return {name: _counted(config, registry, name, amount) for name, amount in config.counters.items()}
+
+
+def _counted(config: LiveConfig, registry: Registry, name: str, amount: str) -> Counted:
+    point, other = registry.points.get(name), registry.points.get(amount)
+    if point is None or other is None or {point.gateway, other.gateway} != {config.gateway}:
+        raise ConfigError(f"counters: {name} and {amount} are not both registered at {config.gateway}")
+    if point.counter is None or point.rate is None or point.time != "step" or other.time != "start":
+        raise ConfigError(f"counters: {name} is to be registered as a counter of time step, {amount} of time start")
+    scales = {point.scale, other.scale, *(config.scales.get(one, 0) for one in (name, amount))}
+    if (point.unit, point.step_ms) != (other.unit, other.step_ms) or len(scales) > 1:
+        raise ConfigError(f"counters: {name} and {amount} differ in unit, step or scale, or from `scales`")
+    register = Register(point.counter, -(-point.rate * HOUR_MS // point.step_ms))
+    return Counted(amount, register, point.step_ms, point.scale)
+
+
+def _parsed(path: Path, parse: Callable[[bytes], _T]) -> _T:
     try:
-        return registries.parse(path.read_bytes(), factors.load())
+        return parse(path.read_bytes())
     except OSError as error:
         raise ConfigError(f"{path} can't be read: {error.strerror}") from None
-    except RegistryError as error:
+    except (RegistryError, GenesisError) as error:
         raise ConfigError(f"{path} can't be used: {error}") from None

@@ -4,10 +4,19 @@ A register counts up to its modulus and begins again at 0. It may also be set ba
 one (a meter swapped). Only what the meter can have consumed, `most_per_hour` over the time between, is ever counted, so
 a reset never counts a whole register. What can't be known is a gap with a name: no amount, and nothing interpolated. An
 amount belongs to the whole interval between its readings and is not spread over it.
+
+`amounts` makes readings of it, one a step: of steps at both of whose ends the register was read, in whatever order the
+readings come. A step without one stays a gap; what was counted over more steps is seen from the register alone.
 """
 
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
+
+from streams.edge.packing import scaled
+from streams.edge.sources import RawReading
 
 HOUR_MS = 3_600_000
 
@@ -63,16 +72,6 @@ class State(NamedTuple):
 
     last: Seen | None = None
     before: Seen | None = None
-
-    def as_json(self) -> list[list[int | str] | None]:
-        """The state as JSON has it; `from_json` is its inverse."""
-        return [None if one is None else list(one) for one in self]
-
-    @classmethod
-    def from_json(cls, value: list[list[int | str] | None]) -> "State":
-        """The state that was kept. Raises ValueError, TypeError."""
-        last, before = (None if one is None else Seen(int(one[0]), int(one[1]), str(one[2])) for one in value)
-        return cls(last, before)
 
 
 class Consumption(NamedTuple):
@@ -130,3 +129,78 @@ def _swapped(register: Register, last: Seen, seen: Seen, swap: Swap | None) -> C
     if amount > _most(register, last, seen):
         return Consumption(last.at, seen.at, None, Verdict.JUMPED)
     return Consumption(last.at, seen.at, amount, Verdict.SWAPPED)
+
+
+REMEMBERED_STEPS = 1_024
+"""How many steps behind its latest reading a register's readings are known: what comes later still makes gaps."""
+
+
+class Counted(NamedTuple):
+    """A point that is a register, due every `step_ms`, and the point `amount` whose readings are what it counts.
+
+    Both have `scale` decimal places.
+    """
+
+    amount: str
+    register: Register
+    step_ms: int
+    scale: int
+
+
+class Read(NamedTuple):
+    """A register's value, in its scaled unit, and how far back its readings are still of use; times in ms UTC."""
+
+    point: str
+    at: int
+    value: int
+    oldest: int
+
+
+def amounts(
+    counters: Mapping[str, Counted],
+    readings: Iterable[RawReading],
+    known: Callable[[str, int], int | None],
+    latest: int,
+) -> tuple[list[RawReading], list[Read], Counter[str]]:
+    """What the registers among `readings` have counted, as readings at the start of their step; and what is known then.
+
+    `known` gives a register's value at a time, of readings before. The first value of a time counts. No reading off
+    its steps, later than `latest` or with another flag than N is counted from. The counts are of verdicts.
+    """
+    fresh: dict[tuple[str, int], Read] = {}
+    found, verdicts = list[RawReading](), Counter[str]()
+
+    def value(point: str, at: int) -> int | None:
+        read = fresh.get((point, at))
+        return known(point, at) if read is None else read.value
+
+    for reading in readings:
+        counted = counters.get(reading.point)
+        number = None if counted is None else scaled(reading.value, counted.scale)
+        if counted is None or number is None or not _counts(counted, reading, number, latest):
+            continue
+        point, at, step = reading.point, reading.at, counted.step_ms
+        if value(point, at) is not None:
+            continue
+        fresh[point, at] = Read(point, at, number, at - REMEMBERED_STEPS * step)
+        for end in (at, at + step):
+            past = [value(point, end - steps * step) for steps in (2, 1, 0)]
+            if past[1] is not None and past[2] is not None:
+                verdict, amount = _step(counted.register, past[0], past[1], past[2], step)
+                verdicts[verdict] += 1
+                if amount is not None:
+                    found.append(RawReading(counted.amount, end - step, Decimal(amount).scaleb(-counted.scale)))
+    return found, list(fresh.values()), verdicts
+
+
+def _counts(counted: Counted, reading: RawReading, number: int, latest: int) -> bool:
+    due = reading.at % counted.step_ms == 0 and reading.at <= latest
+    return due and reading.flag == "N" and 0 <= number < counted.register.modulus
+
+
+def _step(register: Register, before: int | None, last: int, now: int, step: int) -> tuple[Verdict, int | None]:
+    """What was counted in the step between the last two of three readings, one step apart; the first may be missing."""
+    state = State() if before is None else State(Seen(0, before))
+    state, _ = consume(register, state, Seen(step, last))
+    _, consumption = consume(register, state, Seen(2 * step, now))
+    return consumption.verdict, consumption.amount if consumption.start == step else None

@@ -38,14 +38,14 @@ class _Waiting(NamedTuple):
 
 
 class Inbox:
-    """Keeps arrivals, with a group commit, in at most `bound` bytes on disk.
+    """Keeps arrivals, with a group commit, in at most `bound` bytes on disk, each of at most `most` readings.
 
     `keep` is what sources are given, `write` runs beside them. `load` is what stands in the inbox, `counts` what became
     of arrivals since the start; `filled` is set when something new stands there, and cleared by whoever packs it.
     """
 
-    def __init__(self, store: Store, bound: int) -> None:
-        self._store, self.bound = store, bound
+    def __init__(self, store: Store, bound: int, most: int = MAX_READINGS) -> None:
+        self._store, self.bound, self._most = store, bound, most
         self._gathered: list[_Waiting] = []
         self._under_way = 0
         self._came = asyncio.Event()
@@ -72,7 +72,7 @@ class Inbox:
             self._count("unusable", f"{arrival.device}: time or flag", left_out)
             arrival = arrival._replace(readings=sound)
         load = Load.of([arrival])
-        if load.bytes > MAX_MESSAGE or load.readings > MAX_READINGS:
+        if load.bytes > MAX_MESSAGE or load.readings > self._most:
             raise self._refuse(f"{arrival.device}: {len(arrival.raw)} bytes, {load.readings} readings in one message")
         if self.used + self._under_way + load.bytes > self.bound:
             raise self._refuse(f"the disk is full: {self.used} of {self.bound} bytes are used")

@@ -87,8 +87,8 @@ def lora(spreading: int, age_ms: int = HOUR_MS) -> Link:
     )
 
 
-def satellite(windows: tuple[Window, ...], age_ms: int = 24 * HOUR_MS) -> Link:
-    """Short bursts of 340 bytes (Iridium 9602's largest, mobile originated) while a satellite is in sight."""
+def satellite(windows: tuple[Window, ...] | None, age_ms: int = 24 * HOUR_MS) -> Link:
+    """Short bursts of 340 bytes (Iridium 9602's largest, mobile originated), in its windows if there are any."""
     return Link(
         "satellite", payload_bytes=340, count=MAX_READINGS, age_ms=age_ms, bytes_per_second=125, windows=windows
     )

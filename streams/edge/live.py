@@ -14,11 +14,13 @@ import asyncio
 import json
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from threading import Event, Lock
+from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -26,6 +28,9 @@ from confluent_kafka import KafkaException
 
 from carbon import packet
 from carbon.frames import Message
+from schemas import topics
+from streams import flow
+from streams.edge.counter import Counted, amounts
 from streams.edge.downlink import Downlink
 from streams.edge.inbox import Inbox
 from streams.edge.packing import Kept, Load, PacketLimits, fill, is_due, sending_time
@@ -47,10 +52,23 @@ _log = structlog.get_logger(__name__)
 
 
 class Packer:
-    """Makes packets of what stands in the inbox. `clock_is_back` says that it waits for a wrong clock to be set."""
+    """Makes packets of what stands in the inbox, and of what its `counters` have counted.
 
-    def __init__(self, store: Store, signer: Signer, limits: PacketLimits, future_ms: int) -> None:
+    `clock_is_back` says that it waits for a wrong clock to be set; `steps` counts by verdict what became of the
+    counters' steps since the start.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        signer: Signer,
+        limits: PacketLimits,
+        future_ms: int,
+        counters: Mapping[str, Counted] = MappingProxyType({}),
+    ) -> None:
         self._store, self._signer, self._limits, self._future_ms = store, signer, limits, future_ms
+        self._counters = counters
+        self.steps: Counter[str] = Counter()
         self.sent_at = int(store.position() or 0)
         self.clock_is_back = False
         self.packets = 0
@@ -71,10 +89,12 @@ class Packer:
         self._note(clock_is_back=sent_at is None)
         if sent_at is None:
             return None
+        counted, registers, steps = amounts(self._counters, readings, self._store.register, sent_at + self._future_ms)
         head = self._store.head()
-        signed = self._signer.packet(head, readings, sent_at)
+        signed = self._signer.packet(head, readings + counted, sent_at)
         frames = self._signer.frames(head.sequence + 1, signed.body, _messages(kept)) if kept else None
-        self._store.append(*signed, str(sent_at), frames, kept[-1].number if kept else 0)
+        self._store.append(*signed, str(sent_at), frames, kept[-1].number if kept else 0, registers)
+        self.steps.update(steps)
         self.sent_at = sent_at
         self.packets += 1
         return Load.of(one.arrival for one in kept)
@@ -94,14 +114,18 @@ def _messages(kept: Sequence[Kept]) -> list[Message]:
 class Uplink:
     """Sends what is stored, on a thread of its own. `refusal` is what the broker said last, if it refused a packet.
 
+    With more than `most_behind` packets waiting for the channel's ingest it keeps its own on disk.
+
     Raises KafkaException for settings that are none of Kafka's.
     """
 
-    def __init__(self, kafka: Mapping[str, str], gateway: str, store: Store) -> None:
+    def __init__(self, kafka: Mapping[str, str], gateway: str, store: Store, most_behind: int) -> None:
         self._kafka, self._gateway, self._store = kafka, gateway, store
         self.stop = Event()
         self.refusal = ""
         self._sender = self._connect()
+        self.ingest = flow.Downstream(kafka, flow.INGEST, topics.METER_READINGS, most_behind)
+        self._seen = self._sender.delivered
 
     def _connect(self) -> Sender:
         # an uplink that is away would fill the log with every attempt to connect; the status says how far behind it is
@@ -123,17 +147,27 @@ class Uplink:
                 _log.error("not sent", reason=self.refusal)
                 self.stop.wait(RETRY_SECONDS)
                 self._sender = self._connect()
+        self.ingest.close()
+
+    def _held(self) -> bool:
+        """Whether ingest is too far behind; asked only of a broker that answers."""
+        if self.ingest.held or self.delivered != self._seen:
+            self._seen = self.delivered
+            self.ingest.look()
+        return self.ingest.held
 
     def _send(self) -> None:
         sender = self._sender
         while not self.stop.is_set():
             for stored in self._store.unsent(sender.last):
-                sender.send(stored)
-                if self.stop.is_set():
+                if self._held() or self.stop.is_set():
                     break
+                sender.send(stored)
             sender.serve(0.1)
             if sender.delivered == sender.last:
                 self.refusal = ""
+        if self.ingest.held:
+            return
         for stored in islice(self._store.unsent(sender.last), max(0, IN_FLIGHT - sender.last + sender.delivered)):
             sender.send(stored)
         sender.drain(LAST_SECONDS)
@@ -157,11 +191,13 @@ class LiveGateway:
         future_ms: int,
         status: Path | None = None,
         downlink: Downlink | None = None,
+        counters: Mapping[str, Counted] = MappingProxyType({}),
+        most_behind: int = flow.MOST_BEHIND,
     ) -> None:
         self._store, self._signer, self._sources = store, signer, sources
         self.inbox, self._limits, self._status = inbox, limits, status
-        self._packer = Packer(store, signer, limits, future_ms)
-        self._uplink = Uplink(kafka, signer.gateway, store)
+        self._packer = Packer(store, signer, limits, future_ms, counters)
+        self._uplink = Uplink(kafka, signer.gateway, store, most_behind)
         self._links: list[Uplink | Downlink] = [self._uplink] if downlink is None else [self._uplink, downlink]
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -272,7 +308,9 @@ class LiveGateway:
             "bytes": inbox.used,
             "bytes_bound": inbox.bound,
             "slow_down": inbox.slow_down,
+            **self._uplink.ingest.state(),
             "clock_is_back": self._packer.clock_is_back,
+            "steps": dict(self._packer.steps),
             "refusal": self._uplink.refusal,
             "sources": {name: dict(source.counts) for name, source in self._sources.items()},
         }

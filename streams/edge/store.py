@@ -24,6 +24,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any, NamedTuple, Self
 
+from streams.edge.counter import Read
 from streams.edge.packing import Head, Kept
 from streams.edge.sources import Arrival, RawReading
 
@@ -45,6 +46,9 @@ CREATE TABLE IF NOT EXISTS inbox (
     number INTEGER PRIMARY KEY, received INTEGER NOT NULL, device TEXT NOT NULL, raw BLOB NOT NULL,
     readings TEXT NOT NULL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS register (
+    point TEXT, at INTEGER, value INTEGER NOT NULL, PRIMARY KEY (point, at)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS seen (number INTEGER PRIMARY KEY, digest BLOB NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS commands (id INTEGER PRIMARY KEY CHECK (id = 1), state TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS chain (
@@ -164,12 +168,18 @@ class Store:
             after = rows[-1][0]
 
     def append(
-        self, body: bytes, signature: bytes, position: str, frames: Signed | None = None, upto: int = 0
+        self,
+        body: bytes,
+        signature: bytes,
+        position: str,
+        frames: Signed | None = None,
+        upto: int = 0,
+        registers: Sequence[Read] = (),
     ) -> StoredPacket:
         """Keep the next packet of the chain, its frames, and the source's position behind it; returns it.
 
-        What stands in the inbox up to number `upto` is carried by it and goes. When this returns, all is on disk; when
-        it doesn't, nothing has changed.
+        What stands in the inbox up to number `upto` is carried by it and goes; `registers` are known from then on. When
+        this returns, all is on disk; when it doesn't, nothing has changed.
         """
         with self._transaction():
             head = self.head().after(body)
@@ -178,7 +188,15 @@ class Store:
                 self._db.execute("INSERT INTO frames VALUES (?, ?, ?)", (head.sequence, *frames))
             self._db.execute("UPDATE chain SET sequence = ?, digest = ?, position = ?", (*head, position))
             self._db.execute("DELETE FROM inbox WHERE number <= ?", (upto,))
+            for point, at, value, oldest in registers:
+                self._db.execute("INSERT INTO register VALUES (?, ?, ?)", (point, at, value))
+                self._db.execute("DELETE FROM register WHERE point = ? AND at < ?", (point, oldest))
         return StoredPacket(head.sequence, body, signature, frames)
+
+    def register(self, point: str, at: int) -> int | None:
+        """What a register was read at that time, ms UTC, in its scaled unit."""
+        rows = self._all("SELECT value FROM register WHERE point = ? AND at = ?", (point, at))
+        return int(rows[0][0]) if rows else None
 
     def unsent(self, after: int = 0, page: int = PAGE) -> Iterator[StoredPacket]:
         """The packets behind `after` that the broker has not acknowledged, in sequence order, read as asked for."""
@@ -224,7 +242,7 @@ class Store:
             row: tuple[Any, ...] = self._db.execute(query).fetchone()
         return row
 
-    def _all(self, query: str, values: tuple[int, ...]) -> list[tuple[Any, ...]]:
+    def _all(self, query: str, values: tuple[int | str, ...]) -> list[tuple[Any, ...]]:
         with self._lock:
             return self._db.execute(query, values).fetchall()
 

@@ -136,8 +136,47 @@ def lora_table(data: dict[str, list[list[Measured]]]) -> Iterator[str]:
         )
 
 
+def left(link: links.Link, series: Sequence[Measured]) -> Iterator[tuple[bytes, int]]:
+    """The frames in which a series leaves over a link, each reading given when it is due, with their readings."""
+    waiting, sent, number, now = list[Measured](), tuple[links.Sent, ...](), 0, series[0].at
+    for reading in [*series, None]:
+        while True:
+            outcome = links.depart(link, number, waiting, waiting[0].at if waiting else 0, now, sent)
+            if isinstance(outcome, links.Departure):
+                yield outcome.frame, outcome.taken
+                waiting, sent, number = waiting[outcome.taken :], outcome.sent, number + 1
+            elif outcome.until is None or (reading is not None and outcome.until >= reading.at):
+                break
+            else:
+                now = outcome.until
+        if reading is not None:
+            waiting.append(reading)
+            now = reading.at
+
+
+def profile_table(data: dict[str, list[list[Measured]]]) -> Iterator[str]:
+    """Bytes a reading as frames leave, by age where they don't fill."""
+    profiles = [
+        ("wired, 1 s", links.WIRED),
+        ("LoRa SF9, 1 h", links.lora(9)),
+        ("LoRa SF9, 6 h", links.lora(9, 6 * HOUR_MS)),
+        ("LoRa SF12, 6 h", links.lora(12, 6 * HOUR_MS)),
+        ("satellite, 1 d", links.satellite(None)),
+    ]
+    yield "| profile, age | readings a frame | " + " | ".join(data) + " | with the link's own |"
+    yield "| --- | --- |" + " --- |" * (len(data) + 1)
+    for name, link in profiles:
+        made = {key: [found for one in series for found in left(link, one)] for key, series in data.items()}
+        counts = {key: sum(count for _, count in frames) for key, frames in made.items()}
+        sizes = {key: sum(len(frame) for frame, _ in frames) for key, frames in made.items()}
+        key = next(iter(made))
+        whole = (sizes[key] + len(made[key]) * link.overhead_bytes) / counts[key]
+        cells = " | ".join(f"{sizes[key] / counts[key]:.2f}" for key in made)
+        yield f"| {name} | {counts[key] / len(made[key]):.1f} | {cells} | {whole:.2f} |"
+
+
 def lines() -> Iterator[str]:
-    """All three tables."""
+    """All four tables."""
     series = loads()
     data = {
         "SimBench loads": series,
@@ -145,6 +184,8 @@ def lines() -> Iterator[str]:
         "River's WaterFlow": water(),
     }
     yield from size_table(data)
+    yield ""
+    yield from profile_table(data)
     yield ""
     yield from packer_table(data)
     yield ""

@@ -215,7 +215,7 @@ def _fill_in(folder: Path, config: MemberConfig, past: int) -> None:
     ledger.execute(OrderedBlock(0, past, 0, (), ()))
     ledger.settle(past, [(peer, _signature(bytes([peer]), b"")) for peer in (0, *PEERS[:-1])])
     file.close()
-    archive = Archive(folder / process.ARCHIVE, config.registry, genesis.digest, HOUR)
+    archive = Archive(folder / process.ARCHIVE, {0: config.registry}, genesis.digest, HOUR)
     for side in _sides(_world(), past):
         name = (side.sequence, side.gateway)
         archive._database.execute(

@@ -2,25 +2,28 @@
 
 import random
 from collections.abc import Iterable
+from dataclasses import replace
 from hashlib import sha256
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from carbon import coding, record, validation
+from carbon import amendment, coding, record, validation
 from carbon.aggregation import GatewayWindows, Missing, Offer, Place, Step
-from carbon.aggregator import restored
+from carbon.aggregator import Aggregator, restored
 from carbon.packet import Packet, PacketError
-from carbon.proposing import Verdict
+from carbon.proposing import OTHER_REGISTRY, Verdict
 from carbon.validation import Reason
 from carbon.window import analyse
 from consensus.log.follower import Follower
 from consensus.log.leaf import Refusal
 from schemas import codec
 from streams import confirmations
+from tests import registrars
 from tests.streams.committee import Committee
 from tests.streams.world import AGGREGATOR, DAY, HOUR, MINUTE, START, Chain, World
 
@@ -175,7 +178,7 @@ def test_crashes_repeats_and_disorder_change_nothing(seed: int, disorder: bool) 
 def _payloads(world: World, proposals: list[bytes]) -> list[bytes]:
     from consensus import batch
 
-    return [p for m in proposals for p in batch.verify(m, world.registry, world.channel, 1000).payloads]
+    return [p for m in proposals for p in batch.verify(m, {0: world.registry}, world.channel, 1000).payloads]
 
 
 mixtures = st.lists(
@@ -594,3 +597,75 @@ def test_a_coded_packet_that_names_another_packet_is_refused(world: World) -> No
     for change in ({"sequence": 2}, {"gateway": "other"}, {"digest": bytes(32)}, {"leaves": b""}, {"reasons": b""}):
         with pytest.raises(PacketError):
             coding.decode(codec.encode("coded-packet", fields | change))
+
+
+FIRST = 100
+
+
+def amended(world: World, *put: registrars.Put) -> Any:
+    """The settings under a registry that is in force from height FIRST on."""
+    changed = amendment.amendment(world.registry, 1, 0, FIRST, put, [])
+    registry = amendment.amended(world.registry, changed)
+    more = {"registry": registry, "writer": record.PayloadWriter(registry), "registry_height": FIRST}
+    return replace(world.settings, **more)
+
+
+def outdate(bench: Bench) -> None:
+    """The ledger refuses all that is pending, for the registry that it names, and the worker begins with the next."""
+    for number, batch in list(bench.aggregator.stream.pending.items()):
+        refused = [Verdict(False, OTHER_REGISTRY, link.commitment) for link in batch.links]
+        out = bench.aggregator.stream.confirm(number, batch.digest, refused)
+        assert out.refused == []
+        bench.windows.reopen(out.outdated)
+
+
+def stated(aggregator: Aggregator) -> dict[tuple[str, int, int], tuple[int, int, list[int]]]:
+    """Count, quantity and packets of each record that is pending, by point, start and version."""
+    found = {}
+    for batch in aggregator.stream.pending.values():
+        assert codec.decode_bare("batch", codec.decode("proposal", batch.message)["body"])["registry_height"] == FIRST
+        for link in batch.links:
+            f = record.decode(link.payload)
+            packets = [n for item in f["evidence"] for n in (item["first"], item["last"])]
+            found[f["point"], f["window_start"], f["version"]] = (f["count"], f["quantity"], packets)
+    return found
+
+
+def test_what_was_proposed_under_a_registry_that_is_over_is_drafted_again_under_the_next(world: World) -> None:
+    chain, bench = day(world), Bench(world)
+    settings = amended(world, registrars.entry(world.registry, "points", "p-2", max=500))
+    bench.all(chain.packets)
+    outdate(bench)
+    ((bench.aggregator, left_over),) = restored(bench.rows(), settings)
+    assert left_over == []
+    bench.world = SimpleNamespace(registry=settings.registry)  # type: ignore[assignment] all that is asked of it
+    bench.feed(packet_of(chain, [], START + 8 * HOUR))
+    again = stated(bench.aggregator)
+    fresh = Bench(world)
+    fresh.aggregator, fresh.world = Aggregator(GATEWAY, 0, settings), bench.world
+    fresh.all(bench.log)
+    assert again == stated(fresh.aggregator)
+    assert sum(version > 1 for _, _, version in again) > 5
+    counts = {p: sum(c for (q, _, v), (c, *_) in again.items() if (p, v) == (q, 1)) for p in POINTS}
+    assert counts["p-2"] < 0.6 * counts["p-1"]
+
+
+def test_the_reason_is_the_committees() -> None:
+    assert OTHER_REGISTRY == Refusal.OTHER_REGISTRY
+
+
+def test_the_next_run_goes_on_behind_what_the_ledger_has(world: World) -> None:
+    chain, bench = world.chain(GATEWAY), Bench(world)
+    chain.minutes(POINTS, 240)
+    bench.all(chain.packets)
+    stream = bench.aggregator.stream
+    batch = stream.pending[1]
+    stream.confirm(1, batch.digest, [Verdict(True, 0, link.commitment) for link in batch.links])
+    outdate(bench)
+    accepted = {(link.point, link.window_start) for link in batch.links}
+    entry = registrars.rotation(world.registry, GATEWAY, "next key")
+    ((aggregator, left_over),) = restored(bench.rows(), amended(world, entry))
+    assert len([key for key, value in left_over if key.startswith(b"packet/") and value is None]) == len(chain.packets)
+    assert aggregator.windows.number == 2 and aggregator.windows.last == 0
+    due = dict(aggregator.windows.dump()["next"])
+    assert due == {p: max(start for q, start in accepted if q == p) + HOUR for p in POINTS}

@@ -41,7 +41,13 @@ class Evidence:
     def late(self, gateway: str, run: int, key: WindowKey) -> list[int]:
         span = window.closing_span(self._run, key[1], key[1] + HOUR, HOUR, 0)
         assert span is not None
-        return [k for k, facts in self._facts.items() if k > span.last and key in facts.groups]
+        return [k for k, facts in self._facts.items() if k > span.last and _holds(facts.packet, *key)]
+
+
+def _holds(read: packet.Packet, point: str, start: int) -> bool:
+    """Whether a packet has readings of a window, valid or not."""
+    times = read.at[read.point == read.points.index(point)] if point in read.points else read.at[:0]
+    return bool(((times >= start) & (times < start + HOUR)).any())
 
 
 class Aggregator:
@@ -54,13 +60,14 @@ class Aggregator:
         self.number = 0
 
     def draft(self, point: str, start: int) -> Draft:
-        run = self.evidence.run(self.world.gateway, 0)
+        number = self.world.registry.gateways[self.world.gateway].run
+        run = self.evidence.run(self.world.gateway, number)
         span = window.closing_span(run, start, start + HOUR, HOUR, 0)
         assert span is not None
-        held = [self.evidence.facts(self.world.gateway, 0, k) for k in range(span.first, span.last + 1)]
+        held = [self.evidence.facts(self.world.gateway, number, k) for k in range(span.first, span.last + 1)]
         packets = [facts for facts in held if facts is not None]
         found = window.aggregate((point, start), packets)
-        named = EvidenceRange(self.world.gateway, 0, span.first, span.last, packets[-1].packet.digest)
+        named = EvidenceRange(self.world.gateway, number, span.first, span.last, packets[-1].packet.digest)
         salt = RecordSalts(self.world.channel, [f.packet.salt for f in packets]).salt(point, start, 1)
         grams = emission_g(found.quantity, self.world.registry.points[point].ratio)
         return Draft(point, start, found, (named,), salt, grams)
@@ -73,7 +80,7 @@ class Aggregator:
         return draft.point, draft.window_start, payload
 
     def batch(self, records: list[tuple[str, int, bytes]], **changes: Any) -> Batch:
-        return batches.verify(self.message(records, **changes), self.world.registry, self.world.channel, 2_000)
+        return batches.verify(self.message(records, **changes), {0: self.world.registry}, self.world.channel, 2_000)
 
     def message(self, records: list[tuple[str, int, bytes]], signer: str = "aggregator", **changes: Any) -> bytes:
         points = sorted({point for point, _, _ in records})

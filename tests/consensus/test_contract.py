@@ -152,6 +152,19 @@ def test_a_correction_that_changes_nothing_is_refused():
     assert scene.judge([scene.aggregator.record(corrected(scene, packets))]) == [Refusal.WRONG_CORRECTION]
 
 
+def test_a_first_correction_that_skips_an_earlier_late_reading_is_refused():
+    """It would state that the skipped one was posted before, and take its grams out of the balance."""
+    scene = Scene()
+    on_time = [r for r in scene.world.day(2) if r[0] != POINT or r[1] not in (START, START + QUARTER)]
+    scene.send(2, on_time)
+    for hours, quarter in ((4, 0), (6, 1)):
+        scene.send(hours, [(POINT, START + quarter * QUARTER, 5)])
+    held = [scene.evidence.facts("gw-0", 0, k) for k in (1, 2, 3)]
+    assert scene.judge([scene.aggregator.record(corrected(scene, held[:2]))]) == [Refusal.PASS]
+    assert scene.judge([scene.aggregator.record(corrected(scene, held))]) == [Refusal.WRONG_CORRECTION]
+    assert scene.judge([scene.aggregator.record(corrected(scene, held, version=3))]) == [Refusal.PASS]
+
+
 def test_a_correction_without_its_late_packet_is_refused():
     scene, packets = late_scene()
     second = scene.evidence.facts("gw-0", 0, 2)

@@ -68,13 +68,19 @@ def test_nearly_all_is_taken_at_once():
     """All but the refused record, the correction, and what stands behind it in its chain."""
     passed = np.flatnonzero(SCENE.block.columns["reason"] == 0)
     payloads = [SCENE.package.payloads[place] for place in passed]
-    left = replays._follow(SCENE.state(), SCENE.block.columns[passed], payloads)
+    left = replays._follow(SCENE.state(), 0, SCENE.block.columns[passed], payloads)
     assert len(passed) == COUNT - 1
     assert 1 <= len(left) <= 1 + 3
     assert record.read(payloads[left[0]])["version"] == 2
 
 
-def none_at_once(_state: State, _columns: Any, payloads: list[bytes]) -> Any:
+def test_of_another_registry_than_the_one_in_force_nothing_is_taken_at_once():
+    passed = np.flatnonzero(SCENE.block.columns["reason"] == 0)
+    payloads = [SCENE.package.payloads[place] for place in passed]
+    assert len(replays._follow(SCENE.state(), 5, SCENE.block.columns[passed], payloads)) == len(passed)
+
+
+def none_at_once(_state: State, _in_force: int, _columns: Any, payloads: list[bytes]) -> Any:
     return np.arange(len(payloads))
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from carbon.record import Replaced
 from consensus.contract import Ruling
 from consensus.log.leaf import Refusal
-from consensus.state import Chain, Head, State
+from consensus.state import Chain, Head, Registered, State
 
 HOUR = 3_600_000
 HORIZON = 5 * HOUR
@@ -85,6 +85,7 @@ POINTS = st.sampled_from(["b", "a", "a-1", "a-10", "a1", "z\t", "ä"])
 @given(st.lists(st.tuples(POINTS, st.integers(0, 3), st.booleans())), st.booleans())
 def test_the_text_is_the_same_whenever_it_was_written_before(steps: list[tuple[str, int, bool]], loaded: bool) -> None:
     state = State(HORIZON, streams={("a", "s"): 2}, balances={"plant": 1, "p": -5}, changes={1: b"change"})
+    state.registries, state.closing, state.closed = {90: Registered(8, bytes(32))}, ("a", "b"), {"c": -1}
     for point, hour, written in steps:
         state.heads[point] = Head(hour * HOUR, bytes((hour,)) * 32)
         if written:
@@ -92,4 +93,5 @@ def test_the_text_is_the_same_whenever_it_was_written_before(steps: list[tuple[s
             assert state.text() == state.text()
     lines = [f"point {point} {end} {commitment.hex()}" for point, (end, commitment) in state.heads.items()]
     lines += ["stream a s 2", "emissions plant 1", "emissions p -5", f"committee 1 {b'change'.hex()}"]
+    lines += [f"registry 90 8 {bytes(32).hex()}", "closing a", "closing b", "closed c -1"]
     assert state.text().decode() == "".join(line + "\n" for line in sorted(lines))

@@ -240,7 +240,7 @@ def test_a_member_that_says_two_things_is_shown_with_both_signatures(scene: Scen
     """
     hour = scene.accepted // 3
     message = scene.liar.message(scene.liar.hours(hour, 1))
-    batch = batches.verify(message, scene.world.registry, scene.world.channel, 2_000)
+    batch = batches.verify(message, {0: scene.world.registry}, scene.world.channel, 2_000)
     refusal = Endorsement(0, (verdict_of(batch.digest, b"\0\5" * len(batch)),)).encode()
     context = ("consensus/endorsement", scene.world.channel, refusal)
     lie = Message(Kind.ENDORSEMENT, 6, refusal, signing.sign(seed("vote-6"), *context)).encode()

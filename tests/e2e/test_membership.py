@@ -1,4 +1,7 @@
-"""The committee changes while it works: four real members on a real broker become five, one of them with new keys."""
+"""The committee changes while it works: four real members on a real broker become five, one of them with new keys.
+
+So does the registry: the gateway gets a new key.
+"""
 
 import json
 import os
@@ -10,13 +13,16 @@ from subprocess import CompletedProcess
 
 import pytest
 
+from carbon import factors, packet, registry, signing
+from carbon.record import PayloadWriter
 from consensus.log.committee import AHEAD
 from infra import verification
 from schemas import topics
 from tests.committee import LedgerTail, Processes, produce, write_channel
 from tests.consensus.aggregator import Aggregator, Evidence
 from tests.e2e.running import command, status_of
-from tests.small import HOUR, START, World
+from tests.registrars import REGISTRARS
+from tests.small import HOUR, START, World, seed
 from tests.streams.pipeline import reset, wait_until
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(600)]
@@ -30,13 +36,16 @@ class Committee:
         self.data, self.bootstrap, self.processes, self.tail, self.world = data, bootstrap, processes, tail, world
         self.evidence = Evidence(world)
         self.aggregator = Aggregator(world, self.evidence)
-        self.hours = self.leaves = 0
+        self.hours = self.leaves = self.registry_height = 0
+        self.seed = "gw-0"
         self._pack()
 
     def _pack(self) -> None:
         """The gateway's next packet: the windows before its last hour can be closed."""
         self.hours += 2
-        message = self.world.pack(START + self.hours * HOUR, self.world.day(2, self.hours - 2))
+        run = self.world.registry.gateways["gw-0"].run
+        message = self.world.pack(START + self.hours * HOUR, self.world.day(2, self.hours - 2), run=run)
+        message = packet.sign(seed(self.seed), self.world.channel, packet.body_of(message))
         self.evidence.add(message)
         produce(self.bootstrap, topics.METER_READINGS, [("gw-0", message)])
 
@@ -44,9 +53,19 @@ class Committee:
         """See two more hours of all points certified."""
         first = self.hours - 2
         self._pack()
-        message = self.aggregator.message(self.aggregator.hours(first, 2))
+        message = self.aggregator.message(self.aggregator.hours(first, 2), registry_height=self.registry_height)
         produce(self.bootstrap, topics.RECORDS_PROPOSED, [("gw-0", message)], 0)
         self.until(6)
+
+    def go_over(self, registry_height: int, key: str) -> None:
+        """The registry of this height is in force: the gateway's next run sends again what is not recorded yet."""
+        file = self.run("registry", "show", "--height", str(registry_height)).encode()
+        self.world.registry = registry.parse(file, factors.load())
+        self.world.sequence, self.world.previous = 0, packet.ZERO_DIGEST
+        self.registry_height, self.seed, self.hours = registry_height, key, self.hours - 2
+        self.evidence = Evidence(self.world)
+        self.aggregator.evidence, self.aggregator.writer = self.evidence, PayloadWriter(self.world.registry)
+        self._pack()
 
     def until(self, leaves: int) -> None:
         self.leaves += leaves
@@ -90,7 +109,7 @@ def committee(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """In epoch 1: member 2 has new keys, and there is a member 4."""
     reset(broker)
     data = tmp_path_factory.mktemp("membership")
-    world = write_channel(data, points=3, gateways=1, members=4)
+    world = write_channel(data, points=3, gateways=1, members=4, registrars=REGISTRARS)
     with Processes(data, broker) as processes:
         for member in range(4):
             processes.start(f"member-{member}")
@@ -107,6 +126,7 @@ def change(made: Committee) -> None:
     Path(rotated).write_text(made.run("committee", "keygen", "member-2"))
     Path(newcomer).write_text(made.run("committee", "keygen", "member-4", "--name", "newcomer", "--role", "verifier"))
     first = made.tail.follower.height + AHEAD + 8
+    rotate(made, first - 2)
     made.run("committee", "propose", draft, "--replace", f"2={rotated}", "--add", newcomer, "--first", str(first))
     for member in (0, 1):
         made.run("committee", "approve", draft, "--as", f"member-{member}")
@@ -120,10 +140,27 @@ def change(made: Committee) -> None:
     made.until(1)
     # one stands still meanwhile, and comes back when nobody answers in the old epoch any more
     made.processes.running["member-3"].send_signal(signal.SIGSTOP)
-    made.record()
     # nothing more is proposed: the committee comes to the end of the epoch by itself
+    made.until_height(first - 2)
+    made.go_over(first - 2, "gw-0b")
+    made.record()
     made.until_height(first - 1)
     made.processes.running["member-3"].send_signal(signal.SIGCONT)
+
+
+def rotate(made: Committee, first: int) -> None:
+    """Have a new key of the gateway recorded, in force from a height on."""
+    draft, own = str(made.data / "registry.json"), made.data / "registrar.seed"
+    own.touch(0o600)
+    key = signing.public_key(seed("gw-0b")).hex()
+    made.run("registry", "propose", draft, "--rotate", f"gw-0={key}", "--first", str(first))
+    submit = ("registry", "submit", draft, "--registrar", "registrar", "--seed-file", str(own))
+    own.write_text(seed("gw-0").hex() + "\n")
+    refused = made.said(*submit)
+    assert (refused.returncode, "not_signed" in refused.stderr) == (1, True)
+    own.write_text(seed("registrar").hex() + "\n")
+    assert f"in force from height {first}" in made.run(*submit)
+    made.until(1)
 
 
 def test_point_16_the_next_epoch_records_with_its_own_members(committee: Committee) -> None:
@@ -132,6 +169,16 @@ def test_point_16_the_next_epoch_records_with_its_own_members(committee: Committ
     assert (block.header["epoch"], len(block.committee.members), len(block.signers)) == (1, 5, 4)
     for member in range(5):
         committee.until_in(member, 1)
+
+
+def test_a_gateways_new_key_is_in_force_from_its_height_on(committee: Committee) -> None:
+    for member in range(5):
+        wait_until(lambda m=member: committee.status(m).get("registry") == committee.registry_height, "the registry")
+    batches = [(block.height, set(block.columns["registry_height"].tolist())) for block, _ in committee.tail.blocks]
+    named = [heights for height, heights in batches if height >= committee.registry_height and heights]
+    assert named and all(heights == {committee.registry_height} for heights in named)
+    before, now = json.loads(committee.run("registry", "show", "--output", "json"))
+    assert (before["from"], now["from"], now["in_force"]) == (0, committee.registry_height, True)
 
 
 def test_point_16_retired_keys_are_destroyed(committee: Committee) -> None:

@@ -190,12 +190,12 @@ def _decoders() -> dict[str, Callable[[], Decoder]]:
         "coded packet": lambda: Decoder(coding.decode, (packet.PacketError,), [_coded(each) for each in _packets()]),
         "batch": lambda: Decoder(batch.decode, (BatchError, CodecError), [_batch_body()]),
         "batch, signed when damaged": lambda: Decoder(
-            lambda body: batch.verify(_proposals(body), _world().registry, _world().channel, 100),
+            lambda body: batch.verify(_proposals(body), {0: _world().registry}, _world().channel, 100),
             (BatchError,),
             [_batch_body()],
         ),
         "proposal": lambda: Decoder(
-            lambda data: batch.verify(data, _world().registry, _world().channel, 100),
+            lambda data: batch.verify(data, {0: _world().registry}, _world().channel, 100),
             (BatchError,),
             [_proposals(_batch_body())],
         ),

@@ -120,3 +120,11 @@ def test_silence_says_how_to_go_on(kafka: dict[str, str], options: list[str], in
 def test_one_order_and_times_that_are_some(options: list[str], invoke: Invoke, orders: list[str]) -> None:
     code, _, said = invoke("command", "gw-0", POINT, *orders, *options)
     assert code == 2 and "--backfill" in said
+
+
+def test_a_registry_that_the_genesis_does_not_name_is_refused(
+    options: list[str], invoke: Invoke, tmp_path: Path
+) -> None:
+    (tmp_path / "registry.json").write_bytes(registry_bytes(gateways=2))
+    code, _, said = invoke("command", "gw-0", POINT, "--interval", "2000", *options)
+    assert code == 2 and "not the registry that the genesis names" in " ".join(said.split())

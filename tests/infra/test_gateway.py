@@ -18,8 +18,11 @@ from infra.cli.gateway import gateway
 from infra.errors import EnvironmentFault
 from infra.ports import free_port
 from streams.edge.config import load
+from streams.edge.sources.hj212.frame import frame, segment_of
 from streams.edge.store import Store
+from tests.small import registry_bytes
 from tests.streams.edge.hj212.logger import INSTANT, connected, registration
+from tests.streams.edge.test_config import channel
 
 
 @pytest.fixture
@@ -64,6 +67,10 @@ def test_check_says_what_is_wrong_and_touches_nothing(file: Path, monkeypatch: p
 
     assert (checked().exit_code, checked().stderr) == (0, "edge-1 (hj212): the settings can be used\n")
     assert not (file.parent / "edge").exists()
+    stated = file.read_text()
+    file.write_text(json.dumps(json.loads(stated) | channel(file.parent, registry_bytes())))
+    assert checked().stderr.endswith("; channel test, by its genesis, with the registry that it names\n")
+    file.write_text(stated)
     (file.parent / "edge.seed").chmod(0o644)
     assert isinstance(fault := checked().exception, EnvironmentFault) and "chmod 600" in str(fault)
     file.write_text(json.dumps(json.loads(file.read_text()) | {"kafka": {"bootstrap.servers": "k", "none": "x"}}))
@@ -97,6 +104,43 @@ def test_killed_and_started_again_it_has_what_it_answered_once_and_ctrl_c_ends_i
     assert [at % 3_600_000 for packet in packets for at in packet.at.tolist()] == [0, 60_000, 120_000, 180_000]
     assert {point for packet in packets for point in packet.points} == {"LOGGER01"}
     assert [message.raw[:2] for one in said_by for message in one.messages] == [b"##"] * 4
+
+
+def test_no_password_of_a_logger_leaves_the_process(file: Path) -> None:
+    secret, wrong = "Hush7531", "Loud8642"
+    stated = json.loads(file.read_text())
+    stated["sources"][0]["devices"][0]["password"] = secret
+    file.write_text(json.dumps(stated))
+
+    async def reports() -> None:
+        port = stated["sources"][0]["port"]
+        while True:
+            try:
+                async with connected("LOGGER01", port) as logger:
+                    fields = {"PW": secret}
+                    for change in ({"PW": wrong}, {"CN": 1062}, {"Flag": 12}, {"CN": 9012}, {"PW": f"{secret} "}):
+                        await logger.send(logger.upload(**(fields | change)))
+                    await logger.send(frame(segment_of(logger.upload(**fields)).replace(b"PW=", b"PW")))
+                    await logger.report(logger.upload(**fields))
+                return
+            except ConnectionRefusedError:
+                await asyncio.sleep(0.02)
+
+    with subprocess.Popen(command(file), stderr=subprocess.PIPE, text=True) as process:
+        try:
+            asyncio.run(asyncio.wait_for(reports(), 60))
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    with Store(file.parent / "edge" / "store.sqlite") as store:
+        bodies = [stored.frames.body for stored in store.unsent() if stored.frames is not None]
+    (message,) = (message for body in bodies for message in frames.decode_body(body).messages)
+    written = [path.read_bytes() for path in (file.parent / "edge").iterdir()]
+    assert b"PW=;" in message.raw and "wrong_password" in said and "malformed" in said
+    assert not [
+        word for word in (secret, wrong) for one in (said.encode(), message.raw, *written) if word.encode() in one
+    ]
 
 
 def test_the_settings_that_its_help_shows_can_be_used(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -10,7 +11,7 @@ from infra import watch
 from infra.errors import EnvironmentFault
 from infra.ports import free_port
 from infra.topics import differences, ensure_topics, inspect
-from infra.watch import group_lags, ledger_height
+from infra.watch import Stage, ledger_height, stages
 from schemas.topics import Bounds, Topic, catalogue
 
 pytestmark = pytest.mark.broker
@@ -76,7 +77,9 @@ def test_only_what_the_catalogue_sets_is_compared() -> None:
     )
 
 
-def test_lag_is_what_a_group_has_not_committed(client: dict[str, str], topic_factory: Callable[..., str]) -> None:
+def test_what_waits_is_what_a_group_has_not_committed(
+    client: dict[str, str], topic_factory: Callable[..., str], tmp_path: Path
+) -> None:
     name = topic_factory(2)
     producer = Producer(client)
     for number in range(10):
@@ -87,7 +90,17 @@ def test_lag_is_what_a_group_has_not_committed(client: dict[str, str], topic_fac
         consumer.commit(offsets=[TopicPartition(name, 0, 5), TopicPartition(name, 1, 2)], asynchronous=False)
     finally:
         consumer.close()
-    assert group_lags(client, [f"group.{name}", "group.unknown"]) == {f"group.{name}": 3, "group.unknown": None}
+    (found,) = stages(client, [f"group.{name}", "group.unknown"], tmp_path)
+    assert (found.group, found.topic, found.waiting) == (f"group.{name}", name, 3)
+    assert found.oldest is not None and found.oldest >= 0
+
+
+def test_what_waits_for_the_committee_is_said_by_the_aggregator(tmp_path: Path) -> None:
+    health = tmp_path / watch.AGGREGATE_HEALTH
+    assert stages({}, [], tmp_path) == []
+    health.parent.mkdir(parents=True)
+    health.write_text('{"unconfirmed_batches": 3, "oldest_seconds": 1.5}')
+    assert stages({}, [], tmp_path) == [Stage("committee", "records.proposed", 3, 1.5)]
 
 
 def test_the_height_is_the_greatest_of_the_newest(

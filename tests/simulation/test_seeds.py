@@ -6,7 +6,7 @@ import pytest
 
 from consensus.simulator import Scenario, drawn, play, run, simulate
 from consensus.simulator.byzantine import Replayer, SelectiveSender
-from consensus.simulator.liars import LIARS, Ghost
+from consensus.simulator.liars import LIARS, Ghost, Staller
 from consensus.simulator.submitters import ROGUES
 from consensus.simulator.world import short
 
@@ -42,6 +42,9 @@ KNOWN = {
         damaged_copies=1,
         changes=("five", "four"),
         cached=True,
+    ),
+    "all that had applied a height restarted, and a liar alone held its certificate": Scenario(
+        34766, batches=3, faults_until=2_000, loss=0.1, repetition=0.2, crashes=6, liars=(Staller,), cached=False
     ),
 }
 

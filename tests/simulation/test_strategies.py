@@ -144,8 +144,8 @@ def test_point_12_a_copy_of_the_ledger_that_is_damaged_comes_again_from_the_othe
 def test_what_is_kept_without_a_bound_is_seen() -> None:
     world = World(Scenario(1, batches=1, faults_until=400))
     world.play()
-    sizes = world.members[0].replica.sizes() | {"slots": 9}
-    with pytest.raises(Violation, match="9 slots"):
+    sizes = world.members[0].replica.sizes() | {"slots": 10}
+    with pytest.raises(Violation, match="10 slots"):
         Checkers(world.members[0].config).bounded(sizes, 0, 4)
 
 

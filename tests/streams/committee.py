@@ -78,7 +78,7 @@ class Committee:
         """Put what is new and next in its stream into one block; None when nothing is."""
         new: list[Batch] = []
         for message in proposals:
-            found = batches.verify(message, self.world.registry, self.world.channel, 1_000)
+            found = batches.verify(message, {0: self.world.registry}, self.world.channel, 1_000)
             key = (found.submitter, found.stream)
             if found.number == self.state.streams.get(key, 0) + 1:
                 self.state.streams[key] = found.number

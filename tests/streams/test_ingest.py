@@ -53,7 +53,9 @@ def test_the_settings_that_close_traps(world: World, tmp_path: Path) -> None:
     assert conf.processing_guarantee.name == "AT_LEAST_ONCE"
     assert not conf.topic_allow_declare and not conf.web_enabled and not conf.producer_threaded
     assert (conf.key_serializer, conf.value_serializer, str(conf.store)) == ("raw", "raw", "memory:")
-    assert conf.broker_max_poll_records == 500
+    most = 4 * conf.stream_buffer_maxsize // 5 + conf.broker_max_poll_records
+    assert most < conf.stream_buffer_maxsize, "or a poll that no longer fits holds up all partitions"
+    assert conf.broker_max_poll_interval >= 86_400, "or an agent that is held is taken for a dead one"
     assert app.transport.Consumer is faust_app.Consumer, "or Faust commits over what it leaves out"
     assert conf.broker_request_timeout >= conf.broker_session_timeout
     assert conf.consumer_metadata_max_age_ms <= 5_000, "or a group that saw no topics stays empty for minutes"

@@ -26,11 +26,13 @@ def main(name: str, path: Path) -> None:
     kafka = Kafka(bootstrap)
     match name:
         case "ingest":
-            app = ingest.create_app(ingest.IngestConfig(kafka, first.digest, known, folder))
+            app = ingest.create_app(ingest.IngestConfig(kafka, first.digest, known, folder, **raw))
             faust_app.run(losing(app, topics.METER_READINGS, lost))
         case "aggregate":
             key = seed(AGGREGATOR)
-            app = aggregate.create_app(aggregate.AggregateConfig(kafka, first, known, AGGREGATOR, key, folder, **raw))
+            app = aggregate.create_app(
+                aggregate.AggregateConfig(kafka, first, lambda: (0, known), AGGREGATOR, key, folder, **raw)
+            )
             faust_app.run(losing(app, topics.READINGS_CODED, lost))
         case "intake":
             client, gateway = {"bootstrap.servers": bootstrap}, "intake"

@@ -39,7 +39,8 @@ class Block:
 
 
 class Arrival(NamedTuple):
-    """One message of a device: the device's registered name, the message's bytes as they came, what it measured."""
+    """One message of a device: the device's registered name, the message's bytes as they came, but for a
+    password, and what it measured."""
 
     device: str
     raw: bytes

@@ -1,4 +1,5 @@
-"""MQTT 3.1.1: devices publish JSON (`streams.edge.message`) to topics of their own, QoS 1, or Sparkplug B.
+"""MQTT 3.1.1: devices publish JSON (`streams.edge.message`) to topics of their own, QoS 1, or Sparkplug B; network
+servers publish the frames of their modems.
 
 A message is acknowledged (PUBACK) once it is kept, in the order in which it came [MQTT-4.6.0-2], and the session is
 persistent: what is not acknowledged the broker sends again after the next connect. Without room the source disconnects
@@ -21,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from streams.edge.message import RefusedError, measured
 from streams.edge.sources import Arrival, Keep, NoRoom, RawReading
+from streams.edge.sources.modems import Modem, Modems
 from streams.edge.sources.refusals import Refusals
 from streams.edge.sources.sparkplug import NAMESPACE, Command, Sparkplug, SparkplugDevice
 
@@ -84,9 +86,9 @@ class Broker(_Settings):
 class MqttSettings(Broker):
     """A broker and the devices behind it; durations in seconds.
 
-    `topics` are the filters subscribed to for JSON. They may take in more than the devices' topics: what comes there is
-    refused and counted. With a `host_id` the gateway is that primary host application: edge nodes that wait for it keep
-    what they measure while it is away.
+    `topics` are the filters subscribed to, but for Sparkplug. They may take in more than the topics of devices and
+    modems: what comes there is refused and counted. With a `host_id` the gateway is that primary host application: edge
+    nodes that wait for it keep what they measure while it is away.
     """
 
     kind: Literal["mqtt"] = "mqtt"
@@ -97,12 +99,13 @@ class MqttSettings(Broker):
     max_bytes: int = Field(default=262_144, ge=1, le=524_288)
     topics: tuple[str, ...] = ()
     devices: tuple[Device, ...] = ()
+    modems: tuple[Modem, ...] = ()
     sparkplug: tuple[SparkplugDevice, ...] = ()
     host_id: str | None = Field(default=None, pattern="^[^/+#]+$")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        topics = [device.topic for device in self.devices]
+        topics = [*(device.topic for device in self.devices), *(modem.topic for modem in self.modems)]
         if len(set(topics)) != len(topics):
             raise ValueError("two devices have one topic")
         if not (self.topics or self.sparkplug):
@@ -150,6 +153,7 @@ class MqttSource:
         self._failures = 0
         self.refusals = Refusals(f"mqtt {settings.host}")
         self.counts = self.refusals.counts
+        self._modems = Modems(settings.modems, self.refusals)
         self._sparkplug = Sparkplug(settings.sparkplug, self.refusals)
 
     async def serve(self, keep: Keep) -> NoReturn:
@@ -235,7 +239,8 @@ class MqttSource:
                 raise RefusedError("too_large", f"{len(message.payload)} bytes")
             if topic.startswith(f"{NAMESPACE}/"):
                 return self._sparkplug.take(topic, message.payload, _now())
-            return self._read(topic, message.payload), ()
+            read = self._modems.take if topic in self._modems else self._read
+            return read(topic, message.payload), ()
         except RefusedError as error:
             self.refusals.count(error.reason, f"{topic}: {error.detail}")
             return None, ()

@@ -9,11 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from carbon import packet as packets
+from carbon.amendment import amended, amendment
 from carbon.packet import PacketError
 from carbon.window import ForkError, Run
 from consensus.member import archive
 from consensus.member.archive import Archive, DamagedArchive, read_messages
 from consensus.member.store import set_aside
+from tests import registrars
 from tests.small import HOUR, QUARTER, START, World, seed
 
 POINT = "plant-0-1"
@@ -24,10 +27,11 @@ class Keeper:
 
     def __init__(self, path: Path) -> None:
         self.world, self.path = World.make(), path
+        self.registries = {0: self.world.registry}
         self.archive = self._open()
 
     def _open(self) -> Archive:
-        return Archive(self.path, self.world.registry, self.world.channel, HOUR)
+        return Archive(self.path, self.registries, self.world.channel, HOUR)
 
     def committed(self, **places: int) -> None:
         self.archive.commit({"meter.readings": {int(name[1:]): place for name, place in places.items()}})
@@ -71,8 +75,8 @@ def test_packets_in_order_are_kept_as_signed_and_known_after_a_restart(keeper: K
     assert keeper.archive.positions("meter.readings") == {0: 7, 3: 9}
     assert [keeper.archive.message("gw-0", 0, k) for k in (1, 2, 3)] == messages
     assert read_messages(keeper.path, "gw-0", 0, 2, 3) == messages[1:]
-    assert keeper.archive.facts("gw-0", 0, 2).packet.sequence == 2
-    assert keeper.archive.facts("gw-0", 0, 4) is None
+    assert keeper.archive.facts("gw-0", 0, 2, 0).packet.sequence == 2
+    assert keeper.archive.facts("gw-0", 0, 4, 0) is None
 
 
 def test_what_was_not_committed_is_gone_with_its_positions(keeper: Keeper) -> None:
@@ -179,10 +183,10 @@ def test_the_same_packet_again_changes_nothing(keeper: Keeper) -> None:
 def test_a_second_packet_at_one_place_is_a_fork(keeper: Keeper) -> None:
     keeper.archive.add(keeper.pack(2))
     keeper.archive.add(keeper.pack(4))
-    keeper.world.sequence, keeper.world.previous = 1, keeper.archive.facts("gw-0", 0, 1).packet.digest
+    keeper.world.sequence, keeper.world.previous = 1, keeper.archive.facts("gw-0", 0, 1, 0).packet.digest
     with pytest.raises(ForkError, match="two packets claim sequence 2"):
         keeper.archive.add(keeper.pack(4, []))
-    assert len(keeper.archive.facts("gw-0", 0, 2).packet) > 0, "what came first stays"
+    assert len(keeper.archive.facts("gw-0", 0, 2, 0).packet) > 0, "what came first stays"
 
 
 def test_an_early_packet_of_another_branch_does_not_continue_the_run(keeper: Keeper) -> None:
@@ -217,12 +221,12 @@ def test_a_statement_of_loss_closes_its_hole(keeper: Keeper) -> None:
     keeper.archive.add(keeper.pack(2))
     keeper.pack(4)
     keeper.pack(6)
-    keeper.world.previous = keeper.archive.facts("gw-0", 0, 1).packet.digest
+    keeper.world.previous = keeper.archive.facts("gw-0", 0, 1, 0).packet.digest
     after = keeper.archive.add(keeper.pack(8, [], lost=2))
     assert (after.sequence, after.lost) == (4, 2)
     held = keeper.reached()
     assert held == [1, 1, 4, 4, 4, 4, 4, 4, None]
-    assert keeper.archive.facts("gw-0", 0, 3) is None
+    assert keeper.archive.facts("gw-0", 0, 3, 0) is None
     keeper.committed(p0=2)
     keeper.reopen()
     assert keeper.reached() == held
@@ -242,11 +246,20 @@ def test_late_packets_are_found_by_point_and_window_and_after_a_restart(keeper: 
     assert list(keeper.archive.late("gw-0", 0, (POINT, START))) == [3]
 
 
+def test_a_packet_is_late_right_behind_the_one_that_closed_its_window(keeper: Keeper) -> None:
+    last = START + 3 * QUARTER
+    keeper.archive.add(keeper.pack(2))
+    keeper.archive.add(keeper.pack(2, [(POINT, last, 5)]))
+    keeper.archive.add(keeper.pack(2, [(POINT, START + HOUR, 5)]))
+    assert list(keeper.archive.late("gw-0", 0, (POINT, START))) == [2]
+    assert list(keeper.archive.late("gw-0", 0, (POINT, START + HOUR))) == [], "its window is open"
+
+
 def test_more_packets_than_stay_in_memory_are_read_again(keeper: Keeper, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive, "FACTS_HELD", 2)
     for hours in (2, 4, 6, 8):
         keeper.archive.add(keeper.pack(hours))
-    assert [keeper.archive.facts("gw-0", 0, k).packet.sequence for k in (1, 2, 3, 4, 1)] == [1, 2, 3, 4, 1]
+    assert [keeper.archive.facts("gw-0", 0, k, 0).packet.sequence for k in (1, 2, 3, 4, 1)] == [1, 2, 3, 4, 1]
 
 
 @pytest.mark.parametrize(
@@ -267,7 +280,7 @@ def test_a_packet_that_has_changed_on_disk_is_never_judged_by(keeper: Keeper, st
     database.close()
     keeper.archive = keeper._open()
     with pytest.raises(DamagedArchive):
-        keeper.archive.facts("gw-0", 0, 1)
+        keeper.archive.facts("gw-0", 0, 1, 0)
 
 
 def test_a_damaged_archive_is_set_aside_and_filled_again(keeper: Keeper) -> None:
@@ -290,3 +303,59 @@ def test_another_gateways_key_archives_nothing(keeper: Keeper) -> None:
     body = packet.body_of(keeper.pack(2))
     with pytest.raises(PacketError, match="wrong_signature"):
         keeper.archive.add(packet.sign(seed("gw-1"), keeper.world.channel, body))
+
+
+FIRST = 100
+
+
+def amend(keeper: Keeper, *put: registrars.Put) -> None:
+    """A registry to come."""
+    now = keeper.registries[0]
+    keeper.registries[FIRST] = amended(now, amendment(now, 1, 0, FIRST, put, []))
+
+
+def test_packets_of_a_run_that_was_not_registered_yet_are_read_again(keeper: Keeper) -> None:
+    first, second = keeper.pack(2), keeper.pack(4)
+    keeper.world.sequence, keeper.world.previous = 0, bytes(32)
+    body = packets.body_of(keeper.pack(2, run=1))
+    later = packets.sign(seed("gw-0b"), keeper.world.channel, body)
+    for offset, message in ((3, first), (8, later), (5, later)):
+        try:
+            keeper.archive.add(message)
+        except PacketError as error:
+            keeper.archive.refused(error.reason, 2, offset)
+    keeper.archive.refused("not_a_packet", 2, 1)
+    keeper.committed(p2=9)
+    keeper.reopen()
+    assert keeper.archive.adopt() is None
+    amend(keeper, registrars.rotation(keeper.world.registry, "gw-0", "gw-0b"))
+    assert keeper.archive.adopt() == {2: 5}
+    assert keeper.archive.add(later).run == 1
+    keeper.committed(p2=9)
+    keeper.reopen()
+    assert keeper.archive.adopt() is None
+    assert keeper.archive.add(second).sequence == 2, "what an ended run signed is kept, for proofs of what was recorded"
+    assert [keeper.archive.run("gw-0", run).last for run in (0, 1)] == [2, 1]
+
+
+def test_what_counts_of_a_packet_is_by_the_registry_that_is_asked_for(keeper: Keeper) -> None:
+    keeper.archive.add(keeper.pack(2))
+    amend(keeper, registrars.entry(keeper.world.registry, "points", POINT, max=1_004))
+    groups = [keeper.archive.under(h).facts("gw-0", 0, 1).groups[POINT, START + HOUR] for h in (0, FIRST, 0)]
+    assert [group.stop - group.start for group in groups] == [4, 1, 4]
+
+
+def test_late_readings_are_known_whatever_registry_was_known_when_they_came(keeper: Keeper) -> None:
+    """Of a point that was none yet, and such as are out of the range that was registered."""
+    for hours in (2, 4, 6):
+        keeper.archive.add(keeper.pack(hours))
+    keeper.archive.add(keeper.pack(7, [("new", START, 5), (POINT, START, 2 * 10**9)]))
+    _, new = registrars.entry(keeper.world.registry, "points", POINT)
+    wide = registrars.entry(keeper.world.registry, "points", POINT, max=4 * 10**9)
+    assert keeper.archive.late("gw-0", 0, ("new", START)) == []
+    amend(keeper, wide, ("points", new | {"id": "new", "object": "f" * 24}))
+    assert keeper.archive.adopt() == {}
+    under = keeper.archive.under(FIRST)
+    for point in ("new", POINT):
+        assert list(under.late("gw-0", 0, (point, START))) == [4]
+        assert (point, START) in under.facts("gw-0", 0, 4).groups

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,15 @@ import yaml
 
 from streams.edge import config
 from streams.edge.config import ConfigError, SecretError, gateway_of, load, secret_files
+from streams.edge.counter import Counted, Register
 from streams.edge.downlink import Downlink
 from streams.edge.gateway import GatewayConfig, replay_of
 from streams.edge.live import LiveGateway
 from streams.edge.sources.modbus import ModbusSource
 from streams.edge.sources.table import TableReplay
 from streams.edge.store import Store
-from tests.small import registry_bytes
-from tests.streams.edge.test_commands import CHANNEL, NOW, OPERATORS, POINT
+from tests.small import genesis_bytes, registry_bytes
+from tests.streams.edge.test_commands import NOW, OPERATORS, POINT
 from tests.streams.edge.test_commands import message as command
 
 Given = dict[str, Any]
@@ -42,6 +44,15 @@ def given(tmp_path: Path) -> Given:
         "scales": {"boiler-co2": 3},
         "sources": [mqtt],
     }
+
+
+def channel(folder: Path, registry: bytes) -> Given:
+    """The settings that name a channel with this registry."""
+    genesis = genesis_bytes(registry)
+    (folder / "registry.json").write_bytes(registry)
+    (folder / "genesis.json").write_bytes(genesis)
+    named = {name: str(folder / f"{name}.json") for name in ("genesis", "registry")}
+    return named | {"channel": sha256(genesis).hexdigest()}
 
 
 def made(given: Given, tmp_path: Path) -> LiveGateway:
@@ -150,25 +161,73 @@ def test_the_operators_of_the_registry_set_how_modbus_is_read(given: Given, tmp_
     register = {"point": POINT, "address": 0, "type": "u16"}
     group = {"every_ms": 1_000, "sampling": {"slowest_ms": 5_000}, "registers": [register]}
     modbus = {"kind": "modbus", "devices": [{"name": "m", "host": "127.0.0.1", "groups": [group]}]}
-    (tmp_path / "registry.json").write_bytes(registry_bytes(gateways=2, operators=OPERATORS))
-    given |= {"registry": str(tmp_path / "registry.json"), "gateway": "gw-0", "sources": [modbus]}
-    given |= {"channel": CHANNEL.hex()}
+    given |= channel(tmp_path, registry_bytes(gateways=2, operators=OPERATORS))
+    given |= {"gateway": "gw-0", "sources": [modbus]}
     (tmp_path / "edge.yaml").write_text(yaml.safe_dump(given))
     with Store(tmp_path / "store") as store:
         gateway = gateway_of(load(tmp_path / "edge.yaml"), store)
         source, (_, downlink) = gateway._sources["0 modbus"], gateway._links
         assert isinstance(source, ModbusSource) and isinstance(downlink, Downlink)
         assert source._rules[POINT].bounds == (1_000, 5_000)
-        downlink.take(command(first=3_000, last=3_000), NOW)
+        digest = bytes.fromhex(given["channel"])
+        downlink.take(command(channel=digest, first=3_000, last=3_000), NOW)
         assert source._rules[POINT].bounds == (3_000, 3_000)
         assert source._slow_down() is False
         gateway.inbox.slow_down = True
         assert source._slow_down() is True
 
 
-def test_a_registry_that_can_not_be_used_is_said(given: Given, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"registry.json can't be read"):
-        made(given | {"registry": str(tmp_path / "registry.json")}, tmp_path)
-    (tmp_path / "registry.json").write_text("{}")
-    with pytest.raises(ConfigError, match=r"registry.json can't be used"):
-        made(given | {"registry": str(tmp_path / "registry.json")}, tmp_path)
+def test_a_registry_or_genesis_that_can_not_be_used_is_said(given: Given, tmp_path: Path) -> None:
+    given |= channel(tmp_path, registry_bytes())
+    for name, other in (("registry", registry_bytes(points=4)), ("genesis", genesis_bytes(b"other"))):
+        path = tmp_path / f"{name}.json"
+        right = path.read_bytes()
+        for wrong, says in ((b"{}", "can't be used"), (other, f"{name}.json is (not the registry|the genesis of)")):
+            path.write_bytes(wrong)
+            with pytest.raises(ConfigError, match=says):
+                made(given, tmp_path)
+        path.unlink()
+        with pytest.raises(ConfigError, match=rf"{name}.json can't be read"):
+            made(given, tmp_path)
+        path.write_bytes(right)
+    with pytest.raises(ConfigError, match="a registry needs the genesis"):
+        made({name: value for name, value in given.items() if name != "genesis"}, tmp_path)
+    with pytest.raises(ConfigError, match="is the genesis of"):
+        made(given | {"registry": None, "channel": "ab" * 32}, tmp_path)
+
+
+REGISTER = {"counter": 10**6, "rate": 500, "emission": {"rule": "none"}, "max": 10**6 - 1, "scale": 1}
+COUNTED = {"plant-0-0": REGISTER, "plant-0-1": {"time": "start", "scale": 1}}
+
+
+def counting(given: Given, tmp_path: Path, more: Given) -> Given:
+    given |= channel(tmp_path, registry_bytes(more=more)) | {"gateway": "gw-0"}
+    return given | {"counters": {"plant-0-0": "plant-0-1"}, "scales": {"plant-0-0": 1, "plant-0-1": 1}}
+
+
+def test_counters_are_as_the_registry_has_them(given: Given, tmp_path: Path) -> None:
+    gateway = made(counting(given, tmp_path, COUNTED), tmp_path)
+    counted = {"plant-0-0": Counted("plant-0-1", Register(10**6, 2_000), 900_000, 1)}
+    assert (gateway._packer._counters, gateway.inbox._most) == (counted, 2_730)
+
+
+@pytest.mark.parametrize(
+    ("changed", "more", "says"),
+    [
+        ({"counters": {"plant-0-0": "plant-0-9"}}, COUNTED, "not both registered at gw-0"),
+        ({"gateway": "gw-1"}, COUNTED, "not both registered at gw-1"),
+        ({"counters": {"plant-0-0": "plant-0-1", "plant-0-2": "plant-0-1"}}, COUNTED, "two registers"),
+        ({"scales": {}}, COUNTED, "scale"),
+        ({}, COUNTED | {"plant-0-1": {"time": "start"}}, "scale"),
+        ({}, COUNTED | {"plant-0-1": {"time": "start", "scale": 1, "step_seconds": 1800}}, "step"),
+        ({}, COUNTED | {"plant-0-1": {"scale": 1}}, "of time start"),
+        ({}, COUNTED | {"plant-0-0": {"scale": 1}}, "as a counter"),
+        ({"registry": None}, COUNTED, "counters need the registry"),
+        ({"packet": {"readings": 2_731}}, COUNTED, "at most 2730 readings"),
+    ],
+)
+def test_counters_that_the_registry_has_otherwise_are_refused(
+    given: Given, tmp_path: Path, changed: Given, more: Given, says: str
+) -> None:
+    with pytest.raises(ConfigError, match=says):
+        made(counting(given, tmp_path, more) | changed, tmp_path)

@@ -5,6 +5,10 @@
 Flag is `V5 … V0 D A`: version, parts numbered, answer wanted. Devices of the 2005 edition may leave out QN and Flag;
 then nothing is answered. Fields that the standard has not are let through, for provinces add some (RF=1 for what is
 sent again).
+
+The password stands in every segment in plain text. What is kept of a frame goes to a topic that others read, so it is
+the frame without the password's characters, with the length and checksum that it then has: whoever knows the password
+puts it back and has the frame as it was sent. The checksum that was sent would tell a part of it.
 """
 
 import re
@@ -52,7 +56,10 @@ Kind = Literal["upload", "notification", "answer", "other"]
 
 
 class Message(NamedTuple):
-    """What one frame says. `qn` is empty where the device gives none; a whole message is part 1 of 1."""
+    """What one frame says. `qn` is empty where the device gives none; a whole message is part 1 of 1.
+
+    `raw` is the frame without its password: what is kept.
+    """
 
     raw: bytes
     qn: str
@@ -78,8 +85,9 @@ class Message(NamedTuple):
 
 def parse(raw: bytes) -> Message:
     """The message of a whole frame. Raises MessageError `malformed`, `wrong_flag` or `wrong_part`."""
+    segment = segment_of(raw)
     try:
-        text = segment_of(raw).decode()
+        text = segment.decode()
     except UnicodeDecodeError as error:
         raise MessageError("malformed", "the segment is no UTF-8") from error
     head, found, data = text.partition("CP=&&")
@@ -91,7 +99,7 @@ def parse(raw: bytes) -> Message:
         raise MessageError("wrong_flag", f"Flag {flag}: no edition that is known")
     part, parts = _part(fields, bool(flag & 2))
     return Message(
-        raw=raw,
+        raw=_without(fields["PW"], segment),
         qn=fields.get("QN", ""),
         st=fields["ST"],
         cn=int(fields["CN"]),
@@ -105,15 +113,21 @@ def parse(raw: bytes) -> Message:
     )
 
 
+def _without(password: str, segment: bytes) -> bytes:
+    """The frame of a segment whose field PW has that value, without it."""
+    return frame((b";" + segment).replace(f";PW={password};".encode(), b";PW=;", 1)[1:])
+
+
 def _fields(head: str) -> Mapping[str, str]:
     pairs = head.split(";", MAX_FIELDS + 1)
     if pairs.pop() or len(pairs) > MAX_FIELDS:
         raise MessageError("malformed", f"the fields do not end before CP, or are more than {MAX_FIELDS}")
     fields: dict[str, str] = {}
-    for pair in pairs:
+    for place, pair in enumerate(pairs, 1):
         name, value = _field(pair)
-        if name in fields:
-            raise MessageError("malformed", f"the field {name[:12]!r} comes twice")
+        if not name or name in fields:
+            # not the field itself, which may be a password that lacks its name
+            raise MessageError("malformed", f"field {place} comes twice, or is not allowed")
         fields[name] = value
     for name in _NEEDED:
         if name not in fields:
@@ -123,12 +137,11 @@ def _fields(head: str) -> Mapping[str, str]:
 
 @lru_cache(maxsize=1 << 14)
 def _field(pair: str) -> tuple[str, str]:
-    """Name and value; of a logger's fields all but QN are the same each time. Raises MessageError `malformed`."""
+    """Name and value, no name for what is not allowed; of a logger's fields all but QN are the same each time."""
     name, _, value = pair.partition("=")
     known = _KNOWN.get(name)
-    if not (known.fullmatch(value) if known else _OTHER.fullmatch(pair)):
-        raise MessageError("malformed", f"the field {name[:12]!r} has a value that is not allowed")
-    return name, value
+    is_allowed = known.fullmatch(value) if known else _OTHER.fullmatch(pair)
+    return (name, value) if is_allowed else ("", "")
 
 
 def _part(fields: Mapping[str, str], numbered: bool) -> tuple[int, int]:

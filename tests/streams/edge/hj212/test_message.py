@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.edge.sources.hj212.frame import frame, segment_of
+from streams.edge.sources.hj212.frame import FrameReader, frame, segment_of
 from streams.edge.sources.hj212.message import MAX_FIELDS, MessageError, answer, compose, parse, receipt
 
 QN, MN = "20160801085857534", "010000A8900016F000169DC0"
@@ -59,6 +59,26 @@ def test_a_device_of_2005_has_neither_number_nor_flag() -> None:
     message = parse(compose(fields, "DataTime=20160824003817;B01-Rtd=36.91"))
     assert (message.qn, message.version, message.answer_wanted) == ("", 0, False)
     assert receipt(message) is None
+
+
+@given(names, st.sampled_from(["XPW", "RF", "pw"]), data_sections)
+def test_what_is_kept_is_a_frame_without_the_password_to_which_it_can_be_put_back(
+    pw: str, other: str, data: str
+) -> None:
+    before = {"PW": pw} if other == "RF" else {}
+    sent = compose(before | {other: f"PW={pw}"} | HOUR | {"PW": pw}, data + f"PW={pw};")
+    kept = parse(sent).raw
+    (again,) = FrameReader(9_999).feed(kept)
+    assert parse(again).pw == ""
+    assert frame((b";" + segment_of(kept)).replace(b";PW=;", f";PW={pw};".encode(), 1)[1:]) == sent
+
+
+@pytest.mark.parametrize("field", ["PW123456", "123456", "PW=12345678901234567890123456789012x", "PW=12 34"])
+def test_a_refusal_repeats_no_field(field: str) -> None:
+    segment = said(compose(HOUR, DATA)).replace("PW=123456", field)
+    with pytest.raises(MessageError, match="field 4") as caught:
+        parse(frame(segment.encode()))
+    assert "1234" not in str(caught.value) and "12 34" not in str(caught.value)
 
 
 def test_parts_are_numbered() -> None:

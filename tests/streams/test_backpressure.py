@@ -1,0 +1,129 @@
+"""A slow reader holds back who writes for it, step by step up to the device, and nothing is lost when it comes back."""
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
+from schemas import topics
+from streams import aggregate, flow
+from streams.edge.live import Uplink
+from streams.edge.signer import Signer
+from streams.edge.store import Store
+from streams.faust_app import Health
+from tests.streams.edge.lines import CHANNEL, GATEWAY, SEED
+from tests.streams.pipeline import Worker, committed, reset, send, tap, wait_until
+from tests.streams.test_pipeline import Line, check_ledger, messages
+from tests.streams.world import HOUR, MINUTE, START, Chain, World
+
+HOURS = 24
+
+
+@pytest.fixture
+def bootstrap(broker: str) -> str:
+    reset(broker)
+    return broker
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as held:
+        yield held
+
+
+def chain_of(world: World) -> Chain:
+    """A packet an hour, one of them late, and the silence that closes the windows."""
+    (gateway,) = world.gateways
+    points, chain = world.gateways[gateway], world.chain(gateway)
+    for hour in range(HOURS):
+        at = [START + hour * HOUR + minute * MINUTE for minute in range(60)]
+        last = hour == HOURS - 1
+        readings = [(point, one, 5) for one in at for point in points if not (last and one == at[-1])]
+        chain.pack(readings, at[-1])
+    chain.pack([], START + HOURS * HOUR + 10 * MINUTE)
+    chain.pack([(points[0], START + HOURS * HOUR - MINUTE, 5)], START + HOURS * HOUR + 11 * MINUTE)
+    return chain
+
+
+def test_a_writer_waits_from_the_bound_on_until_half_of_it_is_done() -> None:
+    assert [flow.holds(behind, 10, held=False) for behind in (0, 10, 11)] == [False, False, True]
+    assert [flow.holds(behind, 10, held=True) for behind in (11, 6, 5)] == [True, True, False]
+
+
+@pytest.mark.broker
+def test_a_committee_that_stands_holds_the_workers_and_all_is_recorded_when_it_goes_on(
+    bootstrap: str, tmp_path: Path, stack: ExitStack
+) -> None:
+    world = World({"gw-0": ["p-0", "p-1", "p-2"]})
+    chain = chain_of(world)
+    line = Line(bootstrap, world, [chain], stack.enter_context(tap(bootstrap, topics.RECORDS_PROPOSED)))
+    coded = stack.enter_context(tap(bootstrap, topics.READINGS_CODED))
+    stack.enter_context(Worker("ingest", tmp_path / "ingest", bootstrap, world, most_behind=4))
+    options = {"most_unconfirmed": 9, "again_after": 600.0}
+    stack.enter_context(Worker("aggregate", tmp_path / "aggregate", bootstrap, world, **options))
+
+    def state(name: str) -> dict[str, float]:
+        path = tmp_path / name / f"{name}.health.json"
+        return dict(json.loads(path.read_text())) if path.exists() else {}
+
+    every = messages([chain])
+    send(bootstrap, topics.METER_READINGS, every[:11])
+    wait_until(lambda: bool(state("aggregate").get("held")), "the aggregator held")
+    assert state("aggregate")["unconfirmed_records"] == 9, "three windows of three points"
+    assert state("aggregate")["unconfirmed_batches"] == 3
+    wait_until(lambda: bool(state("ingest").get("held")), "ingest held")
+    assert state("ingest")["behind"] > 4
+    send(bootstrap, topics.METER_READINGS, every[11:])
+    looked = state("ingest")["at"]
+    wait_until(lambda: state("ingest")["at"] > looked + 2 * flow.LOOK_EVERY, "two more looks")
+    coded.poll()
+    assert len(coded.messages) == 11, "the rest waits on meter.readings"
+    assert state("aggregate")["unconfirmed_records"] == 9
+    wait_until(lambda: line.finished(3 * HOURS) and len(line.committee.records) == 3 * HOURS + 1, "the ledger")
+    check_ledger(line.committee, [chain], HOURS)
+    place = aggregate.APP_ID, topics.READINGS_CODED
+    wait_until(lambda: committed(bootstrap, *place) == len(every), "all offsets")
+    wait_until(lambda: not state("ingest")["held"] and not state("aggregate")["held"], "nobody held")
+    assert state("aggregate")["unconfirmed_records"] == 0
+
+
+@pytest.mark.broker
+def test_a_live_gateway_keeps_its_packets_while_ingest_is_behind(bootstrap: str, tmp_path: Path) -> None:
+    kafka = {"bootstrap.servers": bootstrap}
+    with Store(tmp_path / "store.db") as store:
+        signer = Signer(GATEWAY, 1, SEED, CHANNEL, {})
+        for second in range(300):
+            store.append(*signer.packet(store.head(), [], second), "0", None, 0)
+        uplink = Uplink(kafka, GATEWAY, store, 10)
+        sending = Thread(target=uplink.run)
+        sending.start()
+        try:
+            wait_until(lambda: uplink.ingest.held, "the uplink held")
+            kept = 300 - uplink.delivered
+            assert kept > 100, "at most what is under way at once goes out beyond the bound"
+            read = Consumer({**kafka, "group.id": flow.INGEST, "enable.auto.commit": False})
+
+            def caught_up() -> bool:
+                """Ingest commits whatever is there."""
+                places = [TopicPartition(topics.METER_READINGS, p) for p in range(topics.METER_PARTITIONS)]
+                ends = [read.get_watermark_offsets(place, timeout=10)[1] for place in places]
+                at = [
+                    TopicPartition(place.topic, place.partition, end) for place, end in zip(places, ends, strict=True)
+                ]
+                read.commit(offsets=at, asynchronous=False)
+                return uplink.delivered == 300
+
+            wait_until(caught_up, "all packets sent")
+            read.close()
+        finally:
+            uplink.stop.set()
+            sending.join()
+
+
+def test_a_worker_that_waits_says_so(tmp_path: Path) -> None:
+    Health(tmp_path / "health.json", lambda: {"held": True}).report()
+    assert json.loads((tmp_path / "health.json").read_text())["held"] is True
