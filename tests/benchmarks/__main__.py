@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import psutil
 
-from tests.benchmarks import committee, edge, hj212, ingest, memory, pipeline, verification
+from tests.benchmarks import committee, edge, hj212, ingest, memory, pipeline, points, verification
 from tests.sinks import bench as sink
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
@@ -43,6 +43,7 @@ def rows() -> Iterator[Row]:
     yield from _edge()
     yield from _hj212()
     yield from _ingest()
+    yield from _points()
     yield from _committee()
     for one in pipeline.run():
         yield _pipeline(one)
@@ -76,6 +77,20 @@ def _ingest() -> Iterator[Row]:
     what = "ingest, one worker, packets of 900 readings"
     yield Row(what, ours, "readings/s", "bare loop of salts, hashes and trees, no broker", bare)
     yield Row(what, ours, "readings/s", "a naive Faust agent, one event a reading", naive)
+
+
+def _points() -> Iterator[Row]:
+    few, *more = points.run()
+    for one in more:
+        note = f"CPU a reading {one.ingest_us:.1f} µs in ingest, {one.aggregate_us:.1f} in aggregate"
+        yield Row(
+            f"ingest and aggregate, {one.points:,} points",
+            one.rate,
+            "readings/s",
+            f"{few.points} points",
+            few.rate,
+            note,
+        )
 
 
 def _committee() -> Iterator[Row]:
