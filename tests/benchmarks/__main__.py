@@ -46,7 +46,7 @@ def rows() -> Iterator[Row]:
     yield from _points()
     yield from _committee()
     for one in pipeline.run():
-        yield _pipeline(one)
+        yield from _pipeline(one)
     yield _sink()
     yield from _memory()
     yield from _verification()
@@ -111,14 +111,17 @@ def _committee() -> Iterator[Row]:
         yield Row(f"committee, {what}", found.rate, "records/s", beside, found.floor, note)
 
 
-def _pipeline(one: pipeline.Measured) -> Row:
+def _pipeline(one: pipeline.Measured) -> Iterator[Row]:
     used = dict(one.cpu_us)
     members = sum(used.pop(name) for name in list(used) if name.startswith("member-"))
     parts = ", ".join(f"{name} {us:.1f}" for name, us in {**used, "seven members": members}.items())
     note = f"{one.shape.readings:,} readings; CPU µs a reading {sum(one.cpu_us.values()):.1f}: {parts}"
     what = f"whole pipeline, synthetic readings as {one.shape.name}"
     beside = "salts, hashes and trees alone, nine times over the cores"
-    return Row(what, one.rate, "readings/s", beside, one.floor, note)
+    yield Row(what, one.rate, "readings/s", beside, one.floor, note)
+    held = ", ".join(f"{role} {start:.0f} to {end:.0f}" for role, (start, end) in one.memory.items())
+    beside = "the same packets through the broker and nothing else"
+    yield Row(what, one.rate, "readings/s", beside, one.carried, f"MiB of memory: {held}")
 
 
 def _sink() -> Row:
