@@ -17,9 +17,10 @@ from typing import Any, NamedTuple
 
 from carbon import drafting
 from carbon import window as windows
+from carbon.charging import Charging
 from carbon.drafting import Range
 from carbon.packet import Packet
-from carbon.record import Draft
+from carbon.record import Draft, Replaced
 from carbon.registry import Registry
 from carbon.validation import Reason
 from carbon.window import ForkError, PacketFacts, Run, Span, Window, WindowKey
@@ -95,10 +96,23 @@ class Step:
 
 @dataclass
 class _Late:
-    """A closed window that late packets held readings of: its latest version, and these packets' sequences."""
+    """A closed window that late packets held readings of, or that was substituted: its latest version, these packets'
+    sequences, and what a record that makes it measured would replace."""
 
     version: int = 1
     sequences: list[int] = field(default_factory=list)
+    charged: Replaced | None = None
+
+    def dump(self) -> list[Any]:
+        """It as a JSON value."""
+        charged = self.charged and [self.charged.version, self.charged.evidence_root.hex(), self.charged.emission_g]
+        return [self.version, self.sequences, *([charged] if charged else [])]
+
+    @classmethod
+    def load(cls, version: int, sequences: list[int], charged: list[Any] | None = None) -> "_Late":
+        """What `dump` gave."""
+        replaced = charged and Replaced(charged[0], bytes.fromhex(charged[1]), charged[2])
+        return cls(version, sequences, replaced or None)
 
 
 class GatewayWindows:
@@ -113,6 +127,7 @@ class GatewayWindows:
         self._run = Run()
         self._next = {point.id: point.start for point in self._points.values()}
         self._late: dict[WindowKey, _Late] = {}
+        self.charging = Charging(self._points.values(), channel, rules.horizon_ms)
         self._facts: dict[int, PacketFacts] = {}
         self._waiting: dict[int, int] = {}
         """First sequence that a packet claims, its losses included, to its own sequence."""
@@ -254,9 +269,17 @@ class GatewayWindows:
         late = [self._facts[k] for k in entry.sequences]
         before, after = drafting.corrected(point, key[1], range_, late)
         self._report(after, [facts], step)
-        if after.count > before.count:
-            entry.version += 1
-            step.drafts.append(drafting.correction(point, key[1], entry.version, self._channel, range_, late))
+        # while a substituted hour has too few readings still, its value stays
+        stays = entry.charged is not None and not self.charging.is_measured(point.id, after)
+        if after.count <= before.count or stays:
+            return
+        entry.version += 1
+        draft = drafting.correction(point, key[1], entry.version, self._channel, range_, late)
+        if entry.charged is not None:
+            draft.cause, draft.replaces, entry.charged = "MEASURED", entry.charged, None
+        if point.id in self.charging:
+            self.charging.corrected(draft, [*range_.packets, *late])
+        step.drafts.append(draft)
 
     def _close(self, watermark: int, step: Step) -> None:
         closing = sorted(self._due_windows(watermark), key=_by_start)
@@ -272,6 +295,8 @@ class GatewayWindows:
             step.drafts.append(draft)
             self._correct_again(key, ranges[place].evidence[-1].last + 1, step)
             self._next[key[0]] = key[1] + 1000 * point.window_seconds
+            if point.id in self.charging:
+                self._charge(draft, ranges[place], step)
         self._next_closing = self._due()
 
     def _correct_again(self, key: WindowKey, behind: int, step: Step) -> None:
@@ -280,6 +305,13 @@ class GatewayWindows:
         for sequence in range(behind, self.last + 1):
             if sequence in self.places and key in self._facts[sequence].groups:
                 self._correct(key, self._facts[sequence], step)
+
+    def _charge(self, draft: Draft, range_: Range, step: Step) -> None:
+        for charged in self.charging.closed(draft, range_.packets):
+            entry = self._late.setdefault((charged.point, charged.window_start), _Late())
+            entry.version = charged.version
+            entry.charged = Replaced(charged.version, charged.window.evidence_root, charged.emission_g)
+            step.drafts.append(charged)
 
     def _due_windows(self, watermark: int) -> Iterator[WindowKey]:
         for name, start in self._next.items():
@@ -363,7 +395,7 @@ class GatewayWindows:
             "floor": self._run.floor,
             "last": self.last,
             "next": list(self._next.items()),
-            "late": [[*key, late.version, late.sequences] for key, late in self._late.items()],
+            "late": [[*key, *late.dump()] for key, late in self._late.items()],
         }
 
     def load(self, data: dict[str, Any], places: dict[int, Place]) -> None:
@@ -371,7 +403,7 @@ class GatewayWindows:
         self.stopped, self.places = data["stopped"], dict(places)
         self._run = Run(base=data["base"], floor=data["floor"])
         self._next |= {name: start for name, start in data["next"] if name in self._points}
-        self._late = {(name, start): _Late(version, ks) for name, start, version, ks in data["late"]}
+        self._late = {(name, start): _Late.load(*late) for name, start, *late in data["late"]}
         for sequence, place in sorted(places.items()):
             if data["base"] < sequence <= data["last"]:
                 self._run.extend(sequence - 1 - self.last, place.sent_at, place.digest)

@@ -1,8 +1,9 @@
 """One gateway in an aggregator: its windows, its stream of proposals, and the rows that a restart needs of both.
 
 Rows are keyed bytes: `state/<gateway>`, one `packet/<sequence>/<gateway>` for each place that is kept, one
-`batch/<number>/<gateway>` for each pending batch. The state row is written last: rows that it does not know were
-left by a crash, and mean nothing.
+`batch/<number>/<gateway>` for each pending batch, and where hours are substituted `hours/<slot>/<gateway>`, of whose
+two slots the state row names the one that holds. The state row is written last: rows that it does not know were left by
+a crash, and mean nothing.
 """
 
 import json
@@ -10,6 +11,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Any
 
 from carbon.aggregation import GatewayWindows, Place, Rules
 from carbon.proposing import ProposalStream
@@ -44,11 +46,21 @@ class Aggregator:
         self.windows = GatewayWindows(gateway, run, settings.registry, settings.channel, settings.rules)
         own = (settings.submitter, settings.seed, settings.channel)
         self.stream = ProposalStream(*own, gateway, settings.writer, settings.registry_height)
+        self._slot = 0
 
     def state_row(self) -> Row:
         """The row to be written after all others."""
         state = {"partition": self.partition, "windows": self.windows.dump(), "stream": self.stream.dump()}
-        return _key("state", self.gateway), json.dumps(state, separators=(",", ":")).encode()
+        slot = {"hours": self._slot} if self._slot else {}
+        return _key("state", self.gateway), _json(state | slot)
+
+    def hours_rows(self) -> list[Row]:
+        """The row of the hours of points with substitution, if they have changed since they were last asked for: in the
+        slot that the last state row did not name."""
+        if not self.windows.charging.has_changed:
+            return []
+        self._slot = 2 if self._slot == 1 else 1
+        return [(_key(f"hours/{self._slot}", self.gateway), _json(self.windows.charging.dump()))]
 
     def packet_row(self, sequence: int) -> Row:
         """The row of a packet's place; it deletes the row of a packet that was forgotten."""
@@ -76,6 +88,9 @@ class Aggregator:
         else:
             self.windows.follow(state["windows"])
             left_over = [self.packet_row(sequence) for sequence in packets]
+        self._slot = state.get("hours", 0)
+        if self._slot:
+            self.windows.charging.load(json.loads(rows[_key(f"hours/{self._slot}", self.gateway)]))
         return left_over + [self.batch_row(number) for number in self.stream.load(state["stream"], pending)]
 
 
@@ -89,6 +104,10 @@ def restored(rows: Mapping[bytes, bytes], settings: Settings) -> Iterator[tuple[
         if state is not None and gateway in settings.registry.gateways:
             aggregator = Aggregator(gateway, json.loads(state)["partition"], settings)
             yield aggregator, aggregator.restore(own)
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
 
 
 def _key(kind: str, gateway: str) -> bytes:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from carbon import window as windows
 from carbon.emission import emission_g
-from carbon.record import Draft, EvidenceRange, RecordSalts, Replaced
+from carbon.record import Draft, EvidenceRange, RecordSalts, Replaced, Tier
 from carbon.registry import Point
 from carbon.window import PacketFacts, Span, Window
 
@@ -58,3 +58,21 @@ def correction(
     replaced = Replaced(version - 1, before.evidence_root, emission_g(before.quantity, point.ratio))
     grams = emission_g(after.quantity, point.ratio)
     return Draft(point.id, start, after, range_.evidence + named, salt, grams, version, "LATE", replaced)
+
+
+def next_salt(channel: bytes, packets: Sequence[PacketFacts], draft: Draft) -> bytes:
+    """The salt of the version that would follow `draft` on the same packets."""
+    return _salts(channel, packets).salt(draft.point, draft.window_start, draft.version + 1)
+
+
+def substituted(point: Point, latest: Draft, salt: bytes, value: int, tier: Tier) -> Draft:
+    """The record that charges a missing hour `value` for every reading that it should hold.
+
+    It rests on the packets of the hour's latest version, whose next salt is `salt`.
+    """
+    quantity = value * point.expected
+    window = Window(latest.window.count, quantity, latest.window.evidence_root)
+    replaced = Replaced(latest.version, window.evidence_root, latest.emission_g)
+    grams = emission_g(quantity, point.ratio)
+    name, version = (point.id, latest.window_start), latest.version + 1
+    return Draft(*name, window, latest.evidence, salt, grams, version, "SUBSTITUTED", replaced, tier)

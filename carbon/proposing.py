@@ -270,8 +270,7 @@ class ProposalStream:
         links = []
         for i, (place, start, payload) in enumerate(zip(places, starts, batch["payloads"], strict=True)):
             point, salt = batch["points"][place], salts[SALT_BYTES * i : SALT_BYTES * (i + 1)]
-            previous = self._writer.previous_of(point, payload)
-            assert previous is not None
+            previous = self._writer.previous_of(point, payload) or records.decode(payload)["previous"]
             links.append(Link(point, start, payload, salt, previous, records.commitment(salt, payload)))
         return Pending(number, tuple(links), message, sha256(body).digest())
 

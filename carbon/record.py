@@ -16,14 +16,19 @@ import numpy as np
 from carbon import identity
 from carbon.packet import ZERO_DIGEST
 from carbon.registry import Point, Registry
+from carbon.substitution import tier_row, with_tier
 from carbon.window import Window
 from schemas import codec
 
 SCHEMA = "record"
+FIRST_SCHEMA = "record@1"
+"""The version that knows no substitution: what it can read is still stated as of it."""
 SALT_BYTES = 16
 MOST_POINTS = 100_000
 """Points whose heads a reader remembers."""
-CAUSES = ("WINDOW", "LATE", "FACTOR")
+CAUSES = ("WINDOW", "LATE", "FACTOR", "SUBSTITUTED", "MEASURED")
+SUBSTITUTING = frozenset({"SUBSTITUTED", "MEASURED"})
+"""Causes that say that an hour's quantity is a tier's value, or was and is measured now."""
 _CAUSE_BYTES = {cause: bytes((2 * index,)) for index, cause in enumerate(CAUSES)}
 _SALT_CONTEXT = b"carbonledger/record-salt/v1\n"
 
@@ -46,6 +51,14 @@ class Replaced(NamedTuple):
     emission_g: int
 
 
+class Tier(NamedTuple):
+    """What a substituted hour's value is from: the factor row of its tier, empty without one, and the digest of the
+    measured hours that it rests on."""
+
+    row: str
+    boundary: bytes
+
+
 @dataclass(slots=True)
 class Draft:
     """A record before it has a place in its point's chain. Times ms UTC, window [start, start + window_seconds).
@@ -62,6 +75,7 @@ class Draft:
     version: int = 1
     cause: str = "WINDOW"
     replaces: Replaced | None = None
+    tier: Tier | None = None
 
 
 _SHORT = [bytes((number,)) for number in range(0x80)]
@@ -86,10 +100,10 @@ def _encode_string(text: str) -> bytes:
     return encode_long(len(data)) + data
 
 
-def head(point: Point, factors: bytes) -> bytes:
-    """The part of a payload that is the same for all records of a point: point to expected."""
+def head(point: Point, factors: bytes, rule: str | None = None) -> bytes:
+    """The part of a payload that is the same for all records of a point but substituted ones: point to expected."""
     texts = (point.id, point.subject, point.unit)
-    return head_of(*texts, point.scale, str(point.emission), factors, point.window_seconds, point.expected)
+    return head_of(*texts, point.scale, rule or point.rule, factors, point.window_seconds, point.expected)
 
 
 def stated(fields: dict[str, Any]) -> dict[str, Any]:
@@ -120,6 +134,7 @@ class PayloadWriter:
     """Builds payloads for the points of a registry."""
 
     def __init__(self, registry: Registry) -> None:
+        self._registry = registry
         self._heads = {point.id: head(point, registry.factors.digest) for point in registry.points.values()}
         self._evidence: tuple[tuple[EvidenceRange, ...], bytes] = ((), b"\0")
         self._start: tuple[int, bytes] = (0, encode_long(0))
@@ -133,12 +148,12 @@ class PayloadWriter:
             self._start = draft.window_start, encode_long(draft.window_start)
         return b"".join(
             (
-                self._heads[draft.point],
+                self._heads[draft.point] if draft.tier is None else self._with_tier(draft.point, draft.tier),
                 previous,
                 self._evidence[1],
                 _encode_replaced(draft.replaces) if draft.replaces else b"\0",
                 window.evidence_root,
-                ZERO_DIGEST,
+                ZERO_DIGEST if draft.tier is None else draft.tier.boundary,
                 self._start[1],
                 _SHORT[2 * draft.version] if draft.version < 64 else encode_long(draft.version),
                 _CAUSE_BYTES[draft.cause],
@@ -148,8 +163,12 @@ class PayloadWriter:
             )
         )
 
+    def _with_tier(self, name: str, tier: Tier) -> bytes:
+        point = self._registry.points[name]
+        return head(point, self._registry.factors.digest, with_tier(point.rule, tier.row))
+
     def previous_of(self, point: str, payload: bytes) -> bytes | None:
-        """The predecessor's commitment that a payload states; None when it can't be a payload of `point`."""
+        """The predecessor's commitment that a payload states; None for a substituted hour's or another point's."""
         start = self._heads[point]
         if not payload.startswith(start) or len(payload) < len(start) + 32:
             return None
@@ -273,8 +292,13 @@ def draft_of(fields: dict[str, Any], salt: bytes) -> Draft:
     window = Window(fields["count"], fields["quantity"], fields["evidence_root"])
     evidence = tuple(EvidenceRange(**item) for item in fields["evidence"])
     name, emission = (fields["point"], fields["window_start"]), fields["emission_g"]
-    draft = Draft(*name, window, evidence, salt, emission, fields["version"], fields["cause"])
+    draft = Draft(*name, window, evidence, salt, emission, fields["version"], fields["cause"], tier=tier_of(fields))
     return replace(draft, replaces=Replaced(**fields["replaces"])) if fields["replaces"] else draft
+
+
+def tier_of(fields: dict[str, Any]) -> Tier | None:
+    """The tier of a substituted hour's record."""
+    return Tier(tier_row(fields["rule"]), fields["boundary"]) if fields["cause"] == "SUBSTITUTED" else None
 
 
 def posted_g(fields: dict[str, Any]) -> int:

@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args
 from carbon.emission import EmissionRule, Unbooked, rule_from
 from carbon.factors import FactorSet
 from carbon.flue_gas import DryGas, Saturation
-from carbon.substitution import Regime, tier_set
+from carbon.substitution import AFTER_HOURS, LEAST_AFTER_HOURS, Regime, Substitution, tier_set
 
 POINT_KEY_BYTES = 16
 I64_MAX = 2**63 - 1
@@ -124,6 +124,8 @@ class Point:
     saturation: Saturation | None = None
     substitution: tuple[Regime, ...] = ()
     """By which tiers its missing hours are substituted, in order of time."""
+    substitution_after: int = AFTER_HOURS
+    """Hours that a missing hour waits for late readings before that."""
 
     @cached_property
     def grid_ms(self) -> int:
@@ -154,6 +156,16 @@ class Point:
     def checks(self) -> tuple[DryGas | Saturation, ...]:
         """Its checks with other points of its gateway."""
         return tuple(check for check in (self.dry_gas, self.saturation) if check is not None)
+
+    @cached_property
+    def substituted(self) -> Substitution | None:
+        """How its missing hours are substituted, if they are."""
+        return Substitution(self.substitution, self.substitution_after) if self.substitution else None
+
+    @cached_property
+    def rule(self) -> str:
+        """What its records state as their rule."""
+        return f"{self.emission}{self.substituted or ''}"
 
     @cached_property
     def ratio(self) -> tuple[int, int]:
@@ -341,6 +353,10 @@ def _check_substitution(point: Point) -> None:
         raise RegistryError(f"{point.id}: substitution is of hours, not windows of {point.window_seconds} s")
     if any(type(start) is not int for start in starts) or starts != sorted(set(starts)):
         raise RegistryError(f"{point.id}: tier sets begin one after the other, in ms")
+    if starts and point.counter is not None:
+        raise RegistryError(f"{point.id}: a counter's readings are no quantities to substitute")
+    if type(point.substitution_after) is not int or point.substitution_after not in range(LEAST_AFTER_HOURS, 8_761):
+        raise RegistryError(f"{point.id}: a missing hour waits {LEAST_AFTER_HOURS} to 8760 hours, in whole ones")
     for regime in point.substitution:
         if type(regime.potential) is not int or not point.min <= regime.potential <= point.max:
             raise RegistryError(f"{point.id}: the potential {regime.potential} is outside its range")

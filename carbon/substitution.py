@@ -1,18 +1,20 @@
 """Substitution of missing hours by availability tiers, in integers: what a point is charged while it is blind.
 
 An hour's value is its mean reading in the point's scaled integers; an hour with too few readings is missing.
-The worse a point's availability, and the longer the gap, the higher the tier's value (40 CFR 75.33, HJ 75). A gap is
-substituted once it has ended, from the measured hours alone: a substituted hour is never a basis of another.
+The worse a point's availability, and the longer the gap, the higher the tier's value (40 CFR 75.33, HJ 75). It rests
+on measured hours alone: a substituted hour is never a basis of another.
 
-Our own choices where the sources at hand are silent: availability is taken at the gap's last hour, the gap included;
-percentiles are by nearest rank; without an hour before the gap, or a tier for the availability (HJ 75 below 75 %), the
-value is the highest that is possible.
+Our own choices where the sources at hand are silent: availability is taken at the gap's last hour that is known, the
+gap included; percentiles are by nearest rank; without an hour before the gap, or a tier for the availability (HJ 75
+below 75 %), the value is the highest that is possible; while the gap has no end, the hour before stands for the one
+behind.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from itertools import islice
+from functools import cache
 from typing import NamedTuple
 
 from carbon.emission import round_half_even
@@ -20,14 +22,19 @@ from carbon.factors import FactorSet
 
 HOUR_MS = 3_600_000
 AVAILABILITY_HOURS = 8_760
-"""Operating hours over which availability is counted (40 CFR 75.32, from memory)."""
+"""Operating hours over which availability is counted (40 CFR 75.32, from memory). All that a value rests on lies within
+them: a tier of 75 % or more has 6,570 measured hours there."""
+AFTER_HOURS = 48
+"""How long an hour waits for late readings, where the point doesn't say."""
+LEAST_AFTER_HOURS = 24
+"""The longest gap that a tier tells from longer ones: who waits so long has seen the end of any shorter one."""
 LEAST_MINUTES = 45
 """Valid minutes of a measured hour (HJ 212-2017, D.2.2, equation 24)."""
 TABLE = "cems_constants"
 
 
 class SubstitutionError(ValueError):
-    """A tier set that is unknown, or a gap before the first one."""
+    """A tier set that is unknown."""
 
 
 class Method(Enum):
@@ -56,12 +63,10 @@ class Tier:
 
 @dataclass(frozen=True)
 class TierSet:
-    """Tiers, the best availability and the shortest gaps first. Hours before the gap by more than `age_hours` are no
-    basis."""
+    """Tiers, the best availability and the shortest gaps first."""
 
     name: str
     tiers: tuple[Tier, ...]
-    age_hours: int | None
 
     def tier(self, measured: int, hours: int, gap: int) -> Tier | None:
         """The tier for `measured` of `hours` operating hours, and a gap of so many."""
@@ -84,7 +89,7 @@ _HJ75 = (
     Tier("hj75.sub.alpha_ge90_gt24h", 900, None, Method.MAXIMUM, 720),
     Tier("hj75.sub.alpha_75_90", 750, None, Method.MAXIMUM, 2160),
 )
-_SETS = {"part75": TierSet("part75", _PART75, 3 * 8_760), "hj75": TierSet("hj75", _HJ75, None)}
+_SETS = {"part75": TierSet("part75", _PART75), "hj75": TierSet("hj75", _HJ75)}
 
 
 def tier_set(name: str, factors: FactorSet, allowed: Collection[str] = ()) -> TierSet:
@@ -97,27 +102,33 @@ def tier_set(name: str, factors: FactorSet, allowed: Collection[str] = ()) -> Ti
     return _SETS[name]
 
 
-class Hour(NamedTuple):
-    """An operating hour: its start, ms UTC, and its mean reading; None where that is missing."""
-
-    start: int
-    value: int | None
-
-
-def hour(start: int, count: int, expected: int, quantity: int) -> Hour:
-    """The hour of a window with `count` of `expected` readings, whose sum is `quantity`; the mean is half-even."""
+def mean(count: int, expected: int, quantity: int) -> int | None:
+    """The mean reading, half-even, of an hour's `count` of `expected` readings with sum `quantity`; None: missing."""
     measured = count > 0 and 60 * count >= LEAST_MINUTES * expected
-    return Hour(start, round_half_even(quantity, count) if measured else None)
+    return round_half_even(quantity, count) if measured else None
 
 
-class Substituted(NamedTuple):
-    """A missing hour's value, the factor row of its tier if there is one, and the method: POTENTIAL where the tier has
-    no basis."""
+class Gap(NamedTuple):
+    """A gap as far as it is known: its hours, and how many of the operating hours up to its last were measured.
 
-    start: int
+    `before` are the measured values before it, the newest last; `after` is the one behind it, None while it is open.
+    """
+
+    hours: int
+    measured: int
+    operating: int
+    before: Sequence[int]
+    after: int | None
+
+
+class Charge(NamedTuple):
+    """An hour's value, the factor row of its tier (empty without one), the method (POTENTIAL where the tier has no
+    basis), and the measured values before the gap that it rests on, the newest last."""
+
     value: int
-    row: str | None
+    row: str
     method: Method
+    basis: Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -129,66 +140,20 @@ class Regime:
     tiers: TierSet
     potential: int
 
-
-def substitute(hours: Sequence[Hour], regimes: Sequence[Regime]) -> list[Substituted]:
-    """The values of all gaps that have ended, by the regime at each gap's first hour. `hours` are operating hours in
-    order of time.
-
-    Raises SubstitutionError when a gap begins before the first regime.
-    """
-    found = []
-    for first, end in _gaps(hours):
-        regime = _at(regimes, hours[first].start)
-        charge = _charge(hours, first, end, regime)
-        found += [Substituted(one.start, *charge) for one in hours[first:end]]
-    return found
-
-
-def _gaps(hours: Sequence[Hour]) -> Iterator[tuple[int, int]]:
-    """[first, end) of every run of missing hours with a measured one behind it."""
-    first = None
-    for place, one in enumerate(hours):
-        if one.value is None:
-            first = place if first is None else first
-        elif first is not None:
-            yield first, place
-            first = None
-
-
-def _at(regimes: Sequence[Regime], time: int) -> Regime:
-    begun = [regime for regime in regimes if regime.start <= time]
-    if not begun:
-        raise SubstitutionError(f"no tier set for a gap at {time}")
-    return max(begun, key=lambda regime: regime.start)
-
-
-def _charge(hours: Sequence[Hour], first: int, end: int, regime: Regime) -> tuple[int, str | None, Method]:
-    looked = hours[max(0, end - AVAILABILITY_HOURS) : end]
-    measured = sum(one.value is not None for one in looked)
-    tier = regime.tiers.tier(measured, len(looked), end - first)
-    before = _before(hours, first, regime.tiers.age_hours)
-    basis = list(islice(before, max(1, tier.lookback))) if tier is not None else []
-    if tier is None or tier.method is Method.POTENTIAL or not basis:
-        return regime.potential, None if tier is None else tier.row, Method.POTENTIAL
-    after = hours[end].value
-    assert after is not None
-    return _value(tier, basis, after), tier.row, tier.method
-
-
-def _before(hours: Sequence[Hour], first: int, age_hours: int | None) -> Iterator[int]:
-    """The measured values before a gap that begins at place `first`, the newest first."""
-    oldest = None if age_hours is None else hours[first].start - age_hours * HOUR_MS
-    for place in range(first - 1, -1, -1):
-        one = hours[place]
-        if oldest is not None and one.start < oldest:
-            return
-        if one.value is not None:
-            yield one.value
+    def charge(self, gap: Gap) -> Charge:
+        """What an hour of a gap is charged."""
+        tier = self.tiers.tier(gap.measured, gap.operating, gap.hours)
+        row = "" if tier is None else tier.row
+        if tier is None or tier.method is Method.POTENTIAL or not gap.before:
+            return Charge(self.potential, row, Method.POTENTIAL, ())
+        basis = gap.before[-max(1, tier.lookback) :]
+        after = basis[-1] if gap.after is None else gap.after
+        return Charge(_value(tier, basis, after), row, tier.method, basis)
 
 
 def _value(tier: Tier, basis: Sequence[int], after: int) -> int:
-    """A tier's value, from the measured values before the gap, the newest first, and the one behind it."""
-    around = round_half_even(basis[0] + after, 2)
+    """A tier's value, from the measured values before the gap, the newest last, and the one behind it."""
+    around = round_half_even(basis[-1] + after, 2)
     match tier.method:
         case Method.AROUND:
             return around
@@ -196,3 +161,64 @@ def _value(tier: Tier, basis: Sequence[int], after: int) -> int:
             return max(around, sorted(basis)[-(-len(basis) * tier.percentile // 100) - 1])
         case _:
             return max(basis)
+
+
+@dataclass(frozen=True)
+class Substitution:
+    """How a point's missing hours are substituted: `after_hours` past their end, by the regime of their gap's first.
+
+    Its text stands in the rule of every record of the point, so that who reads the ledger needs no registry.
+    """
+
+    regimes: tuple[Regime, ...]
+    """In order of time, one at least."""
+    after_hours: int = AFTER_HOURS
+
+    def __str__(self) -> str:
+        sets = ", ".join(f"{one.tiers.name} from {one.start} up to {one.potential}" for one in self.regimes)
+        return f" · missing hours after {self.after_hours} h: {sets}"
+
+    @property
+    def lookback(self) -> int:
+        """Measured hours before a gap that a tier may look at."""
+        return max(tier.lookback for regime in self.regimes for tier in regime.tiers.tiers)
+
+    def waits(self, horizon_ms: int) -> int:
+        """Hours after its end at which an hour is substituted: no later than it can be corrected."""
+        return min(self.after_hours, horizon_ms // HOUR_MS)
+
+    def at(self, time: int) -> Regime:
+        """The regime of a gap whose first hour starts at `time`."""
+        return next((regime for regime in reversed(self.regimes) if regime.start <= time), self.regimes[0])
+
+
+_TIER = " · tier "
+_REGIME = rf"({'|'.join(_SETS)}) from (-?\d{{1,18}}) up to (-?\d{{1,19}})"
+_STATED = re.compile(rf" · missing hours after (\d{{1,5}}) h: ({_REGIME}(?:, {_REGIME})*)(?:{_TIER}.*)?", re.ASCII)
+
+
+@cache
+def _stated(text: str) -> Substitution | None:
+    found = _STATED.fullmatch(text)
+    if found is None:
+        return None
+    sets = re.findall(_REGIME, found[2], re.ASCII)
+    regimes = tuple(Regime(int(start), _SETS[name], int(potential)) for name, start, potential in sets)
+    return Substitution(regimes, int(found[1]))
+
+
+def stated(rule: str) -> Substitution | None:
+    """The substitution that a record's rule states; None for one that states none."""
+    place = rule.find(" · missing hours after ")
+    return None if place < 0 else _stated(rule[place:])
+
+
+def with_tier(rule: str, row: str) -> str:
+    """The rule of a substituted hour's record: the point's, and the tier."""
+    return f"{rule}{_TIER}{row or 'none'}"
+
+
+def tier_row(rule: str) -> str:
+    """The row of the tier that such a rule states; empty where there was none."""
+    row = rule.rpartition(_TIER)[2]
+    return "" if row == "none" else row

@@ -6,7 +6,7 @@ packets have not arrived, gets no verdict at all.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any, Protocol
 
@@ -17,12 +17,14 @@ from carbon.drafting import Range
 from carbon.packet import ZERO_DIGEST
 from carbon.record import Draft, EvidenceRange, PayloadWriter, Replaced
 from carbon.registry import Point, Registry
-from carbon.window import PacketFacts, Watermarks, WindowKey
+from carbon.substitution import tier_row
+from carbon.window import PacketFacts, Watermarks, Window, WindowKey
 from consensus import membership, registration
 from consensus.batch import Batch
 from consensus.log.committee import Committee
 from consensus.log.genesis import Genesis
 from consensus.log.leaf import MEMBERSHIP, REGISTRATION, Refusal
+from consensus.substitution import Told
 from schemas import codec
 
 
@@ -55,6 +57,8 @@ class Ruling:
     version: int = 1
     posted_g: int = 0
     replaces: Replaced | None = None
+    told: Told | None = None
+    """Of its hour, where the point has substitution."""
 
 
 class _Refused(Exception):
@@ -111,7 +115,7 @@ class Contract:
         if range_ is not None and previous is not None:
             draft = drafting.first_version(point, start, range_)
             if self._writer.payload(draft, previous) == payload:
-                return _passed(draft, previous, payload, draft.emission_g)
+                return _passed(point, draft, previous, payload, draft.emission_g)
         return self._explain(point, start, payload, evidence, range_)
 
     def _range(self, point: Point, start: int, evidence: Evidence) -> Range | None:
@@ -159,12 +163,16 @@ class Contract:
             raise _Refused(Refusal.WRONG_RANGE)
         if fields["version"] == 1:
             draft = drafting.first_version(point, start, range_)
+        elif fields["cause"] == "SUBSTITUTED":
+            draft = self._substituted(point, start, fields, named, evidence, range_)
         else:
             draft = self._correction(point, start, fields["version"], named, evidence, range_)
+            if fields["cause"] == "MEASURED":
+                draft = _measured(point, draft, fields)
         _compare(fields, draft)
         if self._writer.payload(draft, fields["previous"]) != payload:
             raise _Refused(Refusal.MALFORMED)
-        return _passed(draft, fields["previous"], payload, records.posted_g(fields))
+        return _passed(point, draft, fields["previous"], payload, records.posted_g(fields))
 
     def _correction(
         self,
@@ -176,14 +184,7 @@ class Contract:
         range_: Range,
     ) -> Draft:
         """The whole window again, from the old evidence and every late packet up to the last one that is named."""
-        number, key = named[0].run, (point.id, start)
-        last = named[-1].last
-        if last > evidence.run(point.gateway, number).last:
-            raise Undecidable
-        held = [
-            evidence.facts(point.gateway, number, k) for k in evidence.late(point.gateway, number, key) if k <= last
-        ]
-        late = [facts for facts in held if facts is not None and key in facts.groups]
+        late = self._late(point, start, named, evidence)
         if not late:
             raise _Refused(Refusal.WRONG_RANGE)
         draft = drafting.correction(point, start, version, self._channel, range_, late)
@@ -191,10 +192,59 @@ class Contract:
             raise _Refused(Refusal.WRONG_RANGE)
         before, after = drafting.corrected(point, start, range_, late)
         # the state half knows every version but the first
-        skips = version == 2 and before.evidence_root != windows.aggregate(key, range_.packets).evidence_root
+        skips = version == 2 and _is_other(before, point, start, range_)
         if skips or after.count <= before.count:
             raise _Refused(Refusal.WRONG_CORRECTION)
         return draft
+
+    def _late(self, point: Point, start: int, named: list[EvidenceRange], evidence: Evidence) -> list[PacketFacts]:
+        """The late packets of a window up to the last one that is named. Raises Undecidable."""
+        number, last = named[0].run, named[-1].last
+        if last > evidence.run(point.gateway, number).last:
+            raise Undecidable
+        key = (point.id, start)
+        sequences = [k for k in evidence.late(point.gateway, number, key) if k <= last]
+        held = [evidence.facts(point.gateway, number, k) for k in sequences]
+        return [facts for facts in held if facts is not None and key in facts.groups]
+
+    def _substituted(
+        self,
+        point: Point,
+        start: int,
+        fields: dict[str, Any],
+        named: list[EvidenceRange],
+        evidence: Evidence,
+        range_: Range,
+    ) -> Draft:
+        """A missing hour's record, from its latest version's packets. Value and tier are the state half's to judge."""
+        late = self._late(point, start, named, evidence)
+        if point.substituted is None:
+            raise _Refused(Refusal.WRONG_CORRECTION)
+        if fields["quantity"] % point.expected:
+            raise _Refused(Refusal.WRONG_SUM)
+        latest = drafting.first_version(point, start, range_)
+        if late:
+            latest = drafting.correction(point, start, fields["version"] - 1, self._channel, range_, late)
+        latest.version = fields["version"] - 1
+        if latest.evidence != tuple(named):
+            raise _Refused(Refusal.WRONG_RANGE)
+        if latest.version == 1 and _is_other(latest.window, point, start, range_):
+            raise _Refused(Refusal.WRONG_CORRECTION)
+        salt = drafting.next_salt(self._channel, [*range_.packets, *late], latest)
+        tier = records.Tier(tier_row(fields["rule"]), fields["boundary"])
+        return drafting.substituted(point, latest, salt, fields["quantity"] // point.expected, tier)
+
+
+def _is_other(window: Window, point: Point, start: int, range_: Range) -> bool:
+    """Whether a window counts something else than its first version did."""
+    return window.evidence_root != windows.aggregate((point.id, start), range_.packets).evidence_root
+
+
+def _measured(point: Point, draft: Draft, fields: dict[str, Any]) -> Draft:
+    """A correction as one that replaces a substituted hour: what was charged for that, the state half knows."""
+    if point.substituted is None or fields["replaces"] is None or fields["replaces"]["version"] != draft.version - 1:
+        raise _Refused(Refusal.WRONG_CORRECTION)
+    return replace(draft, cause="MEASURED", replaces=Replaced(**fields["replaces"]))
 
 
 def _compare(fields: dict[str, Any], draft: Draft) -> None:
@@ -211,10 +261,13 @@ def _compare(fields: dict[str, Any], draft: Draft) -> None:
             raise _Refused(refusal)
 
 
-def _passed(draft: Draft, previous: bytes, payload: bytes, posted_g: int) -> Ruling:
-    commitment = records.commitment(draft.salt, payload)
-    root = draft.window.evidence_root
-    return Ruling(Refusal.PASS, draft.salt, commitment, root, previous, draft.version, posted_g, draft.replaces)
+def _passed(point: Point, draft: Draft, previous: bytes, payload: bytes, posted_g: int) -> Ruling:
+    commitment, window = records.commitment(draft.salt, payload), draft.window
+    link = (window.evidence_root, previous, draft.version, posted_g, draft.replaces)
+    told = None
+    if point.substituted is not None:
+        told = Told.of(point.substituted, draft.cause, window.count, point.expected, window.quantity, draft.tier)
+    return Ruling(Refusal.PASS, draft.salt, commitment, *link, told)
 
 
 def _without_packets(refusal: Refusal, payload: bytes, root: bytes = ZERO_DIGEST) -> Ruling:

@@ -214,11 +214,13 @@ class Ledger:
 
     def _windows(self, batch: Batch, rulings: list[Ruling], in_force: int) -> Iterator[bytes]:
         """The leaves of window records, each applied; those of a registry that isn't in force are refused."""
-        apply, chains, heads = self._state.apply, self._chains, _heads(batch.registry_height)
+        apply, chains = self._state.apply, self._chains
+        heads, later = (_heads(schema, batch.registry_height) for schema in (records.FIRST_SCHEMA, records.SCHEMA))
         is_other = batch.registry_height != in_force
         for point, start, ruling in zip(batch.points, batch.windows, rulings, strict=True):
             refusal = ruling.refusal or (Refusal.OTHER_REGISTRY if is_other else apply(chains[point], start, ruling))
-            yield heads[refusal] + ruling.evidence_root + ruling.commitment
+            is_later = ruling.told is not None and ruling.told.cause in records.SUBSTITUTING
+            yield (later if is_later else heads)[refusal] + ruling.evidence_root + ruling.commitment
 
     def _amend_in(self, payload: bytes, refusal: Refusal, height: int) -> Refusal:
         if refusal is Refusal.PASS:
@@ -343,11 +345,11 @@ class Ledger:
         return checkpoint.height if checkpoint.origin == self.genesis.origin else None
 
 
-@lru_cache(maxsize=4)
-def _heads(registry_height: int) -> dict[Refusal, bytes]:
-    """How the leaves of window records begin, by verdict."""
-    schema = codec.schema_ids()[records.SCHEMA]
-    return {refusal: leaf.window_record(refusal, schema, registry_height) for refusal in Refusal}
+@lru_cache(maxsize=8)
+def _heads(schema: str, registry_height: int) -> dict[Refusal, bytes]:
+    """How the leaves of window records under a version of their schema begin, by verdict."""
+    number = codec.schema_ids()[schema]
+    return {refusal: leaf.window_record(refusal, number, registry_height) for refusal in Refusal}
 
 
 def _registration_in(package: bytes) -> Amendment:

@@ -10,6 +10,7 @@ from carbon import record as records
 from carbon.packet import ZERO_DIGEST
 from carbon.plain import differ
 from carbon.record import Replaced
+from carbon.substitution import stated
 from consensus import registration
 from consensus import state as states
 from consensus.contract import Ruling
@@ -18,6 +19,7 @@ from consensus.log.committee import change_of
 from consensus.log.follower import LedgerError, VerifiedBlock
 from consensus.log.leaf import MEMBERSHIP, REGISTRATION, WINDOW_RECORD, Leaf, Refusal
 from consensus.state import Chain, Head, State
+from consensus.substitution import Told
 
 
 def replay(state: State, block: VerifiedBlock, salts: bytes, payloads: list[bytes]) -> None:
@@ -79,6 +81,8 @@ def _follow(state: State, in_force: int, columns: NDArray[np.void], payloads: li
     before = np.roll(leaf["commitment"], 1)
     before[firsts] = np.frombuffer(b"".join(head.commitment for head in heads), "V32")
     clauses = [~plain.plain[order], leaf["kind"] != WINDOW_RECORD, leaf["reason"] != 0, plain.start[order] != due]
+    is_substituted = [stated(plain.points[point].fields["rule"]) is not None for point in number[firsts].tolist()]
+    clauses += [np.repeat(is_substituted, counts)]
     clauses += [differ(plain.previous[order], before), differ(plain.evidence_root[order], leaf["evidence_root"])]
     clauses += [leaf["registry_height"] != in_force]
     wrong = np.logical_or.reduce(clauses)
@@ -118,5 +122,5 @@ def _judge(state: State, leaf: Leaf, payload: bytes, height: int) -> Refusal:
     if leaf.registry_height != state.registry_at(height):
         return Refusal.OTHER_REGISTRY
     replaced, posted = fields["replaces"] and Replaced(**fields["replaces"]), records.posted_g(fields)
-    link = (fields["previous"], fields["version"], posted, replaced)
+    link = (fields["previous"], fields["version"], posted, replaced, Told.read(fields))
     return state.apply(_chain(fields, start), start, Ruling(Refusal.PASS, b"", leaf.commitment, root, *link))

@@ -10,12 +10,14 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from carbon.amendment import Amendment
+from carbon.hours import Hours
 from carbon.packet import ZERO_DIGEST
 from carbon.record import Replaced
 from carbon.registry import Point
 from consensus.contract import Ruling
 from consensus.log.committee import AHEAD, FURTHEST, Change, Committee
 from consensus.log.leaf import Refusal
+from consensus.substitution import Substitutions
 
 
 class Head(NamedTuple):
@@ -68,6 +70,7 @@ class State:
     """Points that the registry to come closes to corrections."""
     closed: dict[str, int] = field(default_factory=dict)
     """Point to the end (ms UTC) of its windows that are corrected no more."""
+    substitutions: Substitutions = field(default_factory=Substitutions)
     _shown: list[Head | None] = field(default_factory=list, init=False, repr=False, compare=False)
     """The heads that stood in the last text, in the order of `heads`; below, their lines."""
     _lines: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
@@ -85,7 +88,9 @@ class State:
     def begin(self, height: int) -> None:
         """Before the records of a block: a registry that is in force from this height on takes effect."""
         if height in self.registries:
-            self.closed |= {point: self.heads[point].window_end for point in self.closing if point in self.heads}
+            closed = {point: self.heads[point].window_end for point in self.closing if point in self.heads}
+            self.closed |= closed
+            self.substitutions.close(closed)
             self.closing = ()
 
     def registry_at(self, height: int) -> int:
@@ -114,6 +119,11 @@ class State:
         window_end, commitment = self.heads.get(point) or (chain.first, ZERO_DIGEST)
         if ruling.previous != commitment:
             return Refusal.WRONG_PREDECESSOR
+        told = ruling.told
+        if told is not None:
+            refusal = self.substitutions.refusal(point, start, told, ruling.replaces, self.horizon_ms)
+            if refusal is not Refusal.PASS:
+                return refusal
         if ruling.replaces is not None:
             refusal = self._correct(chain, start, window_end, ruling, ruling.replaces)
             if refusal is not Refusal.PASS:
@@ -124,12 +134,18 @@ class State:
             window_end = start + chain.window_ms
             if point in self.corrected:
                 self._forget(chain, window_end)
+        if told is not None:
+            grams = ruling.replaces and ruling.replaces.emission_g + ruling.posted_g
+            self.substitutions.take(point, start, told, grams, self.horizon_ms)
         self.heads[point] = Head(window_end, ruling.commitment)
         self.balances[chain.subject] = self.balances.get(chain.subject, 0) + ruling.posted_g
         return Refusal.PASS
 
     def advance(self, chain: Chain, window_end: int, commitment: bytes, posted_g: int) -> None:
-        """Take in first versions that follow each other from the head on, together: what stands after the last one."""
+        """Take in first versions that follow each other from the head on, together: what stands after the last one.
+
+        For points without substitution.
+        """
         if chain.point in self.corrected:
             self._forget(chain, window_end)
         self.heads[chain.point] = Head(window_end, commitment)
@@ -154,6 +170,7 @@ class State:
     def _forget(self, chain: Chain, head: int) -> None:
         versions = self.corrected.pop(chain.point).items()
         kept = {start: version for start, version in versions if not self._is_past(chain, start, head)}
+        self.substitutions.forget(chain.point, lambda start: self._is_past(chain, start, head))
         if kept:
             self.corrected[chain.point] = kept
 
@@ -166,6 +183,7 @@ class State:
         ]
         lines += [f"stream {submitter} {stream} {n}" for (submitter, stream), n in self.streams.items()]
         lines += [f"emissions {subject} {grams}" for subject, grams in self.balances.items()]
+        lines += self.substitutions.lines()
         lines += [f"committee {epoch} {change.hex()}" for epoch, change in self.changes.items()]
         lines += [f"registry {first} {known.recorded} {known.digest.hex()}" for first, known in self.registries.items()]
         lines += [f"closing {point}" for point in self.closing]
@@ -193,6 +211,10 @@ class State:
                     state.heads[point] = Head(int(end), bytes.fromhex(commitment))
                 case ["corrected", point, start, version, root]:
                     state.corrected.setdefault(point, {})[int(start)] = (int(version), bytes.fromhex(root))
+                case ["hours", point, *hours]:
+                    state.substitutions.hours[point] = Hours.parse(hours)
+                case ["substituted", point, start, grams]:
+                    state.substitutions.charged.setdefault(point, {})[int(start)] = int(grams)
                 case ["stream", submitter, stream, number]:
                     state.streams[submitter, stream] = int(number)
                 case ["emissions", subject, grams]:

@@ -85,17 +85,19 @@ def post_block(
         for account in books.post(record, opened.block.height):
             changed[account.account] = account
         if record["count"] < record["expected"]:
-            alerts.append(coverage_alert(record, leaf.leaf.leaf.commitment, opened.block.height, registry))
+            alerts.append(alert_of(record, leaf.leaf.leaf.commitment, opened.block.height, registry))
     books.check()
     return [asdict(changed[name]) for name in sorted(changed)], alerts
 
 
-def coverage_alert(record: dict[str, Any], commitment: bytes, height: int, registry: Registry) -> dict[str, Any]:
-    """The alert on a window with fewer readings than a full one holds."""
-    code = records.code(record, commitment, registry)
-    text = f"{record['point']}: {record['count']} of {record['expected']} readings in the window"
+def alert_of(record: dict[str, Any], commitment: bytes, height: int, registry: Registry) -> dict[str, Any]:
+    """The alert on a window with fewer readings than a full one holds, or on what an hour is charged instead."""
+    code, tier = records.code(record, commitment, registry), records.tier_of(record)
+    text, kind = f"{record['point']}: {record['count']} of {record['expected']} readings in the window", "coverage"
+    if tier is not None:
+        text, kind = f"{text}; charged {record['emission_g']} g by tier {tier.row or 'none'}", "substituted"
     about = {"subject": record["subject"], "point": record["point"], "at": record["window_start"], "height": height}
-    return about | {"id": f"coverage/{code}", "kind": "coverage", "severity": "warning", "text": text, "code": code}
+    return about | {"id": f"{kind}/{code}", "kind": kind, "severity": "warning", "text": text, "code": code}
 
 
 class Accounts:

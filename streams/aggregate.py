@@ -254,7 +254,7 @@ class Aggregate:
 
     async def _keep(self, aggregator: Aggregator, rows: Iterable[Row]) -> None:
         """Write rows and then the state row, delivered before anything else happens."""
-        every = [*rows, aggregator.state_row()]
+        every = [*rows, *aggregator.hours_rows(), aggregator.state_row()]
         topic, partition = self._table.changelog_topic, aggregator.partition
         await faust_app.deliver([Output(topic, key, value, partition=partition) for key, value in every], self._health)
         for key, value in every:

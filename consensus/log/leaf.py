@@ -63,6 +63,8 @@ class Refusal(IntEnum):
     CHANGE_PENDING = 45
     OTHER_REGISTRY = 46
     CLOSED = 47
+    SUBSTITUTION_DUE = 50
+    WRONG_SUBSTITUTION = 51
 
     @property
     def label(self) -> str:

@@ -112,6 +112,20 @@ def test_tier_sets_that_contradict_themselves_are_refused(regimes: list[dict[str
         parsed({"substitution": regimes})
 
 
+@pytest.mark.parametrize("after", [23, 8_761, 24.0, "24", True])
+def test_how_long_a_missing_hour_waits_is_a_day_to_a_year(after: Any) -> None:
+    assert parsed({"substitution": [TIERS], "substitution_after": 24}).substituted.after_hours == 24
+    assert parsed({"substitution": [TIERS]}).substituted.after_hours == 48
+    assert parsed({}).substituted is None
+    with pytest.raises(RegistryError, match="waits 24 to 8760 hours"):
+        parsed({"substitution": [TIERS], "substitution_after": after})
+
+
+def test_a_counter_is_not_substituted() -> None:
+    with pytest.raises(RegistryError, match="no quantities to substitute"):
+        parsed({"substitution": [TIERS], "rate": 7, "counter": 2 * 10**9, "emission": {"rule": "none"}})
+
+
 def test_only_hours_are_substituted() -> None:
     with pytest.raises(RegistryError, match="is of hours"):
         parsed({"substitution": [TIERS], "window_seconds": 7200, "start": 0})

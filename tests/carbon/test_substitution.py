@@ -1,6 +1,8 @@
 """Substitution: worked examples by hand, each tier at its boundary, and what no history may change."""
 
 import re
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given
@@ -8,24 +10,46 @@ from hypothesis import strategies as st
 
 from carbon import factors, substitution
 from carbon.factors import FactorError
-from carbon.substitution import HOUR_MS, Hour, Method, Regime, Substituted, SubstitutionError, substitute
+from carbon.substitution import AVAILABILITY_HOURS, HOUR_MS, Gap, Method, Regime, Substitution, SubstitutionError
 
 FACTORS = factors.load()
 PART75 = substitution.tier_set("part75", FACTORS)
 HJ_ROWS = [f"cems_constants.hj75.sub.alpha_{name}" for name in ("ge90_le24h", "ge90_gt24h", "75_90")]
 HJ75 = substitution.tier_set("hj75", FACTORS, HJ_ROWS)
 POTENTIAL = 9_999
-US = [Regime(0, PART75, POTENTIAL)]
-CN = [Regime(0, HJ75, POTENTIAL)]
+US = (Regime(0, PART75, POTENTIAL),)
+CN = (Regime(0, HJ75, POTENTIAL),)
 
 
-def hours(*values: int | None) -> list[Hour]:
-    return [Hour(HOUR_MS * place, value) for place, value in enumerate(values)]
+class Substituted(NamedTuple):
+    """A missing hour, and what it is charged."""
+
+    place: int
+    value: int
+    row: str
+    method: Method
 
 
-def one_gap(measured: int, gap: int, regimes: list[Regime], last: int = 100, after: int = 200) -> Substituted:
+def substitute(told: Sequence[int | None], regimes: tuple[Regime, ...]) -> list[Substituted]:
+    """The charges of all gaps that have ended, from a whole history at once: place n is hour n."""
+    found, first = [], None
+    for place, value in enumerate(told):
+        if value is None:
+            first = place if first is None else first
+        elif first is not None:
+            since = max(0, place - AVAILABILITY_HOURS)
+            measured = sum(one is not None for one in told[since:place])
+            before = [one for one in told[:first] if one is not None]
+            gap = Gap(place - first, measured, place - since, before, value)
+            charge = Substitution(regimes).at(HOUR_MS * first).charge(gap)
+            found += [Substituted(hour, *charge[:3]) for hour in range(first, place)]
+            first = None
+    return found
+
+
+def one_gap(measured: int, gap: int, regimes: tuple[Regime, ...], last: int = 100, after: int = 200) -> Substituted:
     """The value of a gap behind measured hours 1, 2, 3, … that end with `last`."""
-    found = substitute(hours(*range(1, measured), last, *[None] * gap, after), regimes)
+    found = substitute([*range(1, measured), last, *[None] * gap, after], regimes)
     assert len(found) == gap and len({one[1:] for one in found}) == 1
     return found[0]
 
@@ -72,43 +96,35 @@ def test_hj_75(measured: int, gap: int, tier: str, value: int) -> None:
     ("regimes", "gap", "lookback"),
     [(CN, 24, 180), (CN, 25, 720), (CN, 900, 2160), (US, 900, 720)],
 )
-def test_the_lookback_counts_measured_hours(regimes: list[Regime], gap: int, lookback: int) -> None:
+def test_the_lookback_counts_measured_hours(regimes: tuple[Regime, ...], gap: int, lookback: int) -> None:
     more = [5] * 9_000  # for the gap's availability
     history = [*more, 1000, 5, None, *[5] * (lookback - 2)]
-    assert substitute(hours(*history, *[None] * gap, 5), regimes)[-1].value == 1000
-    assert substitute(hours(*history, 5, *[None] * gap, 5), regimes)[-1].value == 5
+    assert substitute([*history, *[None] * gap, 5], regimes)[-1].value == 1000
+    assert substitute([*history, 5, *[None] * gap, 5], regimes)[-1].value == 5
 
 
 def test_below_the_last_tier_that_is_known_it_is_the_potential_and_says_so() -> None:
-    assert one_gap(2999, 1000, CN)[1:] == (POTENTIAL, None, Method.POTENTIAL)
+    assert one_gap(2999, 1000, CN)[1:] == (POTENTIAL, "", Method.POTENTIAL)
 
 
 def test_availability_is_of_the_last_8760_operating_hours() -> None:
     # 95.0 % of 8,760 hours is 438 missing: 24 in the gap and 414 before it; the 500 before all these are out of sight
-    def row(missing: int, hours_in_sight: int) -> str | None:
+    def row(missing: int, hours_in_sight: int) -> str:
         told = [1, *[None] * 500, *[10] * (hours_in_sight - missing - 25), *[None] * missing, 10, *[None] * 24, 30]
-        return substitute(hours(*told), US)[-1].row
+        return substitute(told, US)[-1].row
 
     assert row(414, 8760) == "part75.sub.pma_ge95_le24h"
     assert row(415, 8760) == row(414, 8759) == "part75.sub.pma_90_95_gt8h"
 
 
-def test_hours_of_more_than_three_years_ago_are_no_basis() -> None:
-    for age, value in ((3 * 8760, 700), (3 * 8760 + 1, POTENTIAL)):
-        told = [
-            *(Hour(place, 700) for place in range(99)),
-            Hour(age * HOUR_MS + 98, None),
-            Hour(99 * age * HOUR_MS, 700),
-        ]
-        assert substitute(told, US)[0][1:3] == (value, "part75.sub.pma_ge95_le24h")
+def test_with_no_hour_before_it_is_the_potential() -> None:
+    assert substitute([None, *[5] * 99], US) == [Substituted(0, POTENTIAL, "part75.sub.pma_lt80", Method.POTENTIAL)]
 
 
-def test_a_gap_is_substituted_when_it_has_ended_and_with_no_hour_before_by_the_potential() -> None:
-    assert substitute(hours(5, None, None), US) == []
-    assert substitute(hours(None, *[5] * 99), US) == [
-        Substituted(0, POTENTIAL, "part75.sub.pma_lt80", Method.POTENTIAL)
-    ]
-    assert substitute([], US) == []
+def test_while_the_gap_is_open_the_hour_before_stands_for_the_one_behind() -> None:
+    before = [*range(1, 950), 960]
+    assert US[0].charge(Gap(50, 950, 1000, before, 2_000)).value == 1480
+    assert US[0].charge(Gap(50, 950, 1000, before, None)).value == 960
 
 
 def test_the_mean_is_half_even() -> None:
@@ -117,20 +133,35 @@ def test_the_mean_is_half_even() -> None:
 
 
 def test_the_regime_is_the_one_of_the_gaps_first_hour() -> None:
-    told = hours(*range(100), None, None, 500)
+    told = [*range(100), None, None, 500]
     for start, row in ((100, "hj75.sub.alpha_ge90_le24h"), (101, "part75.sub.pma_ge95_le24h")):
-        regimes = [Regime(start * HOUR_MS, HJ75, POTENTIAL), *US]
+        regimes = (*US, Regime(start * HOUR_MS, HJ75, POTENTIAL))
         assert {one.row for one in substitute(told, regimes)} == {row}
-    with pytest.raises(SubstitutionError, match="no tier set for a gap at 360000000"):
-        substitute(told, [Regime(101 * HOUR_MS, PART75, 1)])
+    assert Substitution((Regime(101 * HOUR_MS, PART75, 1),)).at(0).potential == 1
+
+
+def test_what_a_rule_states_is_read_again() -> None:
+    both = Substitution((*US, Regime(5, HJ75, -7)), 24)
+    for rule in (f"none{both}", substitution.with_tier(f"a · b{both}", "part75.sub.pma_lt80")):
+        assert substitution.stated(rule) == both
+    assert both.lookback == 2160 and Substitution(US).lookback == 720
+    for other in ("none", "", f"none{both} ", f"none{both}".replace("24 h", "24 h:"), " · missing hours after 24 h: "):
+        assert substitution.stated(other) is None
+    assert substitution.tier_row(substitution.with_tier(f"a{both}", "")) == ""
+    assert substitution.tier_row(substitution.with_tier(f"a{both}", "row")) == "row"
+
+
+def test_an_hour_waits_no_longer_than_it_can_be_corrected() -> None:
+    assert Substitution(US, 48).waits(30 * HOUR_MS) == 30
+    assert Substitution(US, 48).waits(100 * HOUR_MS) == 48
 
 
 def test_an_hour_is_measured_with_45_of_60_minutes() -> None:
-    assert substitution.hour(0, 45, 60, 90) == Hour(0, 2)
-    assert substitution.hour(0, 44, 60, 90) == Hour(0, None)
-    assert substitution.hour(0, 3, 4, 7) == Hour(0, 2)
-    assert substitution.hour(0, 2, 4, 7) == Hour(0, None)
-    assert substitution.hour(0, 0, 0, 0) == Hour(0, None)
+    assert substitution.mean(45, 60, 90) == 2
+    assert substitution.mean(44, 60, 90) is None
+    assert substitution.mean(3, 4, 7) == 2
+    assert substitution.mean(2, 4, 7) is None
+    assert substitution.mean(0, 0, 0) is None
 
 
 # -- where the figures are from
@@ -163,16 +194,16 @@ histories = st.lists(st.one_of(st.none(), st.integers(0, 500), st.integers(0, 50
 
 @given(histories, histories)
 def test_what_comes_later_changes_no_value(told: list[int | None], later: list[int | None]) -> None:
-    before = substitute(hours(*told), US)
-    assert substitute(hours(*told, *later), US)[: len(before)] == before
+    before = substitute(told, US)
+    assert substitute([*told, *later], US)[: len(before)] == before
 
 
 @given(histories)
 def test_every_missing_hour_of_an_ended_gap_gets_one_value_within_what_was_measured(told: list[int | None]) -> None:
-    found = substitute(hours(*told), US)
+    found = substitute(told, US)
     ended = max((place for place, value in enumerate(told) if value is not None), default=0)
     missing = [place for place in range(ended) if told[place] is None]
-    assert [one.start // HOUR_MS for one in found] == missing
+    assert [one.place for one in found] == missing
     values = [value for value in told if value is not None]
     for one in found:
         assert one.value == POTENTIAL if one.method is Method.POTENTIAL else min(values) <= one.value <= max(values)

@@ -20,7 +20,7 @@ from consensus.state import State
 from infra.verification import Verification
 from schemas import codec
 from tests import synthetic
-from tests.small import HOUR, World
+from tests.small import HOUR, START, World
 
 BEFORE = 2
 """Blocks that the state stands on."""
@@ -159,6 +159,7 @@ PLACES = st.integers(0, COUNT - 1)
 RANGE = {"gateway": "gw-0", "run": 0, "first": 1, "last": 300, "digest": bytes(32)}
 REPLACED = {"version": 1, "evidence_root": bytes(32), "emission_g": 0}
 NUMBERS = st.sampled_from([-1, 0, 1, 63, 64, 8_192, 2**31 - 1, 2**47, 2**48, 2**62, -(2**63)])
+TIERS = f" · missing hours after 24 h: part75 from {START} up to 5"
 FIELDS = st.one_of(
     st.fixed_dictionaries({"previous": HASHES}),
     st.fixed_dictionaries({"evidence_root": HASHES}),
@@ -172,6 +173,7 @@ FIELDS = st.one_of(
     st.fixed_dictionaries({"evidence": st.sampled_from([[], [RANGE], [RANGE, RANGE | {"gateway": "ä"}]])}),
     st.fixed_dictionaries({"point": st.sampled_from(["plant-0-0", "plant-1-1", "new", "", "x" * 200])}),
     st.fixed_dictionaries({"subject": st.sampled_from(["plant", "region"])}),
+    st.fixed_dictionaries({"rule": st.sampled_from(["none", f"none{TIERS}", f"none{TIERS} · tier none"])}),
     st.fixed_dictionaries({"window_seconds": st.sampled_from([0, 900, -3600, 2**31 - 1])}),
 )
 OF_ONE_POINT = [

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carbon import coding, factors, frames, identity, merkle, packet, plain, record, registry, signing
+from carbon.hours import Hours
 from consensus import batch, state
 from consensus.batch import BatchError
 from consensus.core import bodies, certificates, votelog
@@ -20,6 +21,7 @@ from consensus.core.replica import RULES
 from consensus.log import genesis, leaf, note, package, proof
 from consensus.log.follower import Follower, LedgerError
 from consensus.member.votelog import DamagedVoteLog, VoteLog
+from consensus.substitution import Substitutions
 from schemas import codec
 from schemas.codec import CodecError
 from schemas.registry import own
@@ -39,6 +41,7 @@ MORE_RULES = {
         "rate": 7,
         "dry_gas": {"partner": "plant-0-1", "co2_max": "18.7", "tolerance": "0.02"},
         "substitution": [{"start": START, "tiers": "part75", "potential": 2_000}],
+        "substitution_after": 24,
     },
     "plant-0-1": {"unit": "%", "emission": {"rule": "none"}, "rate": 7, "counter": 2 * 10**9},
 }
@@ -101,6 +104,9 @@ def _state_text() -> bytes:
         corrected={"plant-0-0": {START: (2, bytes(32))}},
         streams={("aggregator", "gw-0"): 7},
         balances={"plant": 12},
+        substitutions=Substitutions(
+            {"plant-0-0": Hours(9, 20, 12, [(10, 12), (19, 20)], [5, -7])}, {"plant-0-0": {START: 5}}
+        ),
     )
     return held.text()
 

@@ -99,6 +99,19 @@ def test_the_latest_version_counts(client: Any) -> None:
     assert client.query("SELECT max(length(code)), any(coverage) FROM records_latest").first_row[0] > 60
 
 
+def test_an_hour_that_was_charged_is_listed_for_ever(client: Any) -> None:
+    world = World(0)
+    tier = {"rule": "grid · missing hours after 48 h: … · tier part75.sub.pma_80_90"}
+    charged = [(record_payload("p-coal", hour, 2, cause="SUBSTITUTED", **tier), True) for hour in (1, 2)]
+    first = [(record_payload("p-coal", hour), True) for hour in (1, 2, 3)]
+    measured = [(record_payload("p-coal", 2, 3, cause="MEASURED"), True)]
+    world.raw = [world.ledger.block(part) for part in (first, charged, measured)]
+    take(client, world.feed(client), world.messages())
+    listed = "SELECT toHour(window_start), tier, counts, emission_g, length(code) > 60 FROM substituted ORDER BY 1"
+    row = "part75.sub.pma_80_90"
+    assert client.query(listed).result_rows == [(1, row, 1, 602, 1), (2, row, 0, 1202, 1)]
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_any_order_with_repeats_and_restarts_gives_the_same_tables(client: Any, seed: int) -> None:
     world, rng = World(), random.Random(seed)
