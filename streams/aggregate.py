@@ -95,6 +95,8 @@ class Aggregate:
         self._since: dict[tuple[str, int], float] = {}
         """When a pending batch was sent first in this life; as `_sent`, by a clock that only goes forward."""
         self._again_after = config.again_after
+        self._unconfirmed: dict[str, int] = {}
+        """Each gateway's records under way."""
         self._lock = asyncio.Lock()
         self._room = asyncio.Event()
         self._following: asyncio.Task[None] | None = None
@@ -260,13 +262,12 @@ class Aggregate:
                 self._table.data.pop(key, None)
             else:
                 self._table.data[key] = value
-        self._count()
+        self._count(aggregator)
 
-    def _unconfirmed(self) -> int:
-        return sum(aggregator.stream.unconfirmed for aggregator in self._gateways.values())
-
-    def _count(self) -> None:
-        if self._unconfirmed() < self._config.most_unconfirmed:
+    def _count(self, *changed: Aggregator) -> None:
+        """Let packets in, or not, by the records under way; of these gateways they may be others than before."""
+        self._unconfirmed |= {aggregator.gateway: aggregator.stream.unconfirmed for aggregator in changed}
+        if sum(self._unconfirmed.values()) < self._config.most_unconfirmed:
             self._room.set()
         else:
             self._room.clear()
@@ -339,7 +340,7 @@ class Aggregate:
         oldest = min(self._since.values(), default=None)
         return {
             "unconfirmed_batches": sum(len(aggregator.stream.pending) for aggregator in self._gateways.values()),
-            "unconfirmed_records": self._unconfirmed(),
+            "unconfirmed_records": sum(self._unconfirmed.values()),
             "oldest_seconds": 0.0 if oldest is None else round(time.monotonic() - oldest, 1),
             "held": not self._room.is_set(),
             "registry": self._settings.registry_height,
@@ -371,7 +372,8 @@ class Aggregate:
         self._gateways = {aggregator.gateway: aggregator for aggregator, _ in loaded}
         self._sent.clear()
         self._since.clear()
-        self._count()
+        self._unconfirmed.clear()
+        self._count(*self._gateways.values())
         return loaded
 
     async def stop(self) -> None:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import psutil
 
-from tests.benchmarks import committee, edge, hj212, ingest, latency, memory, pipeline, verification
+from tests.benchmarks import committee, edge, hj212, ingest, latency, memory, pipeline, points, verification
 from tests.sinks import bench as sink
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
@@ -43,9 +43,10 @@ def rows() -> Iterator[Row]:
     yield from _edge()
     yield from _hj212()
     yield from _ingest()
+    yield from _points()
     yield from _committee()
     for one in pipeline.run():
-        yield _pipeline(one)
+        yield from _pipeline(one)
     yield from _latency()
     yield _sink()
     yield from _memory()
@@ -79,6 +80,20 @@ def _ingest() -> Iterator[Row]:
     yield Row(what, ours, "readings/s", "a naive Faust agent, one event a reading", naive)
 
 
+def _points() -> Iterator[Row]:
+    few, *more = points.run()
+    for one in more:
+        note = f"CPU a reading {one.ingest_us:.1f} µs in ingest, {one.aggregate_us:.1f} in aggregate"
+        yield Row(
+            f"ingest and aggregate, {one.points:,} points",
+            one.rate,
+            "readings/s",
+            f"{few.points} points",
+            few.rate,
+            note,
+        )
+
+
 def _committee() -> Iterator[Row]:
     alone = "the same batches through the same broker to seven bare readers"
     for what, beside, settings in (
@@ -97,14 +112,17 @@ def _committee() -> Iterator[Row]:
         yield Row(f"committee, {what}", found.rate, "records/s", beside, found.floor, note)
 
 
-def _pipeline(one: pipeline.Measured) -> Row:
+def _pipeline(one: pipeline.Measured) -> Iterator[Row]:
     used = dict(one.cpu_us)
     members = sum(used.pop(name) for name in list(used) if name.startswith("member-"))
     parts = ", ".join(f"{name} {us:.1f}" for name, us in {**used, "seven members": members}.items())
     note = f"{one.shape.readings:,} readings; CPU µs a reading {sum(one.cpu_us.values()):.1f}: {parts}"
     what = f"whole pipeline, synthetic readings as {one.shape.name}"
     beside = "salts, hashes and trees alone, nine times over the cores"
-    return Row(what, one.rate, "readings/s", beside, one.floor, note)
+    yield Row(what, one.rate, "readings/s", beside, one.floor, note)
+    held = ", ".join(f"{role} {start:.0f} to {end:.0f}" for role, (start, end) in one.memory.items())
+    beside = "the same packets through the broker and nothing else"
+    yield Row(what, one.rate, "readings/s", beside, one.carried, f"MiB of memory: {held}")
 
 
 def _latency() -> Iterator[Row]:

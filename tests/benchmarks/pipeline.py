@@ -8,26 +8,32 @@ balances and tables have the rest. Readings are synthetic; the point of the benc
 * minutes: 60 readings a record
 
 The floor is what salting, hashing and treeing as many readings nine times takes (ingest, aggregate and seven members
-each must), over the cores, measured beside it in this process. `python -m tests.benchmarks.pipeline` prints the rows.
+each must), over the cores, measured beside it in this process. Another is the broker's: the same packets produced and
+consumed bare, before anything else is started. `python -m tests.benchmarks.pipeline` prints the rows, with CPU time and
+memory of each process; with `--minutes 10` those of minutes alone, of as many as take that long at AIM a second.
 """
 
+import argparse
 import json
+import math
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
+import psutil
+from confluent_kafka import Consumer, TopicPartition
 
 from carbon import merkle, packet
 from infra.broker import Broker
 from infra.processes import STORES
 from infra.topics import ensure_topics
 from schemas import topics
-from schemas.topics import Bounds
+from schemas.topics import METER_PARTITIONS, Bounds, Topic
 from sinks.clickhouse.query import query, running_port
 from tests.committee import Processes, cpu_of, produce, write_channel
 from tests.small import HOUR, START, World, seed
@@ -37,6 +43,10 @@ GATEWAYS, POINTS = 4, 12
 ROLES = ("ingest", "aggregate", "accounts", "sink", *(f"member-{index}" for index in range(7)))
 HASHED_BY = 9
 PATIENCE = 600.0
+CARRIED = 2_000
+"""Packets, at most, by which the bare broker is measured."""
+AIM = 30_000
+BARE = Topic("bench.bare", "gateway id", "none", "of the benchmark", METER_PARTITIONS, large=True)
 
 
 @dataclass(frozen=True)
@@ -57,14 +67,22 @@ class Shape:
 SHAPES = (Shape("quarter hours, 4 readings a record", 900, 24, 46), Shape("minutes, 60 readings a record", 60, 6, 4))
 
 
+def lasting(minutes: float) -> Shape:
+    """Minutes' readings, as many as AIM a second come to."""
+    return replace(SHAPES[1], days=1 + math.ceil(minutes * 60 * AIM / (GATEWAYS * POINTS * 1440)))
+
+
 @dataclass(frozen=True)
 class Measured:
-    """One run. Rates in readings a second of wall time; `cpu_us` is CPU time a reading of each process, µs."""
+    """One run. Rates in readings a second of wall time; of each process `cpu_us`, CPU time a reading in µs, and
+    `memory`, MiB resident when the clock starts and when it stops. `carried` is the broker's rate with nothing else."""
 
     shape: Shape
     rate: float
     floor: float
+    carried: float
     cpu_us: dict[str, float]
+    memory: dict[str, tuple[float, float]]
 
 
 def packets(world: World, shape: Shape) -> Iterator[tuple[str, bytes]]:
@@ -116,17 +134,31 @@ def measure(shape: Shape) -> Measured:
         day = GATEWAYS * 24 // shape.hours
         bare = floor(world, messages)
         with Broker(data / "broker", message_bytes=Bounds().message_bytes) as broker:
-            ensure_topics({"bootstrap.servers": broker.bootstrap}, topics.catalogue(), Bounds())
+            ensure_topics({"bootstrap.servers": broker.bootstrap}, [*topics.catalogue(), BARE], Bounds())
+            bare_wire = carried(broker.bootstrap, messages[:-GATEWAYS][:CARRIED], shape)
             with Processes(data, broker.bootstrap) as processes:
                 for role in ROLES:
                     processes.start(role)
                 run = _Run(data, broker, processes)
                 run.bring(messages[:day], hours=23)
-                before, started = run.cpu(), time.monotonic()
-                run.bring(messages[day:], hours=24 * shape.days)
-                seconds, after = time.monotonic() - started, run.cpu()
+                before, held, started = run.cpu(), run.memory(), time.monotonic()
+                run.bring(messages[day:], hours=24 * shape.days, patience=PATIENCE + shape.readings / AIM * 10)
+                seconds, after, holding = time.monotonic() - started, run.cpu(), run.memory()
     used = {role: 1e6 * (after[role] - before[role]) / shape.readings for role in after}
-    return Measured(shape, shape.readings / seconds, bare, used)
+    memory = {role: (held[role], holding[role]) for role in holding}
+    return Measured(shape, shape.readings / seconds, bare, bare_wire, used, memory)
+
+
+def carried(bootstrap: str, messages: list[tuple[str, bytes]], shape: Shape) -> float:
+    """Readings a second when these packets are produced and consumed and nothing is done with them."""
+    reader = Consumer({"bootstrap.servers": bootstrap, "group.id": "bare"})
+    reader.assign([TopicPartition(BARE.name, partition, 0) for partition in range(METER_PARTITIONS)])
+    started, left = time.monotonic(), len(messages)
+    produce(bootstrap, BARE.name, messages)
+    while left:
+        left -= sum(message.error() is None for message in reader.consume(500, 0.1))
+    reader.close()
+    return len(messages) * POINTS * shape.hours * 3600 / shape.step_seconds / (time.monotonic() - started)
 
 
 @dataclass(frozen=True)
@@ -135,10 +167,10 @@ class _Run:
     broker: Broker
     processes: Processes
 
-    def bring(self, messages: list[tuple[str, bytes]], hours: int) -> None:
+    def bring(self, messages: list[tuple[str, bytes]], hours: int, patience: float = PATIENCE) -> None:
         """Send packets and wait until the records of that many hours since the start are everywhere."""
         produce(self.broker.bootstrap, topics.METER_READINGS, messages)
-        wanted, deadline = GATEWAYS * POINTS * hours, time.monotonic() + PATIENCE
+        wanted, deadline = GATEWAYS * POINTS * hours, time.monotonic() + patience
         while (arrived := self._arrived(wanted)) < wanted:
             self.processes.check()
             assert time.monotonic() < deadline, f"{arrived} of {wanted} records arrived"
@@ -166,15 +198,30 @@ class _Run:
         """CPU seconds of each process so far."""
         return {"broker": cpu_of(self.broker.pid)} | self.processes.cpu()
 
+    def memory(self) -> dict[str, float]:
+        """Resident memory of each process, MiB."""
+        pids = {"broker": self.broker.pid} | {role: child.pid for role, child in self.processes.running.items()}
+        return {role: psutil.Process(pid).memory_info().rss / 2**20 for role, pid in pids.items()}
 
-def run() -> list[Measured]:
+
+def run(shapes: Sequence[Shape] = SHAPES) -> Iterator[Measured]:
     """Every shape, one after the other."""
-    return [measure(shape) for shape in SHAPES]
+    return map(measure, shapes)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--minutes", type=float)
+    minutes = parser.parse_args().minutes
+    for one in run(SHAPES if minutes is None else [lasting(minutes)]):
+        print(f"{one.rate:>9,.0f} readings/s  {one.shape.readings:,} as {one.shape.name}")
+        print(f"          floors: hashing {one.floor:,.0f}, the broker alone {one.carried:,.0f}")
+        print(f"          {'process':<12} CPU µs a reading   MiB at the start, at the end")
+        for role, us in one.cpu_us.items():
+            print(f"          {role:<12} {us:>16.2f} {one.memory[role][0]:>8.0f} {one.memory[role][1]:>8.0f}")
+        print(f"          {'all':<12} {sum(one.cpu_us.values()):>16.2f}", flush=True)
 
 
 if __name__ == "__main__":
-    for one in run():
-        parts = ", ".join(f"{role} {us:.1f}" for role, us in one.cpu_us.items())
-        total = sum(one.cpu_us.values())
-        print(f"{one.rate:>9,.0f} readings/s (floor {one.floor:,.0f})  {one.shape.readings:,} as {one.shape.name}")
-        print(f"          CPU µs a reading: {total:.1f} = {parts}")
+    main()
