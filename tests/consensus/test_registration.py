@@ -122,6 +122,23 @@ def whole() -> Scene:
     return scene
 
 
+NEW = "plant-0-9"
+
+
+def with_a_new_point() -> Scene:
+    """Two hours recorded, a new point of a new subject, and two more hours of all points under the next registry."""
+    scene = Scene()
+    scene.order(scene.windows(0, 2))
+    subject = {"id": "boiler", "name": "Boiler", "kind": "plant", "parent": "plant"}
+    more = {"id": NEW, "object": "9" * 24, "subject": "boiler", "start": START + 2 * HOUR}
+    section, point = entry(scene.now, "points", POINT)
+    assert scene.change(("subjects", subject), (section, point | more)) is Refusal.PASS
+    scene.until(BEGINS - 1)
+    scene.begin()
+    assert set(scene.order(scene.windows(2, 2, BEGINS))) == {(Refusal.PASS, BEGINS)}
+    return scene
+
+
 def counts(scene: Scene) -> list[int]:
     """Readings counted for POINT, window after window."""
     payloads = [p for package in scene.store.kept for p in packages.read(package).payloads]
