@@ -139,6 +139,20 @@ def with_a_new_point() -> Scene:
     return scene
 
 
+def with_another_run() -> tuple[Scene, list[bytes]]:
+    """Two hours recorded, a new key of the gateway, two hours from its next run; and the packets of both runs."""
+    scene = Scene()
+    scene.order(scene.windows(0, 2))
+    assert scene.change(rotation(scene.now, "gw-0", "gw-0b")) is Refusal.PASS
+    scene.until(BEGINS - 1)
+    days = [(START + h * HOUR, scene.world.day(2, h - 2)) for h in (4, 6)]
+    signer = replace(scene.world, gateway="gw-0b", sequence=0, previous=bytes(32))
+    before, scene.messages = scene.messages, [signer.pack(at, day, gateway="gw-0", run=1) for at, day in days]
+    scene.begin()
+    assert set(scene.order(scene.windows(2, 2, BEGINS))) == {(Refusal.PASS, BEGINS)}
+    return scene, before + scene.messages
+
+
 def counts(scene: Scene) -> list[int]:
     """Readings counted for POINT, window after window."""
     payloads = [p for package in scene.store.kept for p in packages.read(package).payloads]
