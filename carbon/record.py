@@ -106,6 +106,11 @@ def head(point: Point, factors: bytes, rule: str | None = None) -> bytes:
     return head_of(*texts, point.scale, rule or point.rule, factors, point.window_seconds, point.expected)
 
 
+def beginning(point: str) -> bytes:
+    """What all payloads of a point begin with, whatever its rule was when: its id."""
+    return _encode_string(point)
+
+
 def stated(fields: dict[str, Any]) -> dict[str, Any]:
     """The fields of that part, of a payload that was read."""
     return dict(islice(fields.items(), 8))

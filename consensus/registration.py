@@ -4,12 +4,13 @@ A registrar of the registry in force signs a change (`carbon.amendment`) with it
 stream of its own, which no submitter signs: its number and the registry that it changes stand in what is signed.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from carbon import signing
 from carbon.amendment import Amendment, amended
 from carbon.registry import Registry, RegistryError
-from consensus.log.leaf import REGISTRATION, Refusal
+from consensus.log.leaf import REGISTRATION, Leaf, Refusal
 from schemas import codec
 
 SUBMITTER, STREAM = "registrar", "registry"
@@ -51,6 +52,26 @@ def is_signed(payload: bytes, channel: bytes, registry: Registry) -> bool:
 def change_of(payload: bytes) -> Amendment:
     """The change in the payload of a registration. Raises CodecError."""
     return Amendment.decode(codec.decode_bare("registration", payload)["change"])
+
+
+def adopt(registries: dict[int, Registry], payload: bytes) -> Amendment:
+    """Know the registry that an accepted change leads to, by its height; the change.
+
+    Raises CodecError, RegistryError for what no committee accepts.
+    """
+    change = change_of(payload)
+    registries[change.first] = amended(registries[change.base], change)
+    return change
+
+
+def follow(registries: dict[int, Registry], leaf: Leaf, payload: bytes) -> Amendment | None:
+    """The same for a record of any kind: None unless it is such a change."""
+    return adopt(registries, payload) if leaf.kind == REGISTRATION and leaf.accepted else None
+
+
+def in_force(registries: Iterable[int], height: int) -> int:
+    """Which of some registry heights is that of the registry in force at a height of the ledger."""
+    return max(first for first in registries if first <= height)
 
 
 def signed(change: Amendment, registrar: str, seed: bytes, channel: bytes) -> bytes:

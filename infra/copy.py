@@ -13,9 +13,9 @@ from typing import Any
 
 from carbon import identity, packet, window
 from carbon import record as records
-from carbon.registry import Point, Registry
+from carbon.registry import Point, Registry, RegistryError
 from carbon.window import PacketFacts
-from consensus import membership
+from consensus import membership, registration
 from consensus.ledger import Ledger
 from consensus.log import growth, proof
 from consensus.log import leaf as leaves
@@ -64,6 +64,8 @@ class LedgerCopy:
         """The chain of committees up to the newest block, once the blocks were read."""
         self.changes: dict[int, tuple[int, int]] = {}
         """Number of each proposed change of the committee to its height and reason (0: accepted), read with them."""
+        self.registries = {0: channel.registry}
+        """By registry height, as far as the blocks were read; the last may be one that is to come."""
         self._versions: dict[tuple[str, int], list[Found]] = {}
 
     def packages(self) -> Iterator[bytes]:
@@ -84,7 +86,18 @@ class LedgerCopy:
             self._newest, self.epochs = block, reader.position.epochs
             self.changes.update(_changes(block))
             self._hashes += block.hashes
-            yield block, list(_opened(block, salts, payloads))
+            opened = list(_opened(block, salts, payloads))
+            for item in opened:
+                if item.leaf.leaf.kind == leaves.REGISTRATION:
+                    self._follow(item)
+            yield block, opened
+
+    def _follow(self, item: OpenedLeaf) -> None:
+        _check(item)
+        try:
+            registration.follow(self.registries, item.leaf.leaf, item.payload)
+        except RegistryError as error:
+            raise LedgerError(f"leaf {item.leaf.index}: {error}") from error
 
     def committees(self) -> tuple[Committee, ...]:
         """One an epoch, as far as the ledger tells; the last may be one that is to come. Raises LedgerError."""
@@ -100,11 +113,26 @@ class LedgerCopy:
         return self._newest
 
     def point(self, code: identity.CarbonCode) -> Point:
-        """The point that a code is of. Raises NotFound."""
-        for point in self.channel.registry.points.values():
-            if (point.subject, point.object) == (code.subject, code.object):
-                return point
-        raise NotFound(f"no point of {code.subject} has object {code.object}")
+        """The point that a code is of; the blocks are read for one that the genesis doesn't know.
+
+        Raises NotFound, LedgerError.
+        """
+        found = self._point(code)
+        if found is None and self._newest is None:
+            deque(self.blocks(), maxlen=0)
+            found = self._point(code)
+        if found is None:
+            raise NotFound(f"no point of {code.subject} has object {code.object}")
+        return found
+
+    def _point(self, code: identity.CarbonCode) -> Point | None:
+        whose = (code.subject, code.object)
+        return next((p for p in self.registry.points.values() if (p.subject, p.object) == whose), None)
+
+    @property
+    def registry(self) -> Registry:
+        """The newest registry that is known: no point leaves, and whose and what its readings are stays."""
+        return self.registries[max(self.registries)]
 
     def versions(self, point: Point, start: int) -> list[Found]:
         """The records of a window in ledger order, refused ones included. Raises LedgerError."""
@@ -114,13 +142,13 @@ class LedgerCopy:
         return self._versions[key]
 
     def _records(self, point: Point) -> Iterator[Found]:
-        head = records.head(point, self.channel.registry.factors.digest)
+        name = records.beginning(point.id)
         for block, opened in self.blocks():
             for item in opened:
-                if item.payload.startswith(head):
-                    if records.commitment(item.salt, item.payload) != item.leaf.leaf.commitment:
-                        raise LedgerError(f"leaf {item.leaf.index}: not the payload that the leaf commits to")
-                    yield Found(block, item, records.decode(item.payload))
+                if item.leaf.leaf.kind == leaves.WINDOW_RECORD and item.payload.startswith(name):
+                    _check(item)
+                    with suppress(codec.CodecError):  # a refused one may be no record
+                        yield Found(block, item, records.decode(item.payload))
 
     def prove(self, found: Found, reading: tuple[list[PacketFacts], bytes] | None = None) -> dict[str, Any]:
         """The proof of a record, or of one reading below it (its packets and its leaf hash)."""
@@ -172,7 +200,7 @@ class LedgerCopy:
         raise NotFound(f"the ledger has no {'reading' if code.window_seconds is None else 'record'} {code}")
 
     def _reading(self, found: Found, code: identity.CarbonCode) -> tuple[list[PacketFacts], bytes] | None:
-        packets = self.evidence(found.fields)
+        packets = self.evidence(found)
         for facts, index in window.counted((found.fields["point"], found.fields["window_start"]), packets):
             if facts.leaves[index].startswith(code.hash) and int(facts.packet.at[index]) == code.at_ms:
                 return packets, facts.leaves[index]
@@ -187,15 +215,15 @@ class LedgerCopy:
             "height": found.block.height,
             "leaf_index": found.leaf.index,
             "leaf_hash": found.leaf.hash.hex(),
-            "record": records.code(found.fields, found.leaf.leaf.commitment, self.channel.registry),
+            "record": records.code(found.fields, found.leaf.leaf.commitment, self.registry),
         }
         plain = {k: v.hex() if isinstance(v, bytes) else v for k, v in found.fields.items() if k != "evidence"}
         packets = [f"{e['gateway']} run {e['run']} packets {e['first']}–{e['last']}" for e in found.fields["evidence"]]
         datum = self._datum(found, *reading) if reading else {**plain, "replaces": str(plain["replaces"])}
-        point = self.channel.registry.points[found.fields["point"]]
+        point = self.registry.points[found.fields["point"]]
         newest = [v for v in self.versions(point, found.fields["window_start"]) if v.leaf.leaf.accepted]
         latest = newest[-1].fields["version"] if newest else None
-        signer = self.channel.registry.gateways[point.gateway]
+        signer = self.registry.gateways[point.gateway]
         signed = {"gateway_kind": signer.kind, "attested": signer.attests}
         return datum | {"packets": packets, "latest_version": latest} | signed | place
 
@@ -212,16 +240,16 @@ class LedgerCopy:
         said = votes_on(batch["digest"], inside, found.block.votes)
         return ", ".join(f"{found.block.committee.members[v['member']].name}: {v['reason']}" for v in said)
 
-    def evidence(self, fields: dict[str, Any]) -> list[PacketFacts]:
-        """The packets that a record names, from the member's archive."""
-        facts = []
-        for item in fields["evidence"]:
+    def evidence(self, found: Found) -> list[PacketFacts]:
+        """The packets that an accepted record names, from the member's archive, by the registry that it names."""
+        registry, facts = self.registries[found.leaf.leaf.registry_height], []
+        for item in found.fields["evidence"]:
             messages = read_messages(
                 self._folder / "archive.sqlite", item["gateway"], item["run"], item["first"], item["last"]
             )
             for message in messages:
-                read = packet.verify(message, self.channel.registry, self.channel.genesis.digest)
-                facts.append(window.analyse(read, self.channel.registry))
+                read = packet.verify(message, registry, self.channel.genesis.digest)
+                facts.append(window.analyse(read, registry))
         return facts
 
 
@@ -266,6 +294,11 @@ def _changes(block: VerifiedBlock) -> Iterator[tuple[int, tuple[int, int]]]:
         if batch["submitter"] == membership.SUBMITTER:
             yield batch["number"], (block.height, int(block.columns["reason"][place]))
         place += batch["records"]
+
+
+def _check(item: OpenedLeaf) -> None:
+    if records.commitment(item.salt, item.payload) != item.leaf.leaf.commitment:
+        raise LedgerError(f"leaf {item.leaf.index}: not the payload that the leaf commits to")
 
 
 def _opened(block: VerifiedBlock, salts: bytes, payloads: list[bytes]) -> Iterator[OpenedLeaf]:

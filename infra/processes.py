@@ -44,13 +44,11 @@ def member(settings: Settings, index: str) -> None:
 
 def accounts(settings: Settings) -> None:
     """The account processor."""
-    from infra import copy as copies
     from streams.accounts import Accounts, AccountsConfig
 
     channel = channels.load(settings.data)
     store = settings.data / STORES / "accounts.sqlite"
-    _, registry = copies.registry_in_force(settings.data, channel)
-    processor = Accounts(AccountsConfig(services.client(settings), channel.genesis, registry, store))
+    processor = Accounts(AccountsConfig(services.client(settings), channel.genesis, channel.registry, store))
     stopped = until_sigterm()
     while not stopped():
         processor.step()

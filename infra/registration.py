@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from carbon import amendment
-from carbon import record as records
-from carbon.amendment import Amendment, amended
+from carbon.amendment import Amendment
 from carbon.registry import Registry
 from consensus import registration
-from consensus.log.follower import LedgerError
 from consensus.log.leaf import REGISTRATION
 from infra.copy import LedgerCopy
 
@@ -35,22 +33,19 @@ class History:
 
     def at(self, height: int) -> int:
         """Registry height of the registry in force at a height."""
-        return max(first for first in self.registries if first <= height)
+        return registration.in_force(self.registries, height)
 
 
 def history(copy: LedgerCopy) -> History:
     """The registries that a copy of the ledger leads to from the genesis. Raises LedgerError."""
-    found = History(copy.newest().height, {0: copy.channel.registry}, {0: 0}, {})
+    found = History(copy.newest().height, copy.registries, {0: 0}, {})
     for block, opened in copy.blocks():
         for item in opened:
             if item.leaf.leaf.kind != REGISTRATION:
                 continue
-            if records.commitment(item.salt, item.payload) != item.leaf.leaf.commitment:
-                raise LedgerError(f"leaf {item.leaf.index}: not the payload that the leaf commits to")
             change = registration.change_of(item.payload)
             found.decided[change.number] = (block.height, item.leaf.leaf.reason)
             if item.leaf.leaf.accepted:
-                found.registries[change.first] = amended(found.registries[change.base], change)
                 found.recorded[change.first] = block.height
     return found
 

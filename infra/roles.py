@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from carbon.registry import Gateway
     from infra.channel import Channel
     from infra.settings import Settings
 
@@ -51,10 +52,14 @@ def roles_of(channel: "Channel") -> tuple[Role, ...]:
         Role(f"member-{index}", "infra.processes:member", (str(index),), group=f"carbon.member-{index}")
         for index in channel.played
     )
-    gateways = (
-        Role("intake", "infra.processes:intake", (gateway.id,), group="carbon.intake")
-        if gateway.kind == "intake"
-        else Role(f"gateway-{gateway.id}", "infra.processes:gateway", (gateway.id,))
-        for gateway in channel.registry.gateways.values()
-    )
-    return (*_EVERYWHERE, *members, *gateways)
+    gateways = (_gateway(gateway, channel.genesis.clock) for gateway in channel.registry.gateways.values())
+    return (*_EVERYWHERE, *members, *(role for role in gateways if role is not None))
+
+
+def _gateway(gateway: "Gateway", clock: str) -> Role | None:
+    """The intake, or a gateway that replays; one that serves devices or attests runs where these are."""
+    if gateway.kind == "intake":
+        return Role("intake", "infra.processes:intake", (gateway.id,), group="carbon.intake")
+    if clock == "live" or gateway.attests:
+        return None
+    return Role(f"gateway-{gateway.id}", "infra.processes:gateway", (gateway.id,))

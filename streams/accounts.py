@@ -1,7 +1,8 @@
 """The account processor: from the ledger alone to every account's balance, on a compacted topic.
 
-The books, the height that they stand at and the place in both ledger topics are kept in one transaction, so a block is
-posted once whatever crashes. Balances are sent before the transaction: after a crash the same bytes are sent again.
+The books, the height that they stand at, the changes of the registry up to there and the place in both ledger topics
+are kept in one transaction, so a block is posted once whatever crashes. Balances are sent before the transaction: after
+a crash the same bytes are sent again.
 """
 
 import json
@@ -16,6 +17,7 @@ from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartit
 from carbon import record as records
 from carbon.ledger.books import Account, Books
 from carbon.registry import Registry
+from consensus import registration
 from consensus.log.follower import Follower, Position
 from consensus.log.genesis import Genesis
 from consensus.log.leaf import WINDOW_RECORD
@@ -24,12 +26,15 @@ from schemas import codec, topics
 
 GROUP = "carbon.accounts"
 _SOURCES = (topics.LEDGER_BLOCKS, topics.LEDGER_PAYLOADS)
-_SCHEMA = "CREATE TABLE IF NOT EXISTS books (one INTEGER PRIMARY KEY CHECK (one = 1), state TEXT NOT NULL)"
+_SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS books (one INTEGER PRIMARY KEY CHECK (one = 1), state TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS registrations (first INTEGER PRIMARY KEY, record BLOB NOT NULL)",
+)
 
 
 @dataclass(frozen=True)
 class AccountsConfig:
-    """What the processor needs to know. `kafka` is passed to the clients as it is."""
+    """What the processor needs to know: `registry` is that of the genesis, `kafka` passed to the clients as it is."""
 
     kafka: dict[str, str]
     genesis: Genesis
@@ -39,11 +44,15 @@ class AccountsConfig:
 
 @dataclass
 class Posted:
-    """Where the processor stands: the books after a height, and the place in each topic to go on from."""
+    """Where the processor stands: the books and registries after a height, and the place in each topic to go on from.
+
+    `registrations` are the payloads of the accepted changes of the registry, by the height from which each is in force.
+    """
 
     books: Books = field(default_factory=Books)
     position: Position | None = None
     offsets: dict[str, int] = field(default_factory=dict)
+    registrations: dict[int, bytes] = field(default_factory=dict)
 
 
 class BooksFile:
@@ -54,7 +63,8 @@ class BooksFile:
         self._database = sqlite3.connect(path, isolation_level=None)
         self._database.execute("PRAGMA journal_mode=WAL")
         self._database.execute("PRAGMA synchronous=FULL")
-        self._database.execute(_SCHEMA)
+        for statement in _SCHEMA:
+            self._database.execute(statement)
 
     def load(self) -> Posted:
         """What was kept last."""
@@ -62,19 +72,27 @@ class BooksFile:
         if row is None:
             return Posted()
         state = json.loads(row[0])
-        return Posted(Books.load(state["books"]), Position.load(state["position"]), state["offsets"])
+        registrations = dict(self._database.execute("SELECT first, record FROM registrations ORDER BY first"))
+        return Posted(Books.load(state["books"]), Position.load(state["position"]), state["offsets"], registrations)
 
     def keep(self, posted: Posted) -> None:
-        """Keep books, height and places together."""
+        """Keep books, height, registries and places together."""
         assert posted.position is not None
         state = {"books": posted.books.dump(), "position": posted.position.dump(), "offsets": posted.offsets}
-        self._database.execute("INSERT OR REPLACE INTO books VALUES (1, ?)", (json.dumps(state),))
+        with self._database:
+            self._database.execute("BEGIN")
+            self._database.execute("INSERT OR REPLACE INTO books VALUES (1, ?)", (json.dumps(state),))
+            recorded = posted.registrations.items()
+            self._database.executemany("INSERT OR IGNORE INTO registrations VALUES (?, ?)", recorded)
 
 
 def post_block(
     books: Books, opened: OpenedBlock, registry: Registry
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Post the accepted records of a block; the balances that it changed, and alerts on incomplete windows."""
+    """Post the accepted records of a block; the balances that it changed, and alerts on incomplete windows.
+
+    `registry` is the one in force at the block's height, by which they were accepted.
+    """
     changed: dict[str, Account] = {}
     alerts = []
     for leaf in opened.leaves:
@@ -107,6 +125,9 @@ class Accounts:
         self._config = config
         self._file = BooksFile(config.store)
         self._posted = self._file.load()
+        self._registries = {0: config.registry}
+        for record in self._posted.registrations.values():
+            registration.adopt(self._registries, record)
         self._reader = LedgerReader(Follower(config.genesis, self._posted.position))
         self._producer = Producer(config.kafka | {"enable.idempotence": "true", "linger.ms": "5"})
         self._consumer = Consumer(
@@ -164,7 +185,12 @@ class Accounts:
             self._reader.offer_payload(message.key() or b"", message.value() or b"", message.offset())
 
     def _post(self, block: OpenedBlock) -> None:
-        balances, alerts = post_block(self._posted.books, block, self._config.registry)
+        for leaf in block.leaves:
+            change = registration.follow(self._registries, leaf.leaf.leaf, leaf.payload)
+            if change is not None:
+                self._posted.registrations[change.first] = leaf.payload
+        registry = self._registries[registration.in_force(self._registries, block.block.height)]
+        balances, alerts = post_block(self._posted.books, block, registry)
         for balance in balances:
             self._send(topics.ACCOUNTS_BALANCES, balance["account"], codec.encode("balance", balance))
         for alert in alerts:

@@ -153,7 +153,7 @@ MUTANTS = (
     Mutant(
         6,
         _core("view_change"),
-        "return tuple(slot.prepared.encode() for _, slot in sorted(s.slots.items()) if slot.prepared is not None)",
+        "return tuple(prepared.encode() for _, prepared in above if prepared is not None)",
         "return ()",
         _test("view_change.py::test_point_06_a_committed_block_comes_back_after_a_view_change"),
     ),
@@ -258,15 +258,15 @@ MUTANTS = (
     Mutant(
         9,
         _core("liveness"),
-        "for slot in s.slots.values() if s.settled(slot)",
-        "for slot in s.slots.values() if slot.height > s.executed and s.settled(slot)",
+        "if slot.height > stable and s.settled(slot)",
+        "if slot.height > s.executed and s.settled(slot)",
         _test("liveness.py::test_point_09_a_height_that_too_few_applied_for_its_certificate_is_overdue"),
     ),
     Mutant(
         9,
         _core("liveness"),
-        "for slot in s.slots.values() if s.settled(slot)",
-        "for slot in s.slots.values() if slot.height > s.executed and s.settled(slot)",
+        "if slot.height > stable and s.settled(slot)",
+        "if slot.height > s.executed and s.settled(slot)",
         "tests/simulation/test_seeds.py::test_runs_that_once_failed",
     ),
     Mutant(

@@ -122,6 +122,37 @@ def whole() -> Scene:
     return scene
 
 
+NEW = "plant-0-9"
+
+
+def with_a_new_point() -> Scene:
+    """Two hours recorded, a new point of a new subject, and two more hours of all points under the next registry."""
+    scene = Scene()
+    scene.order(scene.windows(0, 2))
+    subject = {"id": "boiler", "name": "Boiler", "kind": "plant", "parent": "plant"}
+    more = {"id": NEW, "object": "9" * 24, "subject": "boiler", "start": START + 2 * HOUR}
+    section, point = entry(scene.now, "points", POINT)
+    assert scene.change(("subjects", subject), (section, point | more)) is Refusal.PASS
+    scene.until(BEGINS - 1)
+    scene.begin()
+    assert set(scene.order(scene.windows(2, 2, BEGINS))) == {(Refusal.PASS, BEGINS)}
+    return scene
+
+
+def with_another_run() -> tuple[Scene, list[bytes]]:
+    """Two hours recorded, a new key of the gateway, two hours from its next run; and the packets of both runs."""
+    scene = Scene()
+    scene.order(scene.windows(0, 2))
+    assert scene.change(rotation(scene.now, "gw-0", "gw-0b")) is Refusal.PASS
+    scene.until(BEGINS - 1)
+    days = [(START + h * HOUR, scene.world.day(2, h - 2)) for h in (4, 6)]
+    signer = replace(scene.world, gateway="gw-0b", sequence=0, previous=bytes(32))
+    before, scene.messages = scene.messages, [signer.pack(at, day, gateway="gw-0", run=1) for at, day in days]
+    scene.begin()
+    assert set(scene.order(scene.windows(2, 2, BEGINS))) == {(Refusal.PASS, BEGINS)}
+    return scene, before + scene.messages
+
+
 def counts(scene: Scene) -> list[int]:
     """Readings counted for POINT, window after window."""
     payloads = [p for package in scene.store.kept for p in packages.read(package).payloads]

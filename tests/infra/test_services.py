@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,17 @@ def test_the_roles_make_a_plan_that_can_be_met(tmp_path: Path) -> None:
     assert {f"member-{index}" for index in range(7)} < set(names)
     assert {"ingest", "aggregate", "accounts", "sink", "gateway-edge-east"} < set(names)
     plan.check(planned.processes)
+
+
+def test_gateways_that_serve_devices_are_started_where_these_are(tmp_path: Path) -> None:
+    made = channel.create(tmp_path, parameters.load(), days=2)
+    east = replace(made.registry.gateways["edge-east"], kind="attester")
+    attested = replace(made.registry, gateways={**made.registry.gateways, east.id: east})
+    live = replace(made, genesis=replace(made.genesis, clock="live"))
+    with_gateways = {role.name for role in roles_of(made)}
+    assert {role.name for role in roles_of(replace(made, registry=attested))} == with_gateways - {"gateway-edge-east"}
+    left_out = with_gateways - {role.name for role in roles_of(live)}
+    assert left_out == {f"gateway-{g.id}" for g in made.registry.gateways.values() if g.kind == "gateway"}
 
 
 def test_with_the_embedded_broker_a_role_waits_for_it(tmp_path: Path) -> None:

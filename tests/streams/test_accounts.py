@@ -19,7 +19,9 @@ from streams.accounts import Accounts, AccountsConfig, BooksFile, Posted, post_b
 from tests.consensus.aggregator import with_fields
 from tests.consensus.test_contract import POINT, corrected, late_scene
 from tests.consensus.test_ledger import Chain
-from tests.small import START
+from tests.consensus.test_registration import Scene, with_a_new_point
+from tests.registrars import REGISTRARS
+from tests.small import START, World
 from tests.streams.pipeline import Tap, reset, send, tap, wait_until
 
 Sent = list[tuple[str, bytes, bytes]]
@@ -111,6 +113,51 @@ def test_books_come_back_from_disk_as_they_were(chain: Chain, tmp_path: Path) ->
     again = BooksFile(tmp_path / "deep" / "books.sqlite").load()
     assert (again.books, again.offsets) == (books, {topics.LEDGER_BLOCKS: 5})
     assert again.position is not None and again.position.dump() == follower.position.dump()
+
+
+class Deaf(Accounts):
+    """A processor without a broker: what it sends is kept, what it reads is handed to it."""
+
+    def __init__(self, scene: Scene, store: Path) -> None:
+        world = World.make(registrars=REGISTRARS)
+        kafka = {"bootstrap.servers": "127.0.0.1:1", "log_level": "0"}
+        self.sent: Sent = []
+        super().__init__(AccountsConfig(kafka, scene.world.genesis, world.registry, store))
+
+    def _send(self, topic: str, key: str, value: bytes) -> None:
+        self.sent.append((topic, key.encode(), value))
+
+    def read(self, packages: list[bytes]) -> Sent:
+        """Post those blocks and keep what follows; what was sent."""
+        self.sent = []
+        for offset, (topic, key, value) in enumerate(m for package in packages for m in messages_of(package)):
+            if topic == topics.LEDGER_PAYLOADS:
+                self._reader.offer_payload(key, value, offset)
+            elif topic == topics.LEDGER_BLOCKS:
+                self._reader.offer_block(value, offset)
+        for block in self._reader.ready():
+            self._post(block)
+        self._file.keep(self._posted)
+        return self.sent
+
+
+def test_a_new_point_is_posted_by_the_registry_that_the_ledger_tells(tmp_path: Path) -> None:
+    scene = with_a_new_point()
+    packages = scene.store.kept
+    with closing(Deaf(scene, tmp_path / "whole.sqlite")) as whole:
+        sent = whole.read(packages)
+    said = {key.decode(): codec.decode("balance", v) for topic, key, v in sent if topic == topics.ACCOUNTS_BALANCES}
+    assert {name: said[f"emissions:{name}"]["debit_g"] for name in scene.ledger.balances} == scene.ledger.balances
+    assert said["emissions:boiler"]["records"] == 2
+    codes = [codec.decode("alert", value)["code"] for topic, _, value in sent if topic == topics.ALERTS]
+    assert len(codes) == 2 and all(f"/boiler.{'9' * 24}." in code for code in codes)
+    for stop in (1, 2, 3, len(packages) - 1):
+        store = tmp_path / f"{stop}.sqlite"
+        with closing(Deaf(scene, store)) as first:
+            before = list(first.read(packages[:stop]))
+        with closing(Deaf(scene, store)) as second:
+            assert before + second.read(packages[stop:]) == sent, f"restarted after height {stop}"
+        assert BooksFile(store).load().books == BooksFile(tmp_path / "whole.sqlite").load().books
 
 
 # -- on a broker

@@ -1,0 +1,110 @@
+"""Look-ups and proofs from a member's copy go by the registry that a record names."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from carbon import identity
+from carbon import packet as packets
+from consensus.ledger import Ledger
+from consensus.log.follower import Follower
+from consensus.member.archive import Archive
+from consensus.member.publisher import messages_of
+from consensus.member.store import LedgerFile
+from infra.channel import load
+from schemas import codec, topics
+from tests.committee import write_channel
+from tests.consensus.test_registration import BEGINS, NEW, POINT, Scene, narrowed, with_a_new_point, with_another_run
+from tests.infra.copies import Invoke, invoker
+from tests.registrars import REGISTRARS
+from tests.small import HOUR, QUARTER, START
+
+
+@pytest.fixture
+def invoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Invoke:
+    return invoker(tmp_path, monkeypatch, capsys)
+
+
+def store(data: Path, scene: Scene, messages: list[bytes]) -> None:
+    """What member 0 keeps of a scene: its ledger, and the packets in its archive."""
+    write_channel(data, points=3, gateways=1, registrars=REGISTRARS)
+    channel, folder = load(data), data / "members" / "0"
+    folder.mkdir(parents=True)
+    file = LedgerFile(folder / "ledger.sqlite")
+    ledger = Ledger(channel.genesis, channel.registry, file)
+    assert all(ledger.install(package) for package in scene.store.kept)
+    file.close()
+    archive = Archive(folder / "archive.sqlite", ledger.registries, channel.genesis.digest, HOUR)
+    assert all(archive.add(message) for message in messages)
+    archive.commit({})
+    archive.close()
+
+
+def reading_code(scene: Scene, messages: list[bytes], at: int) -> str:
+    """The code of the reading of POINT at a time, in whichever packet it is."""
+    point = scene.now.points[POINT]
+    for packet in (packets.decode_body(packets.body_of(message)) for message in messages):
+        for place, leaf in enumerate(packets.leaf_hashes(packet)):
+            if (packet.points[packet.point[place]], packet.at[place]) == (POINT, at):
+                return identity.reading_code(scene.now.prefix, point.subject, point.object, at, leaf)
+    raise AssertionError(f"no reading at {at}")
+
+
+def new_record_code(scene: Scene) -> str:
+    """The code of the first record of the point that is new."""
+    point, name = scene.now.points[NEW], NEW.encode()
+    follower = Follower(scene.world.genesis)
+    blocks = [follower.accept(m[2]) for p in scene.store.kept for m in messages_of(p) if m[0] == topics.LEDGER_BLOCKS]
+    payloads = [codec.decode_bare("block-package", package)["payloads"] for package in scene.store.kept]
+    leaf = next(
+        leaf
+        for block, opened in zip(blocks, payloads, strict=True)
+        for leaf, payload in zip(block.leaves if block else (), opened, strict=True)
+        if payload[1 : 1 + len(name)] == name
+    )
+    start = START + 2 * HOUR
+    return identity.record_code(
+        scene.now.prefix, point.subject, point.object, start, point.window_seconds, leaf.leaf.commitment
+    )
+
+
+def shown(invoke: Invoke, data: Path, code: str) -> dict[str, Any]:
+    """What `resolve` shows of a code, once `prove` made a proof of it that the genesis alone verifies."""
+    done, proof, said = invoke("prove", code)
+    assert done == 0, said
+    (data / "proof.json").write_text(proof)
+    genesis = str(data / "channel" / "genesis.json")
+    assert invoke("verify-proof", str(data / "proof.json"), "--genesis", genesis)[0] == 0
+    (row,) = json.loads(invoke("resolve", code, "--output", "json")[1])
+    return dict(row)
+
+
+def test_a_record_of_a_new_point_is_found_and_proved(invoke: Invoke, tmp_path: Path) -> None:
+    scene = with_a_new_point()
+    store(tmp_path, scene, scene.messages)
+    code = new_record_code(scene)
+    row = shown(invoke, tmp_path, code)
+    assert (row["point"], row["subject"], row["record"]) == (NEW, "boiler", code)
+    assert (row["verdict"], row["height"], row["gateway_kind"]) == ("accepted", BEGINS, "edge")
+    nobodys = code.replace("9" * 24, "8" * 24)
+    assert invoke("resolve", nobodys)[0] == 1
+
+
+def test_readings_of_a_run_that_is_over_and_of_the_next_are_found_and_proved(invoke: Invoke, tmp_path: Path) -> None:
+    scene, messages = with_another_run()
+    store(tmp_path, scene, messages)
+    for hour, run, height in ((0, 0, 1), (2, 1, BEGINS)):
+        row = shown(invoke, tmp_path, reading_code(scene, messages[3 * run :], START + hour * HOUR))
+        assert (row["run"], row["at"], row["height"]) == (run, START + hour * HOUR, height)
+
+
+def test_a_reading_counts_by_the_registry_of_its_record(invoke: Invoke, tmp_path: Path) -> None:
+    scene = narrowed(Scene())
+    scene.begin()
+    scene.order(scene.windows(2, 2, BEGINS))
+    store(tmp_path, scene, scene.messages)
+    before, after = (reading_code(scene, scene.messages, START + h * HOUR + 3 * QUARTER) for h in (1, 3))
+    assert shown(invoke, tmp_path, before)["value"] == 1_007
+    assert invoke("resolve", after)[0] == 1
