@@ -87,7 +87,7 @@ def work(world: World, gateways: int, days: int, maker: type[Aggregator]) -> Wor
         packets.append(packet)
         found += made
         for _, message in made:
-            batch = batches_.verify(message, world.registry, world.channel, 2_000)
+            batch = batches_.verify(message, {0: world.registry}, world.channel, 2_000)
             started = time.process_time()
             contract.judge(batch, held)
             seconds += time.process_time() - started

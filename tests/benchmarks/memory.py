@@ -77,7 +77,7 @@ class Gateway:
     """One gateway with one point, and the aggregator of its windows: a packet and a record an hour."""
 
     def __init__(self, world: World, archive: Archive) -> None:
-        self._world, self._aggregator = world, Aggregator(world, archive)
+        self._world, self._aggregator = world, Aggregator(world, archive.under(0))
         (self._point,) = world.registry.points_of[world.gateway]
         self._hour = 0
 

@@ -59,6 +59,7 @@ def test_status_query_and_proofs_beside_a_running_up_then_down(up: Service, chan
     data = up.data
     listed = {row["process"]: row for row in rows(data, "status")}
     listed.pop("ledger", None)  # it has no row before the first block
+    assert listed.pop("waiting")["lag"] is not None
     assert set(listed) == {role.name for role in roles_of(channel)}
     assert {row["state"] for row in listed.values()} == {"ready"}
     until(up, lambda: recorded(data) == WANTED.records, "the record of every window")
