@@ -20,6 +20,7 @@ from carbon import window as windows
 from carbon.charging import Charging
 from carbon.drafting import Range
 from carbon.packet import Packet
+from carbon.proposing import Charged
 from carbon.record import Draft, Replaced
 from carbon.registry import Registry
 from carbon.validation import Reason
@@ -127,6 +128,8 @@ class GatewayWindows:
         self._run = Run()
         self._next = {point.id: point.start for point in self._points.values()}
         self._late: dict[WindowKey, _Late] = {}
+        self._again: dict[WindowKey, list[int]] = {}
+        """Closed windows to late packets that correct them once more, before the next packet does."""
         self.charging = Charging(self._points.values(), channel, rules.horizon_ms)
         self._facts: dict[int, PacketFacts] = {}
         self._most_spare = min(SPARE_FACTS, max(1, MOST_SPARE // len(registry.gateways)))
@@ -198,9 +201,9 @@ class GatewayWindows:
         if turn not in self._facts:
             return [turn] if turn not in self._unreadable else []
         needed = set(self._open_packets())
-        for key in self._late_keys(self._facts[turn]):
+        for key in [*self._late_keys(self._facts[turn]), *self._again]:
             if not self._too_late(key):
-                needed.update(self._evidence_of(key))
+                needed.update(self._evidence_of(key), self._again.get(key, ()))
         return sorted(needed - self._facts.keys() - self._unreadable)
 
     def supply(self, facts: PacketFacts) -> None:
@@ -243,6 +246,7 @@ class GatewayWindows:
             self.stopped, step.fork = True, str(error)
             return step
         del self._waiting[self.last + 1]
+        self._correct_once_more(step)
         late = sorted(self._late_keys(facts), key=_by_start)
         too_late = [key for key in late if self._too_late(key)]
         watermark = self._run.append(facts.packet)
@@ -306,6 +310,13 @@ class GatewayWindows:
         for sequence in range(behind, self.last + 1):
             if sequence in self.places and key in self._facts[sequence].groups:
                 self._correct(key, self._facts[sequence], step)
+
+    def _correct_once_more(self, step: Step) -> None:
+        for key, sequences in self._again.items():
+            for sequence in () if self._too_late(key) else sequences:
+                if sequence in self._facts:
+                    self._correct(key, self._facts[sequence], step)
+        self._again.clear()
 
     def _charge(self, draft: Draft, range_: Range, step: Step) -> None:
         for charged in self.charging.closed(draft, range_.packets):
@@ -375,18 +386,16 @@ class GatewayWindows:
 
     # -- another registry
 
-    def reopen(self, starts: Mapping[str, int]) -> None:
-        """Draft the windows of points again from these starts on, when the next packet comes."""
-        for name, start in starts.items():
-            if name in self.charging and start < self._next[name]:
-                self._discharge(name, self.charging.reopen(name, start))
+    def reopen(self, starts: Mapping[str, int], uncharged: Mapping[WindowKey, Charged]) -> None:
+        """Draft the windows of points again from these starts on, when the next packet comes; windows that are
+        `uncharged` have the version before their charge, and what came late behind that corrects them again."""
         self._next |= {name: start for name, start in starts.items() if start < self._next[name]}
         self._next_closing = self._due()
-
-    def _discharge(self, point: str, since: int) -> None:
-        for key, late in self._late.items():
-            if key[0] == point and key[1] >= since and late.charged is not None:
-                late.charged, late.version = None, late.version - 1
+        for key, (version, packets) in uncharged.items():
+            late = self._late.get(key)
+            if late is not None and key[1] < self._next[key[0]]:
+                self._again[key] = late.sequences[packets:]
+                self._late[key] = _Late(version - 1, late.sequences[:packets])
 
     def follow(self, before: Mapping[str, Any]) -> None:
         """Go on where an earlier run of the gateway, whose state this was, had come to."""
@@ -405,6 +414,7 @@ class GatewayWindows:
             "last": self.last,
             "next": list(self._next.items()),
             "late": [[*key, *late.dump()] for key, late in self._late.items()],
+            "again": [[*key, sequences] for key, sequences in self._again.items()],
         }
 
     def load(self, data: dict[str, Any], places: dict[int, Place]) -> None:
@@ -413,6 +423,7 @@ class GatewayWindows:
         self._run = Run(base=data["base"], floor=data["floor"])
         self._next |= {name: start for name, start in data["next"] if name in self._points}
         self._late = {(name, start): _Late.load(*late) for name, start, *late in data["late"]}
+        self._again = {(name, start): sequences for name, start, sequences in data.get("again", ())}
         for sequence, place in sorted(places.items()):
             if data["base"] < sequence <= data["last"]:
                 self._run.extend(sequence - 1 - self.last, place.sent_at, place.digest)

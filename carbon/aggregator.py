@@ -9,13 +9,13 @@ a crash, and mean nothing.
 import json
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
 from carbon.aggregation import GatewayWindows, Place, Rules
-from carbon.proposing import ProposalStream
+from carbon.proposing import Confirmed, ProposalStream, Verdict
 from carbon.record import PayloadWriter
 from carbon.registry import Registry
 
@@ -48,6 +48,24 @@ class Aggregator:
         own = (settings.submitter, settings.seed, settings.channel)
         self.stream = ProposalStream(*own, gateway, settings.writer, settings.registry_height)
         self._slot = 0
+
+    def confirm(self, number: int, digest: bytes, verdicts: Sequence[Verdict]) -> Confirmed:
+        """Take the ledger's verdicts on a batch: see `ProposalStream.confirm`. What must be drafted again is, when the
+        next packet comes."""
+        out = self.stream.confirm(number, digest, verdicts)
+        charging = self.windows.charging
+        charging.accept(link.payload for link in out.accepted if link.point in charging)
+        for one in out.refused:
+            if out.uncharged.pop((one.point, one.window_start), None) is not None:
+                charging.give_up(one.point, one.window_start)
+        self.windows.reopen(out.outdated, out.uncharged)
+        for point in out.outdated.keys() | {one.point for one in out.refused}:
+            self._resume(point)
+        return out
+
+    def _resume(self, point: str) -> None:
+        if point in self.windows.charging:
+            self.windows.charging.resume(point, (link.payload for link in self.stream.chain(point)))
 
     def state_row(self) -> Row:
         """The row to be written after all others."""
@@ -92,7 +110,10 @@ class Aggregator:
         self._slot = state.get("hours", 0)
         if self._slot:
             self.windows.charging.load(json.loads(zlib.decompress(rows[_key(f"hours/{self._slot}", self.gateway)])))
-        return left_over + [self.batch_row(number) for number in self.stream.load(state["stream"], pending)]
+        left_over += [self.batch_row(number) for number in self.stream.load(state["stream"], pending)]
+        for point in self.windows.charging:
+            self._resume(point)
+        return left_over
 
 
 def restored(rows: Mapping[bytes, bytes], settings: Settings) -> Iterator[tuple[Aggregator, list[Row]]]:

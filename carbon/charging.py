@@ -1,22 +1,22 @@
 """Substitution on the aggregator's side: what each record of a point says of its hours, and the hours that are due.
 
 It follows a point's records in the order in which they are proposed, as the state half follows them on the ledger:
-both see the same hours at the same place of the chain. Of an hour that is missing it keeps the latest version and the
-salt of the next, so that its packets need not be read again when it is due.
+both see the same hours at the same place of the chain. Beside these hours it keeps those of the records that the ledger
+has accepted: where records behind them are refused, the hours are made again from there. Of an hour that is missing it
+keeps the latest version and the salt of the next, so that its packets need not be read again when it is due.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from copy import deepcopy
 from typing import Any, NamedTuple
 
 from carbon import drafting
+from carbon import record as records
 from carbon.hours import Hours
 from carbon.record import Draft, EvidenceRange, Tier
 from carbon.registry import Point
-from carbon.substitution import HOUR_MS, Substitution, mean
-from carbon.window import PacketFacts, Window
-
-UNDER_WAY_HOURS = 168
-"""Windows of a point that may be under way to the ledger and have to be drafted again."""
+from carbon.substitution import HOUR_MS, Substitution, mean, stated
+from carbon.window import PacketFacts, Window, WindowKey
 
 
 class _Open(NamedTuple):
@@ -32,7 +32,8 @@ class Charging:
     def __init__(self, points: Iterable[Point], channel: bytes, horizon_ms: int) -> None:
         self._points = {point.id: (point, rule) for point in points if (rule := point.substituted) is not None}
         self._waits = {name: rule.waits(horizon_ms) for name, (_, rule) in self._points.items()}
-        self._channel = channel
+        self._channel, self._horizon_ms = channel, horizon_ms
+        self._accepted: dict[str, Hours] = {}
         self._hours: dict[str, Hours] = {}
         self._open: dict[tuple[str, int], _Open] = {}
         self.has_changed = False
@@ -41,17 +42,17 @@ class Charging:
     def __contains__(self, point: str) -> bool:
         return point in self._points
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._points)
+
     def closed(self, draft: Draft, packets: Sequence[PacketFacts]) -> Iterator[Draft]:
         """A window's first record was made from these packets; the records of hours that are due then."""
         name, (point, rule) = draft.point, self._points[draft.point]
         if draft.window_start < rule.regimes[0].start:
             return
-        hours = self._hours.setdefault(name, Hours.since(draft.window_start // HOUR_MS))
         value = _mean(point, draft.window)
-        hours.append(value, rule, self._waits[name] + UNDER_WAY_HOURS)
+        hours = _append(self._hours, draft, value, rule, self._waits[name])
         self._note(draft, packets, value)
-        oldest = HOUR_MS * (hours.end - self._waits[name] - UNDER_WAY_HOURS)
-        self._open = {key: one for key, one in self._open.items() if key[0] != name or key[1] >= oldest}
         while (hour := hours.due(self._waits[name])) is not None:
             yield self._substituted(point, rule, hour)
 
@@ -68,18 +69,56 @@ class Charging:
         if draft.point in self._hours:
             value = _mean(point, draft.window)
             self._hours[draft.point].amend(draft.window_start // HOUR_MS, value)
-            if self._open.pop((draft.point, draft.window_start), None) is not None:
-                self._note(draft, packets, value)
+            self._note(draft, packets, value)
             self.has_changed = True
 
-    def reopen(self, point: str, start: int) -> int:
-        """The windows of a point are drafted again from `start` on; so are the charges from the time returned on."""
-        hours, waits = self._hours.get(point), self._waits[point]
-        if hours is not None:
-            hours.cut(start // HOUR_MS, waits)
-            self._open = {key: one for key, one in self._open.items() if key[0] != point or key[1] < start}
+    # -- what the ledger says
+
+    def accept(self, payloads: Iterable[bytes]) -> None:
+        """The ledger has accepted these records."""
+        for payload in payloads:
+            self._follow(self._accepted, payload)
             self.has_changed = True
-        return start - HOUR_MS * waits
+        if self.has_changed:
+            self._open = {key: one for key, one in self._open.items() if not self._is_over(key)}
+
+    def _is_over(self, key: WindowKey) -> bool:
+        """Whether an hour was due by a window that the ledger has accepted."""
+        hours = self._accepted.get(key[0])
+        return hours is not None and key[1] // HOUR_MS + 1 + self._waits[key[0]] < hours.end
+
+    def give_up(self, point: str, start: int) -> None:
+        """The ledger has refused to charge an hour: it is not due any more."""
+        if point in self._accepted:
+            hours = self._accepted[point]
+            hours.settled = max(hours.settled, start // HOUR_MS + 1)
+            self.has_changed = True
+
+    def resume(self, point: str, payloads: Iterable[bytes]) -> None:
+        """Make a point's hours again: what the ledger has accepted, and these records, which are under way to it."""
+        self._hours.pop(point, None)
+        if point in self._accepted:
+            self._hours[point] = deepcopy(self._accepted[point])
+        for payload in payloads:
+            self._follow(self._hours, payload)
+
+    def _follow(self, every: dict[str, Hours], payload: bytes) -> None:
+        """Take in a record as the ledger does, by the substitution that it states."""
+        fields = records.decode(payload)
+        rule = stated(fields["rule"])
+        if rule is None:
+            return
+        draft = records.draft_of(fields, b"")
+        value = mean(draft.window.count, fields["expected"], draft.window.quantity)
+        if draft.version == 1:
+            if draft.window_start >= rule.regimes[0].start:
+                _append(every, draft, value, rule, rule.waits(self._horizon_ms))
+        elif draft.point not in every:
+            return
+        elif draft.cause == "SUBSTITUTED":
+            every[draft.point].settle(draft.window_start // HOUR_MS)
+        else:
+            every[draft.point].amend(draft.window_start // HOUR_MS, value)
 
     def is_measured(self, point: str, window: Window) -> bool:
         """Whether a window of the point has readings enough."""
@@ -96,17 +135,25 @@ class Charging:
     def dump(self) -> dict[str, Any]:
         """All that a restart needs, as a JSON value."""
         self.has_changed = False
-        hours = {name: str(hours) for name, hours in self._hours.items()}
+        hours = {name: str(hours) for name, hours in self._accepted.items()}
         # neighbours of one window name the same packets, which compresses
         opened = [_dump(one) for _, one in sorted(self._open.items(), key=lambda item: item[0][::-1])]
         return {"hours": hours, "open": opened}
 
     def load(self, data: dict[str, Any]) -> None:
-        """Go on from what `dump` gave."""
+        """Go on from what `dump` gave; `resume` must follow for each point with records under way."""
         known = {name: text for name, text in data["hours"].items() if name in self._points}
-        self._hours = {name: Hours.parse(text.split(" ")) for name, text in known.items()}
+        self._accepted = {name: Hours.parse(text.split(" ")) for name, text in known.items()}
         opened = [_load(fields) for fields in data["open"] if fields["point"] in self._points]
         self._open = {(one.latest.point, one.latest.window_start): one for one in opened}
+
+
+def _append(every: dict[str, Hours], draft: Draft, value: int | None, rule: Substitution, waits: int) -> Hours:
+    hour = draft.window_start // HOUR_MS
+    if draft.point not in every or every[draft.point].end != hour:
+        every[draft.point] = Hours.since(hour)
+    every[draft.point].append(value, rule, waits)
+    return every[draft.point]
 
 
 def _mean(point: Point, window: Window) -> int | None:

@@ -71,14 +71,6 @@ class Hours:
         elif newer < len(self.values):
             self.values[len(self.values) - newer - 1] = value
 
-    def cut(self, hour: int, waits: int) -> None:
-        """Forget the hours from `hour` on, and what was due by them: they come again."""
-        if hour < self.end:
-            measured = self._measured(hour, self.end)
-            del self.values[max(0, len(self.values) - measured) :]
-            self.missing = [(first, min(end, hour)) for first, end in self.missing if first < hour]
-            self.end, self.settled = hour, min(self.settled, hour - waits)
-
     def settle(self, hour: int) -> None:
         """A due hour was substituted."""
         self.settled = hour + 1

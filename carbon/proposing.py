@@ -25,6 +25,7 @@ from carbon import record as records
 from carbon import signing
 from carbon.packet import ZERO_DIGEST
 from carbon.record import SALT_BYTES, Draft, PayloadWriter
+from carbon.substitution import stated
 from schemas import codec
 
 KIND = "batch"
@@ -37,6 +38,8 @@ OTHER_REGISTRY = 46
 """The reason of records that name a registry which is not in force."""
 
 _COUNT = struct.Struct(">I")
+_Record = tuple[dict[str, Any], bytes]
+"""Fields and salt."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,6 +85,13 @@ class Refusal(NamedTuple):
     reason: int
 
 
+class Charged(NamedTuple):
+    """A window's substitution: its version, and how many late packets it rests on."""
+
+    version: int
+    late: int
+
+
 @dataclass
 class Confirmed:
     """What a confirmation led to."""
@@ -92,6 +102,10 @@ class Confirmed:
     refused: list[Refusal] = field(default_factory=list)
     outdated: dict[str, int] = field(default_factory=dict)
     """Point to the start of its first window that must be drafted again, under the registry in force."""
+    accepted: list[Link] = field(default_factory=list)
+    """In the order of each point's chain."""
+    uncharged: dict[tuple[str, int], Charged] = field(default_factory=dict)
+    """Point and start of windows whose substitution is forgotten, with what stood on it."""
 
 
 class ProposalStream:
@@ -165,10 +179,10 @@ class ProposalStream:
     def confirm(self, number: int, digest: bytes, verdicts: Sequence[Verdict]) -> Confirmed:
         """Take the ledger's verdicts on batch `number` of this stream. The same again changes nothing."""
         batch = self.pending.pop(number, None)
+        out = Confirmed(batch is not None)
         for verdict in verdicts:
             if verdict.accepted:
-                self._accept(verdict.commitment)
-        out = Confirmed(batch is not None)
+                out.accepted += self._accept(verdict.commitment)
         if batch is None:
             return out
         if batch.digest == digest:
@@ -179,16 +193,16 @@ class ProposalStream:
         out.batches = self._batch(again)
         return out
 
-    def _accept(self, commitment: bytes) -> None:
+    def _accept(self, commitment: bytes) -> Iterator[Link]:
         point = self._live.get(commitment)
         if point is None:
             return
         self._accepted[point] = commitment
-        done = b""
-        while done != commitment:
+        while commitment in self._live:
             # a record whose successor is accepted was accepted before it
-            done = self._chains[point].popleft().commitment
-            del self._live[done]
+            done = self._chains[point].popleft()
+            del self._live[done.commitment]
+            yield done
 
     def _refuse(self, batch: Pending, verdicts: Sequence[Verdict], out: Confirmed) -> list[Link]:
         again: list[Link] = []
@@ -196,28 +210,26 @@ class ProposalStream:
             if verdict.accepted or (place := self._place(link)) is None:
                 continue
             if verdict.reason == OTHER_REGISTRY:
-                again += self._outdate(link.point, place, out.outdated)
+                again += self._outdate(link.point, self._cut(link.point, place), out)
             else:
-                again += self._rebuild(link, place, verdict.reason, out.refused)
+                again += self._rebuild(link, place, verdict.reason, out)
         return again
 
-    def _outdate(self, point: str, place: int, outdated: dict[str, int]) -> list[Link]:
-        """Forget windows from `place` on, whose readings may count otherwise now; chain earlier ones' corrections."""
-        drafts = self._cut(point, place)
-        for fields, _ in drafts:
+    def _outdate(self, point: str, rest: Iterable[_Record], out: Confirmed) -> list[Link]:
+        """Forget a chain's windows, whose readings may count otherwise now, and the charges that they made due, with
+        what replaced these; chain corrections of earlier windows again."""
+        again = []
+        for fields, salt in rest:
+            start, cause = fields["window_start"], fields["cause"]
             if fields["version"] == 1:
-                outdated[point] = min(fields["window_start"], outdated.get(point, fields["window_start"]))
-        first = outdated.get(point, 1 << 62)
-        windows = [place for place, (fields, _) in enumerate(drafts) if fields["version"] == 1]
-        # behind a window that is drafted again, what it made due comes again too
-        charged = range(windows[0], len(drafts)) if windows else range(0)
-        return [
-            self._append(records.draft_of(fields, salt))
-            for place, (fields, salt) in enumerate(drafts)
-            if fields["window_start"] < first and not (fields["cause"] == "SUBSTITUTED" and place in charged)
-        ]
+                out.outdated.setdefault(point, start)
+            elif cause == "SUBSTITUTED" and point in out.outdated:
+                out.uncharged[point, start] = Charged(fields["version"], len(fields["evidence"]) - 1)
+            if start < out.outdated.get(point, start + 1) and (point, start) not in out.uncharged:
+                again.append(self._append(records.draft_of(fields, salt)))
+        return again
 
-    def _cut(self, point: str, place: int) -> list[tuple[dict[str, Any], bytes]]:
+    def _cut(self, point: str, place: int) -> list[_Record]:
         """Take a point's chain from `place` on apart: fields and salt of each record."""
         chain = self._chains[point]
         rest = list(islice(chain, place, None))
@@ -231,17 +243,25 @@ class ProposalStream:
         chain = self._chains.get(link.point, ())
         return next((i for i, other in enumerate(chain) if other is link), None)
 
-    def _rebuild(self, link: Link, place: int, reason: int, refused: list[Refusal]) -> list[Link]:
+    def _rebuild(self, link: Link, place: int, reason: int, out: Confirmed) -> list[Link]:
         """Chain again what stood at `place` and behind it; the record at `place` itself only if its time may come."""
         rest = self._cut(link.point, place)
         if place == 0 or reason < FIRST_STATE_REASON:
-            fields, _ = rest[0]
-            refused.append(Refusal(link.point, link.window_start, fields["version"], reason))
-            rest = rest[1:]
+            fields, _ = rest.pop(0)
+            out.refused.append(Refusal(link.point, link.window_start, fields["version"], reason))
             if fields["version"] == 1:
                 self._halted.add(link.point)
                 return []
+            if fields["cause"] == "SUBSTITUTED":
+                out.uncharged[link.point, link.window_start] = Charged(fields["version"], len(fields["evidence"]) - 1)
+            if stated(fields["rule"]) is not None:
+                # what is charged behind it rests on hours that the ledger does not have
+                return self._outdate(link.point, rest, out)
         return [self._append(records.draft_of(fields, salt)) for fields, salt in rest]
+
+    def chain(self, point: str) -> Sequence[Link]:
+        """A point's records that are under way."""
+        return self._chains.get(point, ())
 
     # -- restart
 

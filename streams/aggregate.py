@@ -288,13 +288,12 @@ class Aggregate:
             aggregator = self._gateways.get(gateway)
             if aggregator is None:
                 return
-            confirmed = aggregator.stream.confirm(number, digest, verdicts)
+            confirmed = aggregator.confirm(number, digest, verdicts)
             if not confirmed.known:
                 return
             self._again_after = self._config.again_after
             outputs = [self._record_refused(gateway, refusal) for refusal in confirmed.refused]
             await faust_app.deliver(outputs, self._health)
-            aggregator.windows.reopen(confirmed.outdated)
             await self._keep(aggregator, [aggregator.batch_row(batch.number) for batch in confirmed.batches])
             await self._forget(aggregator, number)
             await self._propose(aggregator, confirmed.batches)

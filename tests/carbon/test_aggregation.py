@@ -83,7 +83,7 @@ class Bench:
         assert verified is not None
         out = []
         for _, number, digest, verdicts in confirmations.batches(verified, AGGREGATOR):
-            out += self.aggregator.stream.confirm(number, digest, verdicts).batches
+            out += self.aggregator.confirm(number, digest, verdicts).batches
         return [batch.message for batch in out]
 
     def rows(self) -> dict[bytes, bytes]:
@@ -625,9 +625,8 @@ def outdate(bench: Bench) -> None:
     """The ledger refuses all that is pending, for the registry that it names, and the worker begins with the next."""
     for number, batch in list(bench.aggregator.stream.pending.items()):
         refused = [Verdict(False, OTHER_REGISTRY, link.commitment) for link in batch.links]
-        out = bench.aggregator.stream.confirm(number, batch.digest, refused)
+        out = bench.aggregator.confirm(number, batch.digest, refused)
         assert out.refused == []
-        bench.windows.reopen(out.outdated)
 
 
 def stated(aggregator: Aggregator) -> dict[tuple[str, int, int], tuple[int, int, list[int]]]:

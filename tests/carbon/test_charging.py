@@ -18,11 +18,11 @@ from consensus.contract import Ruling
 from consensus.core.bodies import ProposedBatch
 from consensus.core.effects import OrderedBlock
 from consensus.ledger import Ledger
-from consensus.log.follower import OpenedLeaf, Position, VerifiedBlock
+from consensus.log.follower import Follower, OpenedLeaf, Position, VerifiedBlock
 from consensus.log.leaf import Refusal
 from consensus.log.reader import OpenedBlock
 from consensus.state import Chain as StateChain
-from consensus.state import State
+from consensus.state import Registered, State
 from infra.verification import Verification
 from schemas import codec
 from streams.accounts import post_block
@@ -37,6 +37,7 @@ TIERS = {
     "substitution_after": 24,
 }
 HOURS = 60
+HEIGHT = 1_000
 
 
 def world() -> World:
@@ -165,29 +166,65 @@ def test_the_order_of_arrival_changes_no_record(seed_: int) -> None:
     assert found == [link.payload for link in wanted.links]
 
 
-@pytest.mark.parametrize("accepted", [20, 34, 35, 38])
-def test_windows_that_are_drafted_again_make_the_same_hours_due(accepted: int) -> None:
-    """Behind so many batches the ledger refuses all, for the registry that they name."""
-    wanted, bench = late_and_later(), Bench(world())
+@pytest.mark.parametrize(
+    ("fed", "accepted", "crashes"), [(44, 20, False), (44, 35, True), (55, 20, True), (55, 34, False), (55, 38, False)]
+)
+def test_windows_that_are_drafted_again_make_the_same_hours_due(fed: int, accepted: int, crashes: bool) -> None:
+    """Behind so many batches the ledger refuses all, for the registry that they name; of 55, what replaced a charge."""
+    wanted, bench = late_and_later(), _Kept(world())
     committee = Committee(bench.world)
     committee.packets.add(wanted.chain.packets)
-    proposals = bench.all(wanted.chain.packets[:44])
+    proposals = bench.all(wanted.chain.packets[:fed])
     committee.take(proposals[:accepted])
     pending = list(bench.aggregator.stream.pending.items())
     for place, (number, batch) in enumerate(pending):
         is_accepted = place < accepted
         verdicts = [Verdict(is_accepted, 0 if is_accepted else OTHER_REGISTRY, one.commitment) for one in batch.links]
-        out = bench.aggregator.stream.confirm(number, batch.digest, verdicts)
+        out = bench.aggregator.confirm(number, batch.digest, verdicts)
         assert out.refused == []
-        bench.windows.reopen(out.outdated)
-    again = [batch.message for batch in bench.aggregator.stream.pending.values()]
-    proposals = again + bench.all(wanted.chain.packets[44:])
+        bench.keep_confirmed(number)
+        if crashes:
+            bench.crash()
+    proposals = [batch.message for batch in bench.aggregator.stream.pending.values()]
+    for packet in wanted.chain.packets[fed:]:
+        proposals += bench.feed(packet)
+        bench.keep()
+        if crashes:
+            bench.crash()
     committee.state.streams[AGGREGATOR, GATEWAY] = len(pending)
     committee.take(proposals)
     assert {refusal for *_, refusal in committee.records} == {Refusal.PASS}
-    assert wanted.judged() == {Refusal.PASS}
-    assert committee.state.substitutions == wanted.committee.state.substitutions
+    assert wanted.judged() <= {Refusal.PASS}
+    assert _settled(committee) == _settled(wanted.committee)
+    assert committee.state.substitutions.charged == wanted.committee.state.substitutions.charged
     assert committee.state.balances == wanted.committee.state.balances
+
+
+def _settled(committee: Committee) -> Any:
+    return replace(committee.state.substitutions.hours["blind"], settled=0)
+
+
+@pytest.mark.parametrize("decided_at", [range(27, HOURS + 1), range(56, HOURS + 1)])
+def test_what_the_ledger_refuses_leaves_the_hours_as_the_ledger_has_them(decided_at: range) -> None:
+    """A registry closes the point at hour 26, while 10 and 20 wait; readings of 20 come at 28."""
+    scene = Scene({10, 20, 31}, late={20: (28, 2)})
+    bench, committee, follower = Bench(world()), Committee(world()), Follower(scene.world.genesis)
+    committee.packets.add(scene.chain.packets)
+    proposals: list[bytes] = []
+    for hour, packet in enumerate(scene.chain.packets):
+        if hour == 26:
+            committee.state.closing = ("blind",)
+            committee.state.registries[HEIGHT] = Registered(1, bytes(32))
+            committee.state.begin(HEIGHT)
+        proposals += bench.feed(packet)
+        while (hour < 26 or hour in decided_at) and (block := committee.take(proposals)) is not None:
+            proposals = bench.confirm(block, follower)
+    refused = [(start, ruling.version, refusal) for _, start, ruling, refusal in committee.records if refusal]
+    expected = {(START + 10 * HOUR, 2, Refusal.WRONG_SUBSTITUTION), (START + 20 * HOUR, 2, Refusal.CLOSED)}
+    assert expected <= set(refused)
+    assert committee.state.heads["blind"].window_end == committee.state.heads["plain"].window_end
+    assert list(committee.state.substitutions.charged["blind"]) == [START + 31 * HOUR]
+    assert {hour["start"] for hour in bench.windows.charging.dump()["open"]} == set()
 
 
 def test_a_crash_anywhere_changes_no_proposal() -> None:
@@ -221,6 +258,11 @@ class _Kept(Bench):
         rows = [a.packet_row(k) for k in a.windows.places] + [a.batch_row(n) for n in a.stream.pending]
         self.table |= dict([*rows, *a.hours_rows()])
         return made
+
+    def keep_confirmed(self, number: int) -> None:
+        a = self.aggregator
+        self.table |= dict([*map(a.batch_row, [*a.stream.pending, number]), *a.hours_rows()])
+        self.keep()
 
     def keep(self) -> None:
         self.table |= dict([self.aggregator.state_row()])
