@@ -126,13 +126,14 @@ def gateway(settings: Settings, name: str) -> None:
 
 def intake(settings: Settings, name: str) -> None:
     """The intake gateway: single readings of other producers, packed and signed."""
+    from infra import copy as copies
     from streams import intake
 
     channel = channels.load(settings.data)
     config = intake.IntakeConfig(
         kafka=services.client(settings),
         channel=channel.genesis.digest,
-        registry=channel.registry,
+        in_force=partial(copies.registry_in_force, settings.data, channel),
         gateway=name,
         seed=channel.seed(name),
         data_dir=settings.data / "gateways" / name,

@@ -11,7 +11,7 @@ import json
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -34,16 +34,21 @@ from streams.edge.store import Store, StoredPacket
 GROUP = "carbon.intake"
 ENOUGH = 500
 """Readings that fill a packet."""
+ASK_EVERY = 5.0
+"""Seconds from one look for the registry in force to the next."""
 _FIELDS = {"point": str, "at": int, "flag": str}
 
 
 @dataclass(frozen=True)
 class IntakeConfig:
-    """What the process needs. `kafka` is by librdkafka's names; `seed` is `gateway`'s key; durations in seconds."""
+    """What the process needs. `kafka` is by librdkafka's names; `seed` is `gateway`'s key; durations in seconds.
+
+    `in_force` says which registry is in force now, behind its height.
+    """
 
     kafka: Mapping[str, str]
     channel: bytes
-    registry: Registry
+    in_force: Callable[[], tuple[int, Registry]]
     gateway: str
     seed: bytes
     data_dir: Path
@@ -123,10 +128,10 @@ class Intake:
 
     def __init__(self, config: IntakeConfig, store: Store, stop: Event) -> None:
         self._config, self._store, self._stop = config, store, stop
-        points = config.registry.points_of[config.gateway]
-        scales = {point.id: point.scale for point in points}
-        run = config.registry.gateways[config.gateway].run
-        self._signer = Signer(config.gateway, run, config.seed, config.channel, scales)
+        self._height, self._registry = config.in_force()
+        run = self._registry.gateways[config.gateway].run
+        self._signer = Signer(config.gateway, run, config.seed, config.channel, self._scales())
+        self._asked = time.monotonic()
         self._position = Position.load(store.position())
         self._producer = Producer(
             {
@@ -141,6 +146,18 @@ class Intake:
         self._consumer = Consumer({**config.kafka, "group.id": GROUP, "enable.auto.commit": False})
         self._ingest = flow.Downstream(config.kafka, flow.INGEST, topics.METER_READINGS, config.most_behind)
         self._quiet_since = time.monotonic()
+
+    def _scales(self) -> dict[str, int]:
+        return {point.id: point.scale for point in self._registry.points_of[self._config.gateway]}
+
+    def _follow(self) -> None:
+        """Look once in a while whether points have come. A run stays until the next start."""
+        if time.monotonic() - self._asked >= ASK_EVERY:
+            height, registry = self._config.in_force()
+            if height > self._height:
+                self._height, self._registry = height, registry
+                self._signer = replace(self._signer, scales=self._scales())
+            self._asked = time.monotonic()
 
     def run(self) -> None:
         """Send what was left, then take the input until `stop`."""
@@ -175,6 +192,7 @@ class Intake:
         return gathered
 
     def _take(self, messages: Sequence[Message]) -> None:
+        self._follow()
         readings = [reading for message in messages if (reading := self._read(message)) is not None]
         if not self._delivered():
             # told to stop with a dead letter under way: its message is read again after the next start
@@ -188,7 +206,7 @@ class Intake:
         """The reading of a message; None when it went to the dead letters."""
         value = message.value() or b""
         try:
-            return read(value, self._config.registry, self._config.gateway)
+            return read(value, self._registry, self._config.gateway)
         except RefusedError as error:
             place = (topics.METER_SINGLE, message.partition() or 0, message.offset() or 0)
             original = Original("intake", *place, _bytes(message.key()), value)

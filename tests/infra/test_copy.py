@@ -8,13 +8,16 @@ import pytest
 
 from carbon import identity
 from carbon import packet as packets
+from carbon import record as records
 from consensus.ledger import Ledger
 from consensus.log.follower import Follower
 from consensus.member.archive import Archive
 from consensus.member.publisher import messages_of
 from consensus.member.store import LedgerFile
-from infra.channel import load
+from infra.channel import Channel, load
+from infra.copy import LedgerCopy
 from schemas import codec, topics
+from tests.carbon.test_charging import late_and_later, recorded
 from tests.committee import write_channel
 from tests.consensus.test_registration import BEGINS, NEW, POINT, Scene, narrowed, with_a_new_point, with_another_run
 from tests.infra.copies import Invoke, invoker
@@ -108,3 +111,18 @@ def test_a_reading_counts_by_the_registry_of_its_record(invoke: Invoke, tmp_path
     before, after = (reading_code(scene, scene.messages, START + h * HOUR + 3 * QUARTER) for h in (1, 3))
     assert shown(invoke, tmp_path, before)["value"] == 1_007
     assert invoke("resolve", after)[0] == 1
+
+
+def test_every_version_of_an_hour_that_was_charged_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rule in such a record ends with the tier, so it begins otherwise than its point's others."""
+    scene = late_and_later()
+    (tmp_path / "members" / "0").mkdir(parents=True)
+    (tmp_path / "members" / "0" / "ledger.sqlite").touch()
+    copy = LedgerCopy(tmp_path, Channel(tmp_path, scene.world.genesis, scene.world.registry))
+    monkeypatch.setattr(copy, "packages", lambda: iter(recorded(scene).packages))
+    point, charged = scene.world.registry.points["blind"], scene.fields("SUBSTITUTED")[0]
+    found = copy.versions(point, charged["window_start"])
+    assert [one.fields["cause"] for one in found] == ["WINDOW", "SUBSTITUTED", "MEASURED"]
+    for one in found:
+        code = records.code(one.fields, one.leaf.leaf.commitment, scene.world.registry)
+        assert copy.find(identity.parse(code)) == (one, None)

@@ -1,19 +1,25 @@
 """The intake: what it reads and refuses, and that a kill at any moment neither loses nor doubles a reading."""
 
 import json
+import math
 import random
 from collections import Counter
 from decimal import Decimal
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import pytest
 
-from carbon import packet
+from carbon import factors, packet, registry
+from carbon.registry import canonical_json
 from schemas import codec, topics
+from streams import intake
 from streams.edge.sources import RawReading
-from streams.intake import Position, RefusedError, read
+from streams.edge.store import Store
+from streams.intake import Intake, IntakeConfig, Position, RefusedError, read
 from tests.streams.pipeline import Worker, reset, send, tap, wait_until
-from tests.streams.world import MINUTE, START, World
+from tests.streams.world import MINUTE, START, World, seed
 
 GATEWAY = "intake"
 
@@ -79,6 +85,67 @@ def test_a_position_is_read_back_as_it_was() -> None:
     position = Position({0: 5, 3: 7}, START)
     assert Position.load(position.dump()) == position
     assert Position.load("") == Position()
+
+
+class Alone(Intake):
+    """An intake without a broker: what it sends is kept."""
+
+    def __init__(self, config: IntakeConfig, store: Store) -> None:
+        super().__init__(config, store, Event())
+        self._consumer.close()
+        self._consumer = self  # type: ignore[assignment]
+        self.sent: list[tuple[str, bytes]] = []
+
+    def _produce(self, topic: str, key: bytes | None, value: bytes, headers: Any = None) -> None:
+        self.sent.append((topic, value))
+
+    def commit(self, **_: Any) -> None:
+        """Nobody reads the lag."""
+
+
+class Single:
+    """A message of meter.single."""
+
+    def __init__(self, offset: int, value: bytes) -> None:
+        self._offset, self._value = offset, value
+
+    def value(self) -> bytes:
+        return self._value
+
+    def key(self) -> None:
+        return None
+
+    def partition(self) -> int:
+        return 0
+
+    def offset(self) -> int:
+        return self._offset
+
+
+def test_a_point_is_taken_once_its_registry_is_in_force(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = json.loads(World({GATEWAY: ["p-1", "p-9"]}).registry_file)
+    file["points"][-1]["scale"] = 1
+    later, now = registry.parse(canonical_json(file), factors.load()), [(0, world.registry)]
+    kafka = {"bootstrap.servers": "127.0.0.1:1", "log_level": "0"}
+    config = IntakeConfig(kafka, world.channel, lambda: now[0], GATEWAY, seed(GATEWAY), tmp_path, replay=True)
+    with Store(tmp_path / "intake.sqlite") as store:
+        alone, new = Alone(config, store), single(point="p-9")
+        monkeypatch.setattr(intake, "ASK_EVERY", math.inf)
+        alone._take([Single(0, new), Single(1, single())])  # type: ignore[list-item]
+        now[0] = 70, later
+        alone._take([Single(2, new)])  # type: ignore[list-item]
+        monkeypatch.setattr(intake, "ASK_EVERY", 0.0)
+        alone._take([Single(3, new)])  # type: ignore[list-item]
+        now[0] = 0, world.registry  # as the copies of the ledger say that are left when the newest is damaged
+        alone._take([Single(4, new)])  # type: ignore[list-item]
+    names = [topic for topic, _ in alone.sent]
+    letters_, packets_ = [topics.READINGS_REJECTED], [topics.METER_READINGS]
+    assert names == letters_ + packets_ + letters_ + 3 * packets_
+    found = [packet.verify(value, later, world.channel) for topic, value in alone.sent if [topic] == packets_]
+    assert [one.points for one in found] == [("p-1",), (), ("p-9",), ("p-9",)]
+    assert [int(one.value[0]) for one in found[2:]] == [125, 125]
 
 
 @pytest.mark.broker

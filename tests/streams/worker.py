@@ -36,7 +36,8 @@ def main(name: str, path: Path) -> None:
             faust_app.run(losing(app, topics.READINGS_CODED, lost))
         case "intake":
             client, gateway = {"bootstrap.servers": bootstrap}, "intake"
-            intake.main(intake.IntakeConfig(client, first.digest, known, gateway, seed(gateway), folder, **raw))
+            own = seed(gateway)
+            intake.main(intake.IntakeConfig(client, first.digest, lambda: (0, known), gateway, own, folder, **raw))
 
 
 def losing(app: Any, topic: str, offsets: Sequence[int]) -> Any:
