@@ -84,7 +84,6 @@ def aggregate(settings: Settings) -> None:
 
 def sink(settings: Settings) -> None:
     """The ClickHouse sink, owner of the embedded tables."""
-    from infra import copy as copies
     from sinks.clickhouse import sink
     from sinks.clickhouse.reference import Reference
 
@@ -93,7 +92,7 @@ def sink(settings: Settings) -> None:
         sink.Config(
             bootstrap=services.client(settings)["bootstrap.servers"],
             data_dir=settings.data / STORES,
-            reference=Reference.of(copies.registry_in_force(settings.data, channel)[1]),
+            reference=Reference.of(channel.registry),
             genesis=channel.folder / "genesis.json",
             url=settings.clickhouse.get_secret_value(),
             kafka=_security(settings),

@@ -29,6 +29,10 @@ class PoisonedError(ValueError):
     """A message that no row can be made from."""
 
 
+class EarlyError(ValueError):
+    """A message that waits on its topic until the ledger was read further."""
+
+
 class Feed(Protocol):
     """What the sink asks of a feed. A feed is used by one thread."""
 
@@ -40,7 +44,7 @@ class Feed(Protocol):
         """Learn from the tables what they hold; the offset after the last known one of each place that is known."""
 
     def take(self, message: Message) -> None:
-        """Take a message into the open batch, or drop it as known. Raises PoisonedError."""
+        """Take a message into the open batch, or drop it as known. Raises PoisonedError, EarlyError."""
 
     @property
     def waiting(self) -> int:

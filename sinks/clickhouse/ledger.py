@@ -1,4 +1,4 @@
-"""Feed of `blocks` and `records`: the ledger, verified before it is written.
+"""Feed of `blocks`, `records` and `registries`: the ledger, verified before it is written.
 
 A block counts once its certificate and leaves have been verified and every leaf's payload has come; it is written in
 the order of heights. Each table goes on after its own greatest height, not after an offset: a block may be published
@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from consensus.log.follower import Follower, LedgerError, Position, VerifiedBlock
-from consensus.log.leaf import WINDOW_RECORD
+from consensus.log.leaf import REGISTRATION, WINDOW_RECORD
 from consensus.log.reader import COPIES, certified_height
 from schemas import codec, topics
 from sinks.clickhouse import engine
@@ -50,6 +50,16 @@ BLOCKS = pa.schema(
     ]
 )
 
+REGISTRIES = pa.schema(
+    [
+        ("channel", pa.string()),
+        ("first", pa.uint64()),
+        ("recorded", pa.uint64()),
+        ("digest", pa.string()),
+        ("record", pa.string()),
+    ]
+)
+
 POSITION = pa.schema([("channel", pa.string()), ("height", pa.uint64()), ("position", pa.string())])
 
 
@@ -74,7 +84,10 @@ class _Pending:
 
 
 class LedgerFeed:
-    """The feed of tables `blocks` and `records` from topics ledger.blocks and ledger.payloads."""
+    """The feed of tables `blocks`, `records` and `registries` from topics ledger.blocks and ledger.payloads.
+
+    The reference grows by the changes of the registry that it comes to.
+    """
 
     topics = (topics.LEDGER_BLOCKS, topics.LEDGER_PAYLOADS)
 
@@ -86,6 +99,7 @@ class LedgerFeed:
         self._early: dict[int, list[Message]] = {}
         self._pending: deque[_Pending] = deque()
         self._blocks = RowBatch("blocks", BLOCKS)
+        self._registries = RowBatch("registries", REGISTRIES)
         self._settled = self._noted = follower.position
         self._records: list[RecordRow] = []
         self._heights: list[str] = []
@@ -103,6 +117,10 @@ class LedgerFeed:
         return self._follower.genesis.partition
 
     @property
+    def _channel(self) -> str:
+        return self._follower.genesis.digest.hex()
+
+    @property
     def wants_blocks(self) -> bool:
         """Whether there is room for more blocks: false while too many wait for payloads."""
         return len(self._pending) < PENDING
@@ -115,12 +133,19 @@ class LedgerFeed:
         if position is not None:
             self._follower = Follower(self._follower.genesis, position)
             self._settled = self._noted = position
+            self._learn(client)
         return {}
+
+    def _learn(self, client: Any) -> None:
+        """Know the registries that were recorded, at least up to the position."""
+        recorded = "SELECT record FROM registries FINAL WHERE channel = {channel:String} ORDER BY first"
+        for (record,) in client.query(recorded, parameters={"channel": self._channel}).result_rows:
+            self._reference.adopt(bytes.fromhex(record))
 
     def _position(self, client: Any) -> Position | None:
         """The position that was noted last, if the tables hold the rows of all that it stands for."""
         noted = "SELECT position FROM ledger_position WHERE channel = {channel:String} ORDER BY height DESC LIMIT 1"
-        rows = client.query(noted, parameters={"channel": self._follower.genesis.digest.hex()}).result_rows
+        rows = client.query(noted, parameters={"channel": self._channel}).result_rows
         if not rows:
             return None
         position = Position.load(json.loads(rows[0][0]))
@@ -180,9 +205,13 @@ class LedgerFeed:
             raise PoisonedError(str(error)) from error
         if block is None:
             return
-        wanted = [leaf.leaf.commitment for leaf in block.leaves] if block.height > self._written_records else []
+        wanted = [leaf.leaf.commitment for leaf in block.leaves] if self._opens(block) else []
         self._pool.want(wanted)
         self._pending.append(_Pending(block, self._follower.position, wanted[::-1]))
+
+    def _opens(self, block: VerifiedBlock) -> bool:
+        """Whether the payloads of a block are of use: it is not written yet, or changes the registry."""
+        return block.height > self._written_records or REGISTRATION in block.columns["kind"]
 
     def _settle(self) -> None:
         """Make rows of the blocks at the front that have all they wait for."""
@@ -192,15 +221,25 @@ class LedgerFeed:
                 missing.pop()
             if missing:
                 return
-            if block.height > self._written_records:
-                self._add_records(block)
+            if self._opens(block):
+                self._add(block, self._pool.take(leaf.leaf.commitment for leaf in block.leaves))
             if block.height > self._written_blocks:
                 self._blocks.add([block_row(block)], f"block:{block.height}")
                 self._written_blocks = block.height
             self._settled = self._pending.popleft().position
 
-    def _add_records(self, block: VerifiedBlock) -> None:
-        payloads = self._pool.take(leaf.leaf.commitment for leaf in block.leaves)
+    def _add(self, block: VerifiedBlock, payloads: Mapping[bytes, bytes]) -> None:
+        for leaf in block.leaves:
+            record = payloads[leaf.leaf.commitment]
+            change = self._reference.follow(leaf.leaf, record)
+            if change is not None:
+                where = {"channel": self._channel, "first": change.first, "recorded": block.height}
+                row = where | {"digest": change.digest.hex(), "record": record.hex()}
+                self._registries.add([row], f"registry:{change.first}")
+        if block.height > self._written_records:
+            self._add_records(block, payloads)
+
+    def _add_records(self, block: VerifiedBlock, payloads: Mapping[bytes, bytes]) -> None:
         self._records += [
             record_row(block.height, leaf, payloads[leaf.leaf.commitment])
             for leaf in block.leaves
@@ -229,11 +268,12 @@ class LedgerFeed:
             engine.insert(client, "records", columns(self._records, self._reference), self._heights)
         self._records, self._heights = [], []
         self._blocks.flush(client)
+        self._registries.flush(client)
         if self._settled is not self._noted:
             self._note(client)
 
     def _note(self, client: Any) -> None:
-        channel, position = self._follower.genesis.digest.hex(), self._settled
-        row = {"channel": channel, "height": position.height, "position": json.dumps(position.dump())}
+        position = self._settled
+        row = {"channel": self._channel, "height": position.height, "position": json.dumps(position.dump())}
         engine.insert(client, "ledger_position", pa.Table.from_pylist([row], POSITION), [f"position:{position.height}"])
         self._noted = position

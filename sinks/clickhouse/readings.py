@@ -2,7 +2,8 @@
 
 A packet is (gateway, run, sequence). It may stand on the topic more than once; the one that comes first is written.
 A packet's rows enter the table in one part, so a packet is there whole or not at all, and the table itself says which
-packets it has: a sequence that is missing among greater ones is still taken when it comes.
+packets it has: a sequence that is missing among greater ones is still taken when it comes. What was coded by a registry
+that the ledger's feed has not come to yet waits on the topic, so rows don't depend on which topic was read first.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,8 +18,8 @@ from carbon.packet import Packet, PacketError, decode_body
 from carbon.validation import Reason
 from schemas import codec, topics
 from sinks.clickhouse import engine
-from sinks.clickhouse.feed import Message, Place, PoisonedError, greatest_offsets
-from sinks.clickhouse.reference import Reference
+from sinks.clickhouse.feed import EarlyError, Message, Place, PoisonedError, greatest_offsets
+from sinks.clickhouse.reference import UNKNOWN, Reference
 from sinks.clickhouse.sequences import Sequences
 
 TABLE = "readings"
@@ -75,7 +76,8 @@ def columns(batch: Sequence[CodedPacket], reference: Reference) -> pa.Table:
     sizes = [len(coded.packet) for coded in batch]
     names: dict[str, int] = {}
     point = _joined(batch, lambda coded: _places(coded.packet.points, names)[coded.packet.point])
-    facts = [reference.facts(name) for name in names]
+    facts = [*(reference.facts(name) for name in names), UNKNOWN]
+    whose = np.where(_joined(batch, lambda coded: coded.reasons) == Reason.UNKNOWN_POINT, np.int32(len(names)), point)
     hashes = np.ascontiguousarray(_joined(batch, lambda coded: coded.hashes[:, :HASH_BYTES]))
     at = _joined(batch, lambda coded: coded.packet.at)
     once = np.zeros(sum(sizes), np.int32)
@@ -87,13 +89,13 @@ def columns(batch: Sequence[CodedPacket], reference: Reference) -> pa.Table:
             "sequence": _repeated(np.uint64, [coded.packet.sequence for coded in batch], sizes),
             "index": np.concatenate([np.arange(size, dtype=np.uint32) for size in sizes]),
             "point": _text(point, list(names)),
-            "subject": _text(point, [fact.subject for fact in facts]),
-            "object": _text(point, [fact.object for fact in facts]),
+            "subject": _text(whose, [fact.subject for fact in facts]),
+            "object": _text(whose, [fact.object for fact in facts]),
             "prefix": _text(once, [reference.prefix]),
             "at": pa.array(at).cast(pa.timestamp("ms", "UTC")),
             "value": _joined(batch, lambda coded: coded.packet.value),
-            "scale": np.array([fact.scale for fact in facts], np.uint8)[point],
-            "unit": _text(point, [fact.unit for fact in facts]),
+            "scale": np.array([fact.scale for fact in facts], np.uint8)[whose],
+            "unit": _text(whose, [fact.unit for fact in facts]),
             "flag": pa.DictionaryArray.from_arrays(_joined(batch, lambda c: c.packet.flag).astype(np.int32), _FLAGS),
             "reason": pa.DictionaryArray.from_arrays(_joined(batch, lambda c: c.reasons).astype(np.int32), _REASONS),
             "hash": pa.FixedSizeBinaryArray.from_buffers(
@@ -156,16 +158,25 @@ class ReadingsFeed:
         return greatest_offsets(client, TABLE, topics.READINGS_CODED)
 
     def take(self, message: Message) -> None:
-        """Take a packet that has not come before. Raises PoisonedError."""
+        """Take a packet that has not come before. Raises PoisonedError, EarlyError."""
         coded = parse(message)
         seen = self._seen.setdefault((coded.packet.gateway, coded.packet.run), Sequences())
         if coded.packet.sequence in seen:
             self.repeats += 1
             return
+        if self._is_early(coded):
+            raise EarlyError(f"a packet of {coded.packet.gateway} by a registry that was not read yet")
         seen.add(coded.packet.sequence)
         if len(coded.packet):
             self._batch.append(coded)
             self._rows += len(coded.packet)
+
+    def _is_early(self, coded: CodedPacket) -> bool:
+        packet = coded.packet
+        if not self._reference.lacks(packet.gateway, packet.points):
+            return False
+        known_then = np.unique(packet.point[coded.reasons != Reason.UNKNOWN_POINT])
+        return self._reference.lacks(packet.gateway, (packet.points[place] for place in known_then))
 
     def flush(self, client: Any) -> None:
         """Write the open batch as one part."""

@@ -26,7 +26,7 @@ from confluent_kafka import (
 from consensus.log.follower import Follower
 from schemas import topics
 from sinks.clickhouse import engine
-from sinks.clickhouse.feed import Feed, Message, Place, PoisonedError, RowBatch
+from sinks.clickhouse.feed import EarlyError, Feed, Message, Place, PoisonedError, RowBatch
 from sinks.clickhouse.http import Interface
 from sinks.clickhouse.ledger import LedgerFeed
 from sinks.clickhouse.migrate import migrate
@@ -81,6 +81,8 @@ class Sink:
         self._read: dict[Place, int] = {}
         self._opened = 0.0
         self._paused = False
+        self._held: dict[Place, tuple[int, int]] = {}
+        """Where the first message stands that waits for the ledger, and how many registries were known when it came."""
         self.poisoned = 0
         """Messages that could not be taken."""
 
@@ -124,20 +126,25 @@ class Sink:
         if self._opened and time.monotonic() - self._opened >= self._config.batch_seconds:
             self.flush()
         self._hold_blocks()
+        self._let_go()
 
     def _take(self, message: Any) -> None:
         if message.error() is not None:
             self._on_error(message)
             return
         place, value = (message.topic(), message.partition()), message.value()
-        self._read[place] = message.offset() + 1
-        if value is None:
-            return  # a tombstone of compaction
+        if place in self._held:
+            return
         feed = self._by_topic[place[0]]
         try:
-            feed.take(Message(*place, message.offset(), value))
+            if value is not None:  # a tombstone of compaction
+                feed.take(Message(*place, message.offset(), value))
+        except EarlyError:
+            self._hold(place, message.offset())
+            return
         except PoisonedError as error:
             self._on_poisoned(Message(*place, message.offset(), value), str(error))
+        self._read[place] = message.offset() + 1
         if feed.waiting >= self._config.batch_rows:
             self.flush()
 
@@ -166,6 +173,20 @@ class Sink:
         blocks = [place for place in self._consumer.assignment() if place.topic == topics.LEDGER_BLOCKS]
         (self._consumer.pause if full else self._consumer.resume)(blocks)
         self._paused = full
+
+    def _hold(self, place: Place, offset: int) -> None:
+        """Read a partition no further until the ledger was."""
+        self._consumer.pause([TopicPartition(*place)])
+        self._held[place] = offset, len(self._config.reference.registries)
+        log.info("sink waits for a registry", topic=place[0], partition=place[1], offset=offset)
+
+    def _let_go(self) -> None:
+        """Go on with what was held, once another registry was read."""
+        known = len(self._config.reference.registries)
+        for place, offset in [(place, offset) for place, (offset, then) in self._held.items() if then != known]:
+            self._consumer.resume([TopicPartition(*place)])
+            self._consumer.seek(TopicPartition(*place, offset))
+            del self._held[place]
 
     def flush(self) -> None:
         """Write all open batches, what could not be taken first; then tell Kafka how far they reach."""
