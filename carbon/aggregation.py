@@ -304,10 +304,10 @@ class GatewayWindows:
             if draft.window.dropped:
                 self._report(draft.window, ranges[place].packets, step)
             step.drafts.append(draft)
-            self._correct_again(key, ranges[place].evidence[-1].last + 1, step)
             self._next[key[0]] = key[1] + 1000 * point.window_seconds
             if point.id in self.charging:
                 self._charge(draft, ranges[place], step)
+            self._correct_again(key, ranges[place].evidence[-1].last + 1, step)
         self._next_closing = self._due()
 
     def _correct_again(self, key: WindowKey, behind: int, step: Step) -> None:
