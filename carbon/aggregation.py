@@ -75,9 +75,10 @@ class Missing(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Refused:
-    """A valid reading that was not counted, or counted too late."""
+    """A valid reading that was not counted, or counted too late; `offset` is where its packet was read."""
 
     facts: PacketFacts
+    offset: int
     index: int
     reason: Reason
 
@@ -127,6 +128,8 @@ class GatewayWindows:
         self._channel, self._rules, self._future_ms = channel, rules, registry.limits.future_ms
         self._run = Run()
         self._next = {point.id: point.start for point in self._points.values()}
+        self._since = dict(self._next)
+        """The first window of each point that is not of an earlier run."""
         self._late: dict[WindowKey, _Late] = {}
         self._again: dict[WindowKey, list[int]] = {}
         """Closed windows to late packets that correct them once more, before the next packet does."""
@@ -265,7 +268,10 @@ class GatewayWindows:
 
     def _refuse(self, key: WindowKey, facts: PacketFacts, step: Step) -> None:
         group = facts.groups[key]
-        step.refused += [Refused(facts, index, Reason.TOO_LATE) for index in facts.order[group.start : group.stop]]
+        offset = self.places[facts.packet.sequence].offset
+        step.refused += [
+            Refused(facts, offset, index, Reason.TOO_LATE) for index in facts.order[group.start : group.stop]
+        ]
 
     def _correct(self, key: WindowKey, facts: PacketFacts, step: Step) -> None:
         entry = self._late.setdefault(key, _Late())
@@ -298,10 +304,10 @@ class GatewayWindows:
             if draft.window.dropped:
                 self._report(draft.window, ranges[place].packets, step)
             step.drafts.append(draft)
-            self._correct_again(key, ranges[place].evidence[-1].last + 1, step)
             self._next[key[0]] = key[1] + 1000 * point.window_seconds
             if point.id in self.charging:
                 self._charge(draft, ranges[place], step)
+            self._correct_again(key, ranges[place].evidence[-1].last + 1, step)
         self._next_closing = self._due()
 
     def _correct_again(self, key: WindowKey, behind: int, step: Step) -> None:
@@ -339,8 +345,9 @@ class GatewayWindows:
     def _report(self, window: Window, packets: Sequence[PacketFacts], step: Step) -> None:
         """Report what a window dropped of these packets."""
         by_sequence = {facts.packet.sequence: facts for facts in packets}
-        dropped = [d for d in window.dropped if d.sequence in by_sequence]
-        step.refused += [Refused(by_sequence[d.sequence], d.index, d.reason) for d in dropped]
+        for d in window.dropped:
+            if d.sequence in by_sequence:
+                step.refused.append(Refused(by_sequence[d.sequence], self.places[d.sequence].offset, d.index, d.reason))
 
     # -- ranges
 
@@ -360,7 +367,10 @@ class GatewayWindows:
     # -- the evidence horizon, and memory
 
     def _too_late(self, key: WindowKey) -> bool:
-        """Whether the watermark before the packet whose turn it is has passed the window's evidence horizon."""
+        """Whether the watermark before the packet whose turn it is has passed the window's evidence horizon; or an
+        earlier run's packets have made its record."""
+        if key[1] < self._since[key[0]]:
+            return True
         end = key[1] + 1000 * self._points[key[0]].window_seconds
         if self._span(key) is None or self._run.watermark > end + self._rules.horizon_ms:
             return True
@@ -390,6 +400,7 @@ class GatewayWindows:
         """Draft the windows of points again from these starts on, when the next packet comes; windows that are
         `uncharged` have the version before their charge, and what came late behind that corrects them again."""
         self._next |= {name: start for name, start in starts.items() if start < self._next[name]}
+        self._since |= {name: start for name, start in starts.items() if start < self._since[name]}
         self._next_closing = self._due()
         for key, (version, packets) in uncharged.items():
             late = self._late.get(key)
@@ -400,6 +411,7 @@ class GatewayWindows:
     def follow(self, before: Mapping[str, Any]) -> None:
         """Go on where an earlier run of the gateway, whose state this was, had come to."""
         self._next |= {name: start for name, start in before["next"] if name in self._points}
+        self._since = dict(self._next)
         self._next_closing = self._due()
 
     # -- restart
@@ -413,6 +425,7 @@ class GatewayWindows:
             "floor": self._run.floor,
             "last": self.last,
             "next": list(self._next.items()),
+            "since": list(self._since.items()),
             "late": [[*key, *late.dump()] for key, late in self._late.items()],
             "again": [[*key, sequences] for key, sequences in self._again.items()],
         }
@@ -422,6 +435,7 @@ class GatewayWindows:
         self.stopped, self.places = data["stopped"], dict(places)
         self._run = Run(base=data["base"], floor=data["floor"])
         self._next |= {name: start for name, start in data["next"] if name in self._points}
+        self._since |= {name: start for name, start in data.get("since", ()) if name in self._points}
         self._late = {(name, start): _Late.load(*late) for name, start, *late in data["late"]}
         self._again = {(name, start): sequences for name, start, sequences in data.get("again", ())}
         for sequence, place in sorted(places.items()):

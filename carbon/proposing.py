@@ -56,9 +56,11 @@ class Link:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pending:
-    """A batch that the ledger has not shown yet. `message` is the signed proposal, `digest` SHA-256 of its body."""
+    """A batch that the ledger has not shown yet, under the registry of a height. `message` is the signed proposal,
+    `digest` SHA-256 of its body."""
 
     number: int
+    registry_height: int
     links: tuple[Link, ...]
     message: bytes
     digest: bytes
@@ -102,6 +104,8 @@ class Confirmed:
     refused: list[Refusal] = field(default_factory=list)
     outdated: dict[str, int] = field(default_factory=dict)
     """Point to the start of its first window that must be drafted again, under the registry in force."""
+    is_outdated: bool = False
+    """Whether the ledger refused a record for the registry that it names."""
     accepted: list[Link] = field(default_factory=list)
     """In the order of each point's chain."""
     uncharged: dict[tuple[str, int], Charged] = field(default_factory=dict)
@@ -130,6 +134,12 @@ class ProposalStream:
     def unconfirmed(self) -> int:
         """Records in pending batches."""
         return sum(len(batch.links) for batch in self.pending.values())
+
+    @property
+    def is_settling(self) -> bool:
+        """Whether batches under another registry are pending: they come before all others."""
+        first = next(iter(self.pending.values()), None)
+        return first is not None and first.registry_height != self._registry_height
 
     def propose(self, drafts: Iterable[Draft]) -> list[Pending]:
         """New batches of the drafts, in their order, each behind its point's last proposed record."""
@@ -172,7 +182,7 @@ class ProposalStream:
         signature = signing.sign(self._seed, KIND, self._channel, body)
         message = codec.encode("proposal", {"body": body, "signature": signature})
         self.next_number += 1
-        return Pending(self.next_number - 1, tuple(links), message, sha256(body).digest())
+        return Pending(self.next_number - 1, self._registry_height, tuple(links), message, sha256(body).digest())
 
     # -- what the ledger says
 
@@ -210,6 +220,7 @@ class ProposalStream:
             if verdict.accepted or (place := self._place(link)) is None:
                 continue
             if verdict.reason == OTHER_REGISTRY:
+                out.is_outdated = True
                 again += self._outdate(link.point, self._cut(link.point, place), out)
             else:
                 again += self._rebuild(link, place, verdict.reason, out)
@@ -299,7 +310,7 @@ class ProposalStream:
             point, salt = batch["points"][place], salts[SALT_BYTES * i : SALT_BYTES * (i + 1)]
             previous = self._writer.previous_of(point, payload) or records.decode(payload)["previous"]
             links.append(Link(point, start, payload, salt, previous, records.commitment(salt, payload)))
-        return Pending(number, tuple(links), message, sha256(body).digest())
+        return Pending(number, batch["registry_height"], tuple(links), message, sha256(body).digest())
 
 
 def _parts(links: Sequence[Link]) -> Iterator[list[Link]]:

@@ -12,13 +12,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from carbon import coding
-from carbon.aggregation import Offer, Refused, Rules, Step
+from carbon.aggregation import MOST_WAITING, Offer, Refused, Rules, Step
 from carbon.aggregator import Aggregator, Row, Settings, alert_id, restored
 from carbon.packet import Packet, PacketError
 from carbon.proposing import Pending, Refusal, Verdict
@@ -97,6 +97,8 @@ class Aggregate:
         self._again_after = config.again_after
         self._unconfirmed: dict[str, int] = {}
         """Each gateway's records under way."""
+        self._full: set[str] = set()
+        """Gateways of which many packets wait until batches under another registry are decided."""
         self._lock = asyncio.Lock()
         self._room = asyncio.Event()
         self._following: asyncio.Task[None] | None = None
@@ -157,18 +159,26 @@ class Aggregate:
         windows, packet = aggregator.windows, facts.packet
         offer = windows.offer(facts, original.offset)
         outputs = self._on_offer(offer, original, packet)
-        steps = await self._advance(aggregator)
-        for step in steps:
-            outputs += self._on_step(step, aggregator, original)
-        outputs += self._on_missing(aggregator)
+        taken = [packet.sequence] if offer is Offer.TAKEN else []
+        if not await self._go_on(aggregator, outputs, taken) and offer is not Offer.REPEAT:
+            await self._keep(aggregator, map(aggregator.packet_row, taken))
+
+    async def _go_on(self, aggregator: Aggregator, outputs: Sequence[Output] = (), taken: Sequence[int] = ()) -> bool:
+        """Deliver outputs, and give all packets their turn that can have it; whether there were any, and all was kept.
+
+        While batches under another registry are pending, packets wait: which windows are closed is not known.
+        """
+        steps = [] if aggregator.stream.is_settling else await self._advance(aggregator)
+        outputs = [*outputs, *(output for step in steps for output in self._on_step(step, aggregator))]
+        outputs += [] if aggregator.stream.is_settling else self._on_missing(aggregator)
         batches = aggregator.stream.propose(draft for step in steps for draft in step.drafts)
-        sequences = [packet.sequence] if offer is Offer.TAKEN else []
-        sequences += [k for step in steps for k in step.forgotten]
         await faust_app.deliver(outputs, self._health)
-        if steps or offer is not Offer.REPEAT:
+        if steps:
+            sequences = [*taken, *(k for step in steps for k in step.forgotten)]
             rows = [aggregator.packet_row(k) for k in sequences] + [aggregator.batch_row(b.number) for b in batches]
             await self._keep(aggregator, rows)
         await self._propose(aggregator, batches)
+        return bool(steps)
 
     async def _advance(self, aggregator: Aggregator) -> list[Step]:
         steps: list[Step] = []
@@ -204,23 +214,23 @@ class Aggregate:
             outputs.append(self._equivocation(packet, sentence))
         return outputs
 
-    def _on_step(self, step: Step, aggregator: Aggregator, original: Original) -> list[Output]:
+    def _on_step(self, step: Step, aggregator: Aggregator) -> list[Output]:
         outputs = []
         by_packet: dict[int, list[Refused]] = {}
         for refused in step.refused:
             by_packet.setdefault(refused.facts.packet.sequence, []).append(refused)
-        for sequence, part in by_packet.items():
-            offset = aggregator.windows.places[sequence].offset
-            outputs += self._refused_readings(replace(original, offset=offset), part)
+        for part in by_packet.values():
+            outputs += self._refused_readings(aggregator.partition, part)
         if step.fork is not None:
             outputs.append(self._fork(aggregator, step))
         return outputs
 
-    def _refused_readings(self, original: Original, refused: Sequence[Refused]) -> list[Output]:
-        facts = refused[0].facts
+    def _refused_readings(self, partition: int, refused: Sequence[Refused]) -> list[Output]:
+        facts, offset = refused[0].facts, refused[0].offset
         packet, registry = facts.packet, self._settings.registry
         items = [coding.item(packet, r.index, facts.leaves[r.index], r.reason, registry) for r in refused]
-        return self._letters(replace(original, key=packet.gateway.encode(), value=packet.body), items, packet)
+        place = (topics.READINGS_CODED, partition, offset)
+        return self._letters(Original("aggregate", *place, packet.gateway.encode(), packet.body), items, packet)
 
     def _fork(self, aggregator: Aggregator, step: Step) -> Output:
         place = aggregator.windows.places[step.sequence]
@@ -266,8 +276,11 @@ class Aggregate:
 
     def _count(self, *changed: Aggregator) -> None:
         """Let packets in, or not, by the records under way; of these gateways they may be others than before."""
-        self._unconfirmed |= {aggregator.gateway: aggregator.stream.unconfirmed for aggregator in changed}
-        if sum(self._unconfirmed.values()) < self._config.most_unconfirmed:
+        for aggregator in changed:
+            self._unconfirmed[aggregator.gateway] = aggregator.stream.unconfirmed
+            is_full = aggregator.stream.is_settling and aggregator.windows.waiting >= MOST_WAITING // 2
+            (self._full.add if is_full else self._full.discard)(aggregator.gateway)
+        if not self._full and sum(self._unconfirmed.values()) < self._config.most_unconfirmed:
             self._room.set()
         else:
             self._room.clear()
@@ -297,8 +310,10 @@ class Aggregate:
             await self._keep(aggregator, [aggregator.batch_row(batch.number) for batch in confirmed.batches])
             await self._forget(aggregator, number)
             await self._propose(aggregator, confirmed.batches)
-            if confirmed.outdated:
+            if confirmed.is_outdated:
                 await self._go_over()
+            if gateway in self._gateways:
+                await self._go_on(self._gateways[gateway])
 
     async def _forget(self, aggregator: Aggregator, number: int) -> None:
         """Delete a confirmed batch's row, only after the state that has its verdicts."""
@@ -372,6 +387,7 @@ class Aggregate:
         self._sent.clear()
         self._since.clear()
         self._unconfirmed.clear()
+        self._full.clear()
         self._count(*self._gateways.values())
         return loaded
 

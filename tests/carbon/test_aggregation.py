@@ -677,5 +677,8 @@ def test_the_next_run_goes_on_behind_what_the_ledger_has(world: World) -> None:
     ((aggregator, left_over),) = restored(bench.rows(), amended(world, entry))
     assert len([key for key, value in left_over if key.startswith(b"packet/") and value is None]) == len(chain.packets)
     assert aggregator.windows.number == 2 and aggregator.windows.last == 0
+    kept = dict([aggregator.state_row(), *(aggregator.batch_row(number) for number in aggregator.stream.pending)])
+    ((aggregator, _),) = restored({k: v for k, v in kept.items() if v}, amended(world, entry))
     due = dict(aggregator.windows.dump()["next"])
+    assert due == dict(aggregator.windows.dump()["since"])
     assert due == {p: max(start for q, start in accepted if q == p) + HOUR for p in POINTS}

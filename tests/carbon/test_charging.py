@@ -167,7 +167,8 @@ def test_the_order_of_arrival_changes_no_record(seed_: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fed", "accepted", "crashes"), [(44, 20, False), (44, 35, True), (55, 20, True), (55, 34, False), (55, 38, False)]
+    ("fed", "accepted", "crashes"),
+    [(44, 8, False), (44, 20, False), (44, 35, True), (55, 20, True), (55, 34, False), (55, 38, False)],
 )
 def test_windows_that_are_drafted_again_make_the_same_hours_due(fed: int, accepted: int, crashes: bool) -> None:
     """Behind so many batches the ledger refuses all, for the registry that they name; of 55, what replaced a charge."""

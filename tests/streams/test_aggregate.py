@@ -7,6 +7,8 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import MagicMock
 
+import pytest
+
 from carbon import amendment, coding, packet, record
 from carbon.proposing import OTHER_REGISTRY, Verdict
 from carbon.registry import Registry
@@ -14,7 +16,7 @@ from schemas import codec, topics
 from streams.aggregate import Aggregate, AggregateConfig
 from streams.faust_app import Kafka
 from tests import registrars, small
-from tests.streams.world import AGGREGATOR, HOUR, START, Chain, World, seed
+from tests.streams.world import AGGREGATOR, HOUR, MINUTE, START, Chain, World, seed
 
 GATEWAY, POINTS = "gw", ["p-1", "p-2"]
 FIRST = 100
@@ -35,7 +37,7 @@ class Scene:
     """The worker, with the registry in force at hand."""
 
     def __init__(self, folder: Path) -> None:
-        self.world = World({GATEWAY: POINTS})
+        self.world = World({GATEWAY: POINTS}, horizon=86_400)
         self.in_force: tuple[int, Registry] = (0, self.world.registry)
         self.topics = {name: Topic() for name in (topics.READINGS_REJECTED, topics.ALERTS, topics.RECORDS_PROPOSED)}
         app = MagicMock()
@@ -122,5 +124,82 @@ def test_a_packet_of_the_next_run_is_taken_once_the_registry_has_it(tmp_path: Pa
         assert windows(again) == [max(before) + HOUR] * 2
         counts = {f["point"]: f["count"] for b in again for f in map(record.decode, b["payloads"])}
         assert counts == {"p-1": 1, "p-2": 0}
+
+    asyncio.run(run())
+
+
+def due(scene: Scene, sequence_of: bytes) -> list[str]:
+    """Reasons of the dead letters of a packet."""
+    body = packet.body_of(sequence_of)
+    letters = [codec.decode("rejection", value) for value in scene.topics[topics.READINGS_REJECTED].sent]
+    return [item["reason"] for letter in letters if letter["original"] == body for item in letter["items"]]
+
+
+@pytest.mark.parametrize("reason", [0, OTHER_REGISTRY])
+def test_what_the_next_run_sends_again_is_counted_or_a_dead_letter(tmp_path: Path, reason: int) -> None:
+    """Its packets come before the ledger has decided what the run before had proposed."""
+
+    async def run() -> None:
+        scene = Scene(tmp_path)
+        chain = scene.world.chain(GATEWAY)
+        for message in chain.minutes(POINTS, 150):
+            await scene.take(message)
+        before = scene.proposed()
+        scene.amend(registrars.rotation(scene.world.registry, GATEWAY, "next key"))
+        chain = Chain(GATEWAY, scene.world.channel, run=2)
+        again = resigned(chain, [(p, START, 7) for p in POINTS], 3)
+        more = resigned(chain, [] if reason else [("p-2", START + HOUR, 7)], 4)
+        silence = resigned(chain, [], 99)
+        late = resigned(chain, [("p-1", START + MINUTE, 7)], 100)
+        for message in (again, more, silence, late):
+            await scene.take(message)
+        assert scene.proposed() == before and scene.topics[topics.READINGS_REJECTED].sent == []
+        await scene.decide(reason)
+        made = [record.decode(p) for batch in scene.proposed()[len(before) :] for p in batch["payloads"]]
+        assert {f["version"] for f in made} == {1}
+        assert sum(f["count"] for f in made) == (len(POINTS) if reason else 0)
+        assert due(scene, again) == ([] if reason else ["too_late"] * len(POINTS))
+        assert due(scene, late) == ["too_late"]
+        assert due(scene, more) == ([] if reason else ["too_late"])
+
+    asyncio.run(run())
+
+
+def test_a_correction_that_is_refused_for_its_registry_makes_the_worker_go_over_too(tmp_path: Path) -> None:
+    async def run() -> None:
+        scene = Scene(tmp_path)
+        chain = scene.world.chain(GATEWAY)
+        for message in chain.minutes(["p-2"], 150):
+            await scene.take(message)
+        await scene.decide(0)
+        await scene.take(chain.pack([("p-1", START, 1)], START + 150 * MINUTE))
+        (correction,) = scene.worker._gateways[GATEWAY].stream.pending.values()
+        assert [(link.point, link.window_start) for link in correction.links] == [("p-1", START)]
+        scene.amend(registrars.entry(scene.world.registry, "points", "p-2", max=500))
+        await scene.decide(OTHER_REGISTRY)
+        await scene.decide(OTHER_REGISTRY)
+        (again,) = scene.worker._gateways[GATEWAY].stream.pending.values()
+        assert again.registry_height == FIRST
+        assert again.links[0].payload == correction.links[0].payload
+
+    asyncio.run(run())
+
+
+def test_no_more_packets_wait_for_another_registry_than_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.aggregate.MOST_WAITING", 4)
+
+    async def run() -> None:
+        scene = Scene(tmp_path)
+        for message in scene.world.chain(GATEWAY).minutes(POINTS, 150):
+            await scene.take(message)
+        scene.amend(registrars.rotation(scene.world.registry, GATEWAY, "next key"))
+        chain, room = Chain(GATEWAY, scene.world.channel, run=2), scene.worker._room
+        found = []
+        for hours in (3, 4):
+            await scene.take(resigned(chain, [], hours))
+            found.append(room.is_set())
+        assert found == [True, False]
+        await scene.decide(OTHER_REGISTRY)
+        assert room.is_set()
 
     asyncio.run(run())
