@@ -218,7 +218,8 @@ def _seconds(wait: Wait) -> float | None:
 async def _gathered(lines: "asyncio.Queue[bytes | None]", seconds: float | None) -> list[bytes | None]:
     """The lines that are there, once there is one; none if none comes within `seconds`."""
     try:
-        gathered = [await asyncio.wait_for(lines.get(), seconds)]
+        async with asyncio.timeout(seconds):
+            gathered = [await lines.get()]
     except TimeoutError:
         return []
     while not lines.empty():

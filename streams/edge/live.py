@@ -250,8 +250,10 @@ class LiveGateway:
         return is_due(load, waiting, silent, self._limits) and (load.arrivals > 0 or not self.inbox.full)
 
     async def _wait(self) -> None:
+        # wait_for of Python 3.11 swallows a cancellation that comes with what it waits for, and the end never came
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.inbox.filled.wait(), TICK_SECONDS)
+            async with asyncio.timeout(TICK_SECONDS):
+                await self.inbox.filled.wait()
         self.inbox.filled.clear()
 
     async def _pack_once(self) -> bool:

@@ -84,6 +84,25 @@ def until(gateway: LiveGateway, done: Callable[[], bool], seconds: float = 60) -
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("steps", range(6))
+def test_the_end_is_heard_while_something_comes_in(store: Store, steps: int) -> None:
+    """Whatever the loop had done of the wake-up by then: a cancellation that is swallowed is an end that never is."""
+
+    async def run() -> None:
+        served = gateway(store, {})
+        waiting = asyncio.create_task(served._wait())
+        await asyncio.sleep(0)
+        served.inbox.filled.set()
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        is_over = waiting.done()
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        assert waiting.cancelled() or is_over
+
+    asyncio.run(run())
+
+
 def on_topic(kafka: dict[str, str], topic: str) -> list[tuple[bytes | None, bytes]]:
     consumer = Consumer({**kafka, "group.id": "none", "enable.auto.commit": False, "fetch.wait.max.ms": 10})
     found = []
