@@ -112,8 +112,8 @@ def new_app(app_id: str, kafka: Kafka, data_dir: Path) -> Any:
         autodiscover=False,
         # what waits for an agent that is held stays in Kafka, not in memory; the buffer is told to be full at four
         # fifths of its size, so that what was asked for by then still fits
-        broker_max_poll_records=25,
-        stream_buffer_maxsize=128,
+        broker_max_poll_records=100,
+        stream_buffer_maxsize=512,
         # an agent that is held asks for nothing: it must not be taken for a dead one, however long it is
         broker_max_poll_interval=7 * 86_400.0,
         broker_session_timeout=10.0,
