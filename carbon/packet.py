@@ -138,19 +138,18 @@ def verify(message: bytes, registry: Registry, channel: bytes) -> Packet:
     gateway = registry.gateways.get(packet.gateway)
     if gateway is None:
         raise PacketError("unknown_gateway", f"{packet.gateway!r} is not registered")
-    check_signature(gateway, channel, packet.body, fields["signature"])
+    _check_signature(gateway, channel, packet.body, fields["signature"])
     if packet.run != gateway.run:
         raise PacketError("wrong_run", f"run {packet.run} where the registry says {gateway.run}")
     return packet
 
 
-def check_signature(gateway: Gateway, channel: bytes, body: bytes, signature: bytes, kind: str = KIND) -> None:
-    """Whether the key that a gateway has now signed a body. Raises PacketError: wrong_signature, revoked_key."""
-    if signing.verify(gateway.key, kind, channel, body, signature):
+def _check_signature(gateway: Gateway, channel: bytes, body: bytes, signature: bytes) -> None:
+    if signing.verify(gateway.key, KIND, channel, body, signature):
         if gateway.revoked:
             raise PacketError("revoked_key", f"the key of {gateway.id} counts no more")
         return
-    if any(signing.verify(key, kind, channel, body, signature) for key in gateway.retired):
+    if any(signing.verify(key, KIND, channel, body, signature) for key in gateway.retired):
         raise PacketError("revoked_key", f"a key of an earlier run of {gateway.id}, which counts no more")
     raise PacketError("wrong_signature", f"not signed by the registered key of {gateway.id}")
 

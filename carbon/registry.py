@@ -7,7 +7,7 @@ which it is in force.
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -219,6 +219,10 @@ class Registry:
         for point in sorted(self.points.values(), key=lambda p: p.id):
             by_gateway[point.gateway].append(point)
         return by_gateway
+
+
+InForce = Callable[[], tuple[int, Registry]]
+"""Says which registry is in force now, behind its height."""
 
 
 def canonical_json(value: Any) -> bytes:

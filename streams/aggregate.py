@@ -11,7 +11,7 @@ packets' partition in the order in which they must survive, the state row last.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from carbon.aggregator import Aggregator, Row, Settings, alert_id, restored
 from carbon.packet import Packet, PacketError
 from carbon.proposing import Pending, Refusal, Verdict
 from carbon.record import PayloadWriter
-from carbon.registry import Registry
+from carbon.registry import InForce
 from carbon.window import PacketFacts, analyse
 from consensus.log.genesis import Genesis
 from consensus.log.leaf import label
@@ -56,7 +56,7 @@ class AggregateConfig:
 
     kafka: Kafka
     genesis: Genesis
-    in_force: Callable[[], tuple[int, Registry]]
+    in_force: InForce
     """The registry in force now, with its height."""
     submitter: str
     seed: bytes

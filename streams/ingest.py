@@ -9,14 +9,14 @@ While the aggregator is too far behind, packets wait where they are, on meter.re
 
 import asyncio
 import logging
-from collections.abc import AsyncIterable, Awaitable, Callable
+from collections.abc import AsyncIterable, Awaitable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from carbon import coding
 from carbon.packet import PacketError
-from carbon.registry import Registry
+from carbon.registry import InForce
 from schemas import topics
 from streams import faust_app, flow
 from streams.dead_letter import Original, letters
@@ -26,8 +26,6 @@ from streams.guard import Guard, Handed, guarded
 from streams.reread import TopicReader
 
 APP_ID = flow.INGEST
-InForce = Callable[[], tuple[int, Registry]]
-"""The registry in force now, behind its height."""
 ASK_EVERY = 5.0
 """Seconds from one look for the registry in force to the next."""
 IN_FLIGHT = 32

@@ -20,7 +20,7 @@ from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPa
 
 from carbon import coding
 from carbon.packet import AT_LIMIT
-from carbon.registry import Registry
+from carbon.registry import InForce, Registry
 from schemas import codec, topics
 from schemas.topics import Bounds
 from streams import flow
@@ -48,7 +48,7 @@ class IntakeConfig:
 
     kafka: Mapping[str, str]
     channel: bytes
-    in_force: Callable[[], tuple[int, Registry]]
+    in_force: InForce
     gateway: str
     seed: bytes
     data_dir: Path

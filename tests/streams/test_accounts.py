@@ -22,7 +22,7 @@ from tests.consensus.test_ledger import Chain
 from tests.consensus.test_registration import Scene, with_a_new_point
 from tests.registrars import REGISTRARS
 from tests.small import START, World
-from tests.streams.pipeline import Tap, reset, send, tap, wait_until
+from tests.streams.pipeline import Tap, send, tap, wait_until
 
 Sent = list[tuple[str, bytes, bytes]]
 
@@ -161,12 +161,6 @@ def test_a_new_point_is_posted_by_the_registry_that_the_ledger_tells(tmp_path: P
 
 
 # -- on a broker
-
-
-@pytest.fixture
-def bootstrap(broker: str) -> str:
-    reset(broker)
-    return broker
 
 
 @pytest.fixture

@@ -65,6 +65,13 @@ class Scene:
         place = {"topic": topics.READINGS_CODED, "partition": 0, "offset": len(self.log) - 1, "key": GATEWAY.encode()}
         await self.worker._take(SimpleNamespace(value=value, **place))
 
+    async def begin(self) -> Chain:
+        """The worker takes two and a half hours of minutes; their chain."""
+        chain = self.world.chain(GATEWAY)
+        for message in chain.minutes(POINTS, 150):
+            await self.take(message)
+        return chain
+
     def proposed(self) -> list[dict[str, Any]]:
         sent = self.topics[topics.RECORDS_PROPOSED].sent
         return [codec.decode_bare("batch", codec.decode("proposal", message)["body"]) for message in sent]
@@ -83,9 +90,7 @@ def windows(batches: list[dict[str, Any]]) -> list[int]:
 def test_what_is_refused_for_its_registry_is_proposed_under_the_one_in_force(tmp_path: Path) -> None:
     async def run() -> None:
         scene = Scene(tmp_path)
-        chain = scene.world.chain(GATEWAY)
-        for message in chain.minutes(POINTS, 150):
-            await scene.take(message)
+        chain = await scene.begin()
         before = scene.proposed()
         assert {batch["registry_height"] for batch in before} == {0}
         scene.amend(registrars.entry(scene.world.registry, "points", "p-1", max=500))
@@ -108,9 +113,7 @@ def resigned(chain: Chain, rows: list[tuple[str, int, int]], hours: int) -> byte
 def test_a_packet_of_the_next_run_is_taken_once_the_registry_has_it(tmp_path: Path) -> None:
     async def run() -> None:
         scene = Scene(tmp_path)
-        chain = scene.world.chain(GATEWAY)
-        for message in chain.minutes(POINTS, 150):
-            await scene.take(message)
+        chain = await scene.begin()
         before = windows(scene.proposed())
         await scene.decide(0)
         scene.amend(registrars.rotation(scene.world.registry, GATEWAY, "next key"))
@@ -141,9 +144,7 @@ def test_what_the_next_run_sends_again_is_counted_or_a_dead_letter(tmp_path: Pat
 
     async def run() -> None:
         scene = Scene(tmp_path)
-        chain = scene.world.chain(GATEWAY)
-        for message in chain.minutes(POINTS, 150):
-            await scene.take(message)
+        chain = await scene.begin()
         before = scene.proposed()
         scene.amend(registrars.rotation(scene.world.registry, GATEWAY, "next key"))
         chain = Chain(GATEWAY, scene.world.channel, run=2)

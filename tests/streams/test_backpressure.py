@@ -1,7 +1,6 @@
 """A slow reader holds back who writes for it, step by step up to the device, and nothing is lost when it comes back."""
 
 import json
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Thread
@@ -16,23 +15,11 @@ from streams.edge.signer import Signer
 from streams.edge.store import Store
 from streams.faust_app import Health
 from tests.streams.edge.lines import CHANNEL, GATEWAY, SEED
-from tests.streams.pipeline import Worker, committed, reset, send, tap, wait_until
+from tests.streams.pipeline import Worker, committed, send, tap, wait_until
 from tests.streams.test_pipeline import Line, check_ledger, messages
 from tests.streams.world import HOUR, MINUTE, START, Chain, World
 
 HOURS = 24
-
-
-@pytest.fixture
-def bootstrap(broker: str) -> str:
-    reset(broker)
-    return broker
-
-
-@pytest.fixture
-def stack() -> Iterator[ExitStack]:
-    with ExitStack() as held:
-        yield held
 
 
 def chain_of(world: World) -> Chain:

@@ -2,7 +2,6 @@
 
 import random
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from consensus.log.leaf import Refusal
 from schemas import codec, topics
 from streams import aggregate, ingest
 from tests.streams.committee import Committee
-from tests.streams.pipeline import Tap, Worker, committed, reset, send, tap, wait_until
+from tests.streams.pipeline import Tap, Worker, committed, send, tap, wait_until
 from tests.streams.world import HOUR, MINUTE, START, Chain, World
 
 pytestmark = pytest.mark.broker
@@ -21,20 +20,8 @@ HOURS = 8
 
 
 @pytest.fixture
-def bootstrap(broker: str) -> str:
-    reset(broker)
-    return broker
-
-
-@pytest.fixture
 def world() -> World:
     return World(GATEWAYS)
-
-
-@pytest.fixture
-def stack() -> Iterator[ExitStack]:
-    with ExitStack() as held:
-        yield held
 
 
 class Line:
