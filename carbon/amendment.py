@@ -13,8 +13,8 @@ from typing import Any
 from carbon.registry import Gateway, Point, Registry, RegistryError, canonical_json, parse
 from schemas import codec
 
-SECTIONS = ("subjects", "gateways", "submitters", "operators", "registrars", "points")
-PEOPLE = ("submitters", "operators", "registrars")
+SECTIONS = ("subjects", "gateways", "submitters", "operators", "registrars", "parties", "points")
+PEOPLE = ("submitters", "operators", "registrars", "parties")
 """Sections whose entries may go: nothing that was recorded leads back to them."""
 _MEANING = (
     *("subject", "gateway", "object", "unit", "scale", "step_seconds", "window_seconds"),

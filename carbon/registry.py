@@ -83,6 +83,21 @@ class Registrar:
     key: bytes
 
 
+Role = Literal["enterprise", "regulator", "verifier", "exchange", "offset registry", "statistics", "laboratory"]
+"""What a party is. An enterprise speaks for its subject, a regulator and statistics for all below theirs."""
+
+
+@dataclass(frozen=True)
+class Party:
+    """Who may make submissions: an institution or an enterprise, with its Ed25519 key."""
+
+    id: str
+    key: bytes
+    role: Role
+    subject: str | None
+    """Whom it speaks for or oversees; none for those that serve all."""
+
+
 TimeKind = Literal["step", "instant", "start"]
 """What a reading's time is: a multiple of the point's step, any instant (HJ 212 CN 2011), or a multiple of the step at
 which the period begins that the reading sums up (DataTime of CN 2031, 2041, 2051 and 2061)."""
@@ -210,6 +225,7 @@ class Registry:
     limits: TimeLimits
     factors: FactorSet
     registrars: Mapping[str, Registrar]
+    parties: Mapping[str, Party]
     file: bytes = field(repr=False)
 
     @cached_property
@@ -247,7 +263,7 @@ def parse(data: bytes, factors: FactorSet) -> Registry:
 
 
 def _build(raw: dict[str, Any], file: bytes, factors: FactorSet) -> Registry:
-    # a registry file without operators or registrars says nothing of them
+    # a registry file without operators, registrars or parties says nothing of them
     operators = [Operator(o["id"], bytes.fromhex(o["key"]), tuple(o["gateways"])) for o in raw.get("operators", ())]
     return Registry(
         digest=sha256(file).digest(),
@@ -260,8 +276,13 @@ def _build(raw: dict[str, Any], file: bytes, factors: FactorSet) -> Registry:
         limits=TimeLimits(**raw["limits"]),
         factors=factors,
         registrars={r["id"]: Registrar(r["id"], bytes.fromhex(r["key"])) for r in raw.get("registrars", ())},
+        parties={party["id"]: _party(party) for party in raw.get("parties", ())},
         file=file,
     )
+
+
+def _party(raw: dict[str, Any]) -> Party:
+    return Party(**{**raw, "key": bytes.fromhex(raw["key"])})
 
 
 def _gateway(raw: dict[str, Any]) -> Gateway:
@@ -311,6 +332,11 @@ def _check(registry: Registry) -> None:
         )
     if any(gateway not in registry.gateways for o in registry.operators.values() for gateway in o.gateways):
         raise RegistryError("an operator's gateway is not registered")
+    for party in registry.parties.values():
+        if party.role not in get_args(Role) or party.subject not in {None, *registry.subjects}:
+            raise RegistryError(
+                f"{party.id}: role is one of {', '.join(get_args(Role))}, and its subject is registered"
+            )
     if any(s.parent is not None and s.parent not in registry.subjects for s in registry.subjects.values()):
         raise RegistryError("a subject's parent is not registered")
 

@@ -16,6 +16,7 @@ from carbon import window as windows
 from carbon.drafting import Range
 from carbon.packet import ZERO_DIGEST
 from carbon.record import Draft, EvidenceRange, PayloadWriter, Replaced
+from carbon.refusal import Refusal
 from carbon.registry import Point, Registry
 from carbon.substitution import tier_row
 from carbon.window import PacketFacts, Watermarks, Window, WindowKey
@@ -23,7 +24,7 @@ from consensus import membership, registration
 from consensus.batch import Batch
 from consensus.log.committee import Committee
 from consensus.log.genesis import Genesis
-from consensus.log.leaf import MEMBERSHIP, REGISTRATION, Refusal
+from consensus.log.leaf import MEMBERSHIP, REGISTRATION
 from consensus.substitution import Told
 from schemas import codec
 

@@ -15,6 +15,7 @@ import numpy as np
 from carbon import merkle
 from carbon import record as records
 from carbon.amendment import Amendment, amended
+from carbon.refusal import Refusal
 from carbon.registry import Registry, RegistryError
 from consensus import registration
 from consensus import state as states
@@ -28,7 +29,6 @@ from consensus.log import package as packages
 from consensus.log.committee import Committee, change_of, in_charge, last_height
 from consensus.log.follower import Follower, LedgerError, Position
 from consensus.log.genesis import Genesis
-from consensus.log.leaf import Refusal
 from consensus.replay import replay
 from consensus.state import Chain, State
 from schemas import codec

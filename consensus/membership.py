@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from carbon import signing
+from carbon.refusal import Refusal
 from consensus.log.committee import Change, Committee, CommitteeError, change_of
-from consensus.log.leaf import MEMBERSHIP, Refusal
+from consensus.log.leaf import MEMBERSHIP
 from schemas import codec
 
 SUBMITTER, STREAM = "committee", "membership"

@@ -9,8 +9,9 @@ from typing import Any
 
 from carbon import signing
 from carbon.amendment import Amendment, amended
+from carbon.refusal import Refusal
 from carbon.registry import Registry, RegistryError
-from consensus.log.leaf import REGISTRATION, Leaf, Refusal
+from consensus.log.leaf import REGISTRATION, Leaf
 from schemas import codec
 
 SUBMITTER, STREAM = "registrar", "registry"

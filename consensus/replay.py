@@ -10,6 +10,7 @@ from carbon import record as records
 from carbon.packet import ZERO_DIGEST
 from carbon.plain import differ
 from carbon.record import Replaced
+from carbon.refusal import Refusal
 from carbon.substitution import stated
 from consensus import registration
 from consensus import state as states
@@ -17,7 +18,7 @@ from consensus.contract import Ruling
 from consensus.log import leaf as leaves
 from consensus.log.committee import change_of
 from consensus.log.follower import LedgerError, VerifiedBlock
-from consensus.log.leaf import MEMBERSHIP, REGISTRATION, WINDOW_RECORD, Leaf, Refusal
+from consensus.log.leaf import MEMBERSHIP, REGISTRATION, WINDOW_RECORD, Leaf
 from consensus.state import Chain, Head, State
 from consensus.substitution import Told
 

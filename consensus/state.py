@@ -13,10 +13,10 @@ from carbon.amendment import Amendment
 from carbon.hours import Hours
 from carbon.packet import ZERO_DIGEST
 from carbon.record import Replaced
+from carbon.refusal import Refusal
 from carbon.registry import Point
 from consensus.contract import Ruling
 from consensus.log.committee import AHEAD, FURTHEST, Change, Committee
-from consensus.log.leaf import Refusal
 from consensus.substitution import Substitutions
 
 

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from carbon.hours import Due, Hours
 from carbon.record import SUBSTITUTING, Replaced, Tier, tier_of
+from carbon.refusal import Refusal
 from carbon.substitution import HOUR_MS, Substitution, mean, stated
-from consensus.log.leaf import Refusal
 
 
 class Told(NamedTuple):

@@ -13,6 +13,7 @@ from typing import Any
 
 from carbon import identity, packet, window
 from carbon import record as records
+from carbon.refusal import label
 from carbon.registry import Point, Registry, RegistryError
 from carbon.window import PacketFacts
 from consensus import membership, registration
@@ -210,7 +211,7 @@ class LedgerCopy:
         """What a record or reading is, where it came from, what was decided on it, and where it stands."""
         place = {
             "verdict": "accepted" if found.leaf.leaf.accepted else "rejected",
-            "reason": leaves.label(found.leaf.leaf.reason),
+            "reason": label(found.leaf.leaf.reason),
             "votes": self._votes(found),
             "height": found.block.height,
             "leaf_index": found.leaf.index,

@@ -23,10 +23,10 @@ from carbon.aggregator import Aggregator, Row, Settings, alert_id, restored
 from carbon.packet import Packet, PacketError
 from carbon.proposing import Pending, Refusal, Verdict
 from carbon.record import PayloadWriter
+from carbon.refusal import label
 from carbon.registry import InForce
 from carbon.window import PacketFacts, analyse
 from consensus.log.genesis import Genesis
-from consensus.log.leaf import label
 from schemas import codec, topics
 from streams import confirmations, faust_app, flow
 from streams.dead_letter import Original, letters

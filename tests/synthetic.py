@@ -12,6 +12,7 @@ from carbon import signing
 from carbon.emission import emission_g
 from carbon.packet import ZERO_DIGEST
 from carbon.record import Draft, EvidenceRange, PayloadWriter, Replaced
+from carbon.refusal import Refusal
 from carbon.window import Window
 from consensus import batch as batches
 from consensus.batch import Batch
@@ -22,7 +23,7 @@ from consensus.core.endorsements import verdict_of
 from consensus.core.messages import Kind, Message
 from consensus.ledger import Ledger
 from consensus.log.follower import Position
-from consensus.log.leaf import WINDOW_RECORD, Refusal
+from consensus.log.leaf import WINDOW_RECORD
 from schemas import codec
 from tests.small import HOUR, START, World, seed
 

@@ -21,6 +21,7 @@ from hashlib import sha256
 from typing import Any
 
 from carbon import signing
+from carbon.refusal import Refusal, label
 from consensus.core.bodies import Endorsement, Vote
 from consensus.core.endorsements import codes_of
 from consensus.core.messages import Kind, Message, signature_kind
@@ -29,7 +30,6 @@ from consensus.log import proof
 from consensus.log.committee import Committee, Member
 from consensus.log.follower import batch_of
 from consensus.log.genesis import Genesis
-from consensus.log.leaf import Refusal
 from consensus.log.note import Checkpoint
 from consensus.log.proof import b64, unb64
 from schemas import codec
@@ -240,7 +240,7 @@ def _check_dissent(file: Mapping[str, Any], known: Known) -> Proven:
     code, decided = int.from_bytes(said[0][2 * inside : 2 * inside + 2], "big"), decided_code(unb64(log["leaf"]))
     if code == decided:
         raise EvidenceRefused("the endorsement says what was decided")
-    told, certified = leaves.label(code), leaves.label(decided)
+    told, certified = label(code), label(decided)
     words = f"endorsed leaf {log['leaf_index']} as {told}, a quorum decided {certified}"
     sentence = f"{_name(member)} {words}: a dissent, by itself no guilt"
     return Proven(WRONG_VERDICT, *_only(member), batch["digest"].hex(), checkpoint.height, False, sentence)

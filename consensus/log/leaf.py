@@ -5,7 +5,6 @@ commitment (32), big-endian; the commitment is SHA-256(salt ‖ payload).
 """
 
 import struct
-from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
@@ -35,46 +34,6 @@ SUITE = 1
 WINDOW_RECORD, MEMBERSHIP, REGISTRATION = 1, 2, 3
 """Kinds of records."""
 ACCEPTED, REJECTED = 0, 1
-
-
-class Refusal(IntEnum):
-    """Why a record is refused; PASS for one that is not. Below 40 by the evidence half, from 40 by the state half."""
-
-    PASS = 0
-    MALFORMED = 1
-    UNKNOWN_POINT = 2
-    WRONG_RANGE = 3
-    WRONG_COUNT = 4
-    WRONG_SUM = 5
-    WRONG_EVIDENCE_ROOT = 6
-    WRONG_EMISSION = 7
-    WRONG_FACTORS = 8
-    WRONG_CORRECTION = 9
-    WRONG_COMMITTEE = 10
-    NOT_APPROVED = 11
-    NOT_SIGNED = 12
-    WRONG_REGISTRY = 13
-    REVOKED_KEY = 14
-    WRONG_PREDECESSOR = 40
-    WINDOW_NOT_NEXT = 41
-    WRONG_VERSION = 42
-    TOO_LATE = 43
-    WRONG_FIRST_HEIGHT = 44
-    CHANGE_PENDING = 45
-    OTHER_REGISTRY = 46
-    CLOSED = 47
-    SUBSTITUTION_DUE = 50
-    WRONG_SUBSTITUTION = 51
-
-    @property
-    def label(self) -> str:
-        """The name in topics, tables and documents."""
-        return self.name.lower()
-
-
-def label(reason: int) -> str:
-    """The name of a reason code, of this version's or a later one's."""
-    return Refusal(reason).label if reason in set(Refusal) else f"reason_{reason}"
 
 
 class LeafError(ValueError):

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from carbon import merkle
 from carbon import record as records
+from carbon.refusal import label
 from consensus.core.messages import signatures
 from consensus.log import follower
 from consensus.log import leaf as leaves
@@ -204,7 +205,7 @@ def _refusal(reason: int, payload: bytes, place: int, header: dict[str, Any], vo
     except codec.CodecError:
         what = {"point": "", "window_start": 0}
     said = votes_on(batch["digest"], inside, votes)
-    return name | what | {"reason": leaves.label(reason), "votes": said, "payload": payload}
+    return name | what | {"reason": label(reason), "votes": said, "payload": payload}
 
 
 def votes_on(digest: bytes, place: int, votes: list[bytes]) -> list[dict[str, Any]]:
@@ -214,7 +215,7 @@ def votes_on(digest: bytes, place: int, votes: list[bytes]) -> list[dict[str, An
         signed = codec.decode("consensus-message", message)
         for verdict in codec.decode_bare("consensus-endorsement", signed["body"])["verdicts"]:
             if verdict["batch"] == digest:
-                said[signed["member"]] = leaves.label(_code(verdict, place))
+                said[signed["member"]] = label(_code(verdict, place))
     return [{"member": member, "reason": reason} for member, reason in sorted(said.items())]
 
 

@@ -244,8 +244,8 @@ def submit(file: DraftFile, member: Copy = 0) -> None:
     """
     import time
 
+    from carbon.refusal import label
     from consensus import membership
-    from consensus.log.leaf import label
 
     committees, draft = _open(file, member)
     refusal = membership.refusal(draft.record, draft.change.number, draft.channel, committees)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from carbon.refusal import label
 from infra.cli.output import Form, Output, show
 from infra.errors import EnvironmentFault
 
@@ -203,7 +204,6 @@ def verify_proof(
       carbonledger verify-proof proof.json --genesis genesis.json
     """
     from consensus.log import genesis as geneses
-    from consensus.log import leaf
     from consensus.log import proof as proofs
 
     try:
@@ -214,7 +214,7 @@ def verify_proof(
         raise typer.Exit(CHECK_FAILED) from error
     row = {
         "verdict": "accepted" if shown.leaf.accepted else "rejected",
-        "reason": None if shown.leaf.accepted else leaf.label(shown.leaf.reason),
+        "reason": None if shown.leaf.accepted else label(shown.leaf.reason),
         "leaf_index": shown.leaf_index,
         "tree_size": shown.tree_size,
         "height": shown.height,

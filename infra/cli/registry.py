@@ -135,9 +135,9 @@ def submit(
     \b
       carbonledger registry submit change.json --registrar authority --seed-file authority.seed
     """
+    from carbon.refusal import label
     from carbon.registry import RegistryError
     from consensus import registration as rules
-    from consensus.log.leaf import label
     from infra import channel, registration
 
     found = _history(member)
@@ -160,7 +160,7 @@ def submit(
 def _wait(draft: "Draft", member: int) -> None:
     import time
 
-    from consensus.log.leaf import label
+    from carbon.refusal import label
 
     deadline = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < deadline:

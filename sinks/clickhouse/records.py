@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from carbon import record
+from carbon.refusal import label
 from consensus.log.follower import VerifiedLeaf
-from consensus.log.leaf import label
 from schemas import codec
 from sinks.clickhouse.reference import Reference
 from sinks.clickhouse.rows import TIME

@@ -10,12 +10,12 @@ from typing import Any
 from carbon import record
 from carbon.packet import ZERO_DIGEST
 from carbon.record import PayloadWriter
+from carbon.refusal import Refusal
 from carbon.registry import Registry
 from consensus.batch import Batch
 from consensus.contract import Evidence, Ruling
 from consensus.log.committee import Committee
 from consensus.log.genesis import Genesis
-from consensus.log.leaf import Refusal
 from consensus.member import process
 from infra.cli import main
 from tests.consensus.aggregator import Aggregator

@@ -17,10 +17,10 @@ from carbon.aggregation import GatewayWindows, Missing, Offer, Place, Step
 from carbon.aggregator import Aggregator, restored
 from carbon.packet import Packet, PacketError
 from carbon.proposing import OTHER_REGISTRY, Verdict
+from carbon.refusal import Refusal
 from carbon.validation import Reason
 from carbon.window import analyse
 from consensus.log.follower import Follower
-from consensus.log.leaf import Refusal
 from schemas import codec
 from streams import confirmations
 from tests import registrars

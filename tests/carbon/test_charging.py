@@ -13,13 +13,13 @@ from carbon.aggregator import restored
 from carbon.ledger.books import Books
 from carbon.proposing import OTHER_REGISTRY, Verdict
 from carbon.record import PayloadWriter
+from carbon.refusal import Refusal
 from consensus import batch as batches
 from consensus.contract import Ruling
 from consensus.core.bodies import ProposedBatch
 from consensus.core.effects import OrderedBlock
 from consensus.ledger import Ledger
 from consensus.log.follower import Follower, OpenedLeaf, Position, VerifiedBlock
-from consensus.log.leaf import Refusal
 from consensus.log.reader import OpenedBlock
 from consensus.state import Chain as StateChain
 from consensus.state import Registered, State

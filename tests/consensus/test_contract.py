@@ -4,10 +4,10 @@ import pytest
 
 from carbon import drafting
 from carbon.record import EvidenceRange
+from carbon.refusal import Refusal
 from carbon.window import Span
 from consensus.batch import BatchError
 from consensus.contract import Contract, Undecidable
-from consensus.log.leaf import Refusal
 from tests.consensus.aggregator import Aggregator, Evidence, early, with_fields
 from tests.small import HOUR, QUARTER, START, World
 

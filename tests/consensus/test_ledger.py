@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from carbon import signing
+from carbon.refusal import Refusal
 from consensus.core.bodies import Endorsement, ProposedBatch
 from consensus.core.effects import OrderedBlock
 from consensus.core.endorsements import verdict_of
@@ -15,7 +16,6 @@ from consensus.core.messages import Kind, Message
 from consensus.ledger import Ledger
 from consensus.log import follower, leaf, note, proof
 from consensus.log.follower import Follower, LedgerError, Position
-from consensus.log.leaf import Refusal
 from consensus.log.reader import LedgerReader
 from consensus.member.publisher import messages_of
 from consensus.replay import replay

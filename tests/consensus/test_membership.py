@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from carbon import merkle, signing
+from carbon.refusal import Refusal
 from consensus import membership
 from consensus.contract import Contract
 from consensus.core.bodies import Endorsement, ProposedBatch
@@ -18,7 +19,6 @@ from consensus.ledger import Ledger
 from consensus.log import evidence, growth, leaf, proof
 from consensus.log.committee import AHEAD, FURTHEST, Change, Committee, CommitteeError
 from consensus.log.follower import Follower, LedgerError, Position
-from consensus.log.leaf import Refusal
 from consensus.log.proof import ProofRefused
 from consensus.log.witness import Witness, is_of
 from schemas import codec

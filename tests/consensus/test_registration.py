@@ -8,6 +8,7 @@ import pytest
 from carbon import amendment, drafting, signing, window
 from carbon import record as records
 from carbon.packet import PacketError, verify
+from carbon.refusal import Refusal
 from carbon.registry import Registry
 from consensus import batch as batches
 from consensus import registration
@@ -19,7 +20,6 @@ from consensus.ledger import Ledger
 from consensus.log import leaf
 from consensus.log import package as packages
 from consensus.log.committee import AHEAD, FURTHEST
-from consensus.log.leaf import Refusal
 from infra.verification import verify as verify_all
 from schemas import codec
 from tests import registrars

@@ -10,11 +10,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from carbon import record
+from carbon.refusal import Refusal
 from consensus import replay as replays
 from consensus.log import leaf
 from consensus.log import package as packages
 from consensus.log.follower import Follower, LedgerError, VerifiedBlock
-from consensus.log.leaf import Refusal
 from consensus.log.package import Package
 from consensus.state import State
 from infra.verification import Verification

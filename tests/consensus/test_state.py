@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carbon.record import Replaced
+from carbon.refusal import Refusal
 from consensus.contract import Ruling
-from consensus.log.leaf import Refusal
 from consensus.state import Chain, Head, Registered, State
 
 HOUR = 3_600_000

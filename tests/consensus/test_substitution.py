@@ -3,9 +3,9 @@
 from carbon import factors, substitution
 from carbon.hours import Due
 from carbon.record import Replaced, Tier
+from carbon.refusal import Refusal
 from carbon.substitution import HOUR_MS, Regime, Substitution
 from consensus.contract import Ruling
-from consensus.log.leaf import Refusal
 from consensus.state import Chain, Registered, State
 from consensus.substitution import Told
 

@@ -26,8 +26,8 @@ from carbon import merkle
 from carbon import packet as packets
 from carbon import record as records
 from carbon.proposing import FIRST_STATE_REASON
+from carbon.refusal import label
 from consensus.log.follower import Follower
-from consensus.log.leaf import label
 from consensus.log.reader import LedgerReader
 from infra.broker import Broker
 from infra.ports import free_port

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from confluent_kafka import Message as Kafka
 
+from carbon.refusal import Refusal
 from consensus.batch import Batch
 from consensus.contract import Contract, Evidence, Ruling
 from consensus.core.bodies import Justified, Proposal, Vote, vote_body
 from consensus.core.effects import Send
 from consensus.core.messages import Kind, Message, sign
-from consensus.log.leaf import Refusal
 from consensus.member import process
 from consensus.member.process import Member
 from consensus.member.wire import Wire

@@ -4,6 +4,7 @@ from hashlib import sha256
 from typing import Any
 
 from carbon import merkle, signing
+from carbon.refusal import Refusal
 from consensus.log import genesis as genesis_
 from consensus.log import leaf, note
 from consensus.log.follower import checkpoint_of
@@ -49,7 +50,7 @@ def blocks(count: int, *, signers: int = 3) -> list[bytes]:
     genesis = genesis_.parse(genesis_file())
     tree, previous, made = merkle.GrowingTree(), genesis.digest, []
     for height in range(1, count + 1):
-        leaves = [_leaf(height, refused) for refused in (leaf.Refusal.PASS, leaf.Refusal.MALFORMED)]
+        leaves = [_leaf(height, refused) for refused in (Refusal.PASS, Refusal.MALFORMED)]
         for envelope in leaves:
             tree.append(merkle.leaf_hash(envelope))
         header = _header(genesis, height, previous, tree)
@@ -83,7 +84,7 @@ def _signed(genesis: Genesis, text: str, signers: int) -> str:
     return note.assemble(text, [(member.note_key, signing.sign_raw(seed, text.encode())) for member, seed in pairs])
 
 
-def _leaf(height: int, reason: leaf.Refusal) -> bytes:
-    verdict = leaf.ACCEPTED if reason is leaf.Refusal.PASS else leaf.REJECTED
+def _leaf(height: int, reason: Refusal) -> bytes:
+    verdict = leaf.ACCEPTED if reason is Refusal.PASS else leaf.REJECTED
     commitment = sha256(bytes([height, verdict])).digest()
     return leaf.encode(leaf.Leaf(leaf.WINDOW_RECORD, verdict, reason, 0, 8, bytes(32), commitment))

@@ -9,6 +9,7 @@ import numpy as np
 from carbon import merkle, signing
 from carbon.packet import decode_body, encode_body, leaf_hashes
 from carbon.record import commitment
+from carbon.refusal import Refusal
 from consensus.log import leaf as leaves
 from consensus.log import note
 from consensus.log.follower import Follower, checkpoint_of
@@ -238,7 +239,7 @@ class Ledger:
 
 
 def _leaf(payload: bytes, salt: bytes, accepted: bool) -> bytes:
-    verdict, reason = (leaves.ACCEPTED, 0) if accepted else (leaves.REJECTED, int(leaves.Refusal.WRONG_SUM))
+    verdict, reason = (leaves.ACCEPTED, 0) if accepted else (leaves.REJECTED, int(Refusal.WRONG_SUM))
     root = sha256(payload).digest()
     schema = codec.schema_ids()["record"]
     return leaves.encode(leaves.Leaf(leaves.WINDOW_RECORD, verdict, reason, 0, schema, root, commitment(salt, payload)))

@@ -10,13 +10,14 @@ from hashlib import sha256
 
 from carbon import merkle, signing
 from carbon.packet import Packet
+from carbon.refusal import Refusal
 from carbon.window import PacketFacts, Run, WindowKey, analyse
 from consensus import batch as batches
 from consensus.batch import Batch
 from consensus.contract import Contract, Ruling
 from consensus.log import leaf, note
 from consensus.log.follower import checkpoint_of
-from consensus.log.leaf import Leaf, Refusal
+from consensus.log.leaf import Leaf
 from consensus.state import Chain, State
 from schemas import codec
 from tests.small import HORIZON_MS

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from consensus.log.leaf import Refusal
+from carbon.refusal import Refusal
 from schemas import codec, topics
 from streams import aggregate, ingest
 from tests.streams.committee import Committee

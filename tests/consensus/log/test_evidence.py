@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carbon import signing
+from carbon.refusal import Refusal
 from consensus.core.bodies import Endorsement, Status, vote_body
 from consensus.core.endorsements import verdict_of
 from consensus.core.messages import Kind, Message
 from consensus.log import evidence, note
 from consensus.log.evidence import EvidenceRefused, Proven
-from consensus.log.leaf import Refusal
 from consensus.member.evidence import dissent
 from schemas import codec
 from tests.consensus.aggregator import with_fields

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carbon import merkle
+from carbon.refusal import Refusal
 from consensus.log import leaf
-from consensus.log.leaf import Leaf, LeafError, Refusal
+from consensus.log.leaf import Leaf, LeafError
 
 HASHES = st.binary(min_size=32, max_size=32)
 LEAVES = st.builds(

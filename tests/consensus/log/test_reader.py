@@ -5,9 +5,9 @@ import random
 import pytest
 
 from carbon import merkle
+from carbon.refusal import Refusal
 from consensus.log import leaf, reader
 from consensus.log.follower import Follower
-from consensus.log.leaf import Refusal
 from consensus.log.reader import LedgerReader
 from consensus.member.publisher import messages_of
 from schemas import codec, topics
