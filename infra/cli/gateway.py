@@ -87,7 +87,7 @@ def _run(config: "LiveConfig", *, check: bool) -> None:
                 gateway_of(config, empty)
             _say(config, f"the settings can be used{_channel(config)}")
             return
-        with Store(config.store_file, remembered=config.remembered) as store:
+        with config.open() as store:
             asyncio.run(_serve(config, store))
     except ConfigError as error:
         raise typer.BadParameter(str(error)) from error
