@@ -333,12 +333,17 @@ def _check(registry: Registry) -> None:
     if any(gateway not in registry.gateways for o in registry.operators.values() for gateway in o.gateways):
         raise RegistryError("an operator's gateway is not registered")
     for party in registry.parties.values():
-        if party.role not in get_args(Role) or party.subject not in {None, *registry.subjects}:
-            raise RegistryError(
-                f"{party.id}: role is one of {', '.join(get_args(Role))}, and its subject is registered"
-            )
+        _check_party(party, registry)
     if any(s.parent is not None and s.parent not in registry.subjects for s in registry.subjects.values()):
         raise RegistryError("a subject's parent is not registered")
+
+
+def _check_party(party: Party, registry: Registry) -> None:
+    if party.role not in get_args(Role) or party.subject not in {None, *registry.subjects}:
+        raise RegistryError(f"{party.id}: role is one of {', '.join(get_args(Role))}, and its subject is registered")
+    # an id is a word in the lines of the replicated state, and the submitter of the party's own batches
+    if party.id.split() != [party.id] or party.id in registry.submitters:
+        raise RegistryError(f"{party.id!r}: a party's id is one word, and no submitter's")
 
 
 def _check_rules(point: Point) -> None:

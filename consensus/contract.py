@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any, Protocol
 
-from carbon import drafting
+from carbon import claims, drafting, submission
 from carbon import record as records
 from carbon import window as windows
 from carbon.drafting import Range
@@ -24,7 +24,7 @@ from consensus import membership, registration
 from consensus.batch import Batch
 from consensus.log.committee import Committee
 from consensus.log.genesis import Genesis
-from consensus.log.leaf import MEMBERSHIP, REGISTRATION
+from consensus.log.leaf import MEMBERSHIP, REGISTRATION, SUBMISSION
 from consensus.substitution import Told
 from schemas import codec
 
@@ -91,9 +91,18 @@ class Contract:
             (payload,) = batch.payloads
             stated = (batch.number, batch.registry_height, self._channel, self._registry)
             return [_without_packets(registration.refusal(payload, *stated), payload)]
+        if batch.kind == SUBMISSION:
+            return [self._submission(payload) for payload in batch.payloads]
         ranges: dict[tuple[str, int], Range | None] = {}
-        claims = zip(batch.points, batch.windows, batch.payloads, strict=True)
-        return [self._record(point, start, payload, evidence, ranges) for point, start, payload in claims]
+        named = zip(batch.points, batch.windows, batch.payloads, strict=True)
+        return [self._record(point, start, payload, evidence, ranges) for point, start, payload in named]
+
+    def _submission(self, payload: bytes) -> Ruling:
+        refusal = claims.refusal(payload, self._channel, self._registry)
+        salt = submission.salt_of(payload)
+        if salt is None:
+            return _without_packets(refusal, payload)
+        return Ruling(refusal, salt, records.commitment(salt, payload))
 
     def _record(
         self,
