@@ -77,6 +77,7 @@ class Contract:
         """`committees`: one an epoch, this one's the last; that of the genesis alone when empty."""
         self._committees = committees or (genesis.committee,)
         self._channel = genesis.digest
+        self._utc_offset_minutes = genesis.utc_offset_minutes
         self._lateness_ms = 1000 * genesis.lateness_seconds
         self._registry = registry
         self._writer = PayloadWriter(registry)
@@ -98,7 +99,7 @@ class Contract:
         return [self._record(point, start, payload, evidence, ranges) for point, start, payload in named]
 
     def _submission(self, payload: bytes) -> Ruling:
-        refusal = claims.refusal(payload, self._channel, self._registry)
+        refusal = claims.refusal(payload, self._channel, self._registry, self._utc_offset_minutes)
         salt = submission.salt_of(payload)
         if salt is None:
             return _without_packets(refusal, payload)
