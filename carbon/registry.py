@@ -14,6 +14,7 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Any, Literal, get_args
 
+from carbon import identity
 from carbon.emission import EmissionRule, Unbooked, rule_from
 from carbon.factors import FactorSet
 from carbon.flue_gas import DryGas, Saturation
@@ -451,9 +452,9 @@ def _check_line(subject: Subject, at_ms: int, registry: Registry) -> None:
 def _check_party(party: Party, registry: Registry) -> None:
     if party.role not in get_args(Role) or party.subject not in {None, *registry.subjects}:
         raise RegistryError(f"{party.id}: role is one of {', '.join(get_args(Role))}, and its subject is registered")
-    # an id is a word in the lines of the replicated state, and the submitter of the party's own batches
-    if party.id.split() != [party.id] or party.id in registry.submitters:
-        raise RegistryError(f"{party.id!r}: a party's id is one word, and no submitter's")
+    # an id stands in carbon codes and in the lines of the replicated state, and is the submitter of the party's batches
+    if not identity.is_id(party.id) or party.id in registry.submitters:
+        raise RegistryError(f"{party.id!r}: a party's id is of small letters, digits and hyphens, and no submitter's")
 
 
 def _check_rules(point: Point) -> None:
