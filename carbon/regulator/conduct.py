@@ -63,7 +63,7 @@ def _proposal(rule: ConductRule, fact: Fact, factors: FactorSet, allowed: Collec
         "amount_fen": amount.fen,
         "cut_g": amount.cut_g,
         "reasons": f"{rule.ground}. {amount.why}",
-        "records": list(fact.records),
+        "records": sorted(set(fact.records)),
     }
 
 

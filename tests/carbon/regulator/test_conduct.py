@@ -105,3 +105,9 @@ def test_a_proposal_is_the_content_of_a_decision():
     assert {content["rule"] for content in found} >= {"on_time", "missed_surrender", "false_data"}
     for content in found:
         assert body_of("authority", 1, "decision", content, bytes(16))
+
+
+def test_the_records_of_a_decision_are_sorted_and_stand_once():
+    fact = Fact("mill", 2023, "surrendered_on_time", {"need_g": 1}, (b"\2" * 32, b"\1" * 32, b"\2" * 32))
+    (found,) = proposals([fact], RULES, SET)
+    assert found["records"] == [b"\1" * 32, b"\2" * 32]
