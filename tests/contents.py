@@ -4,14 +4,13 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
-from carbon import calendar, claims, factors, registry, submission
+from carbon import calendar, claims, factors, registry, rules, submission
 from carbon.refusal import Refusal
 from carbon.registry import Registry
 from tests.small import registry_bytes
 
 OFFSET = 480
 """The channel is in China, so that midnight is not midnight UTC."""
-YEAR = 2023
 DOCUMENT = sha256(b"a bill").digest()
 COMMITMENT = sha256(b"a decision").digest()
 BENCHMARK = "allocation_benchmarks.2023.coal_gt300MW"
@@ -21,17 +20,29 @@ SUBJECTS = [
     {"id": "region", "name": "Region", "kind": "region", "parent": None},
     {"id": "elsewhere", "name": "Elsewhere", "kind": "region", "parent": None},
     {"id": "plant", "name": "Plant", "kind": "plant", "parent": "region"},
-    {"id": "works", "name": "Works", "kind": "enterprise", "parent": "region", "units": [{"id": "kiln-1"}]},
+    {
+        "id": "works",
+        "name": "Works",
+        "kind": "enterprise",
+        "parent": "region",
+        "units": [{"id": "kiln-1", "points": ["plant-0-1"]}, {"id": "mill-1", "points": ["plant-0-2"]}],
+    },
     {"id": "shop", "name": "Shop", "kind": "SME", "parent": "region"},
     {"id": "abroad", "name": "Abroad", "kind": "enterprise", "parent": "elsewhere"},
 ]
-REGISTRY = registry.parse(registry_bytes(subjects=SUBJECTS), factors.load())
+YEAR = 2023
 
 
 def month(number: int) -> int:
     """The first instant of a month of the year, ms UTC."""
     return calendar.month_start(YEAR, number, OFFSET)
 
+
+POINTS = {
+    "plant-0-1": {"subject": "works", "start": month(3) + 3_600_000},
+    "plant-0-2": {"subject": "works", "emission": {"rule": "none"}},
+}
+REGISTRY = registry.parse(registry_bytes(subjects=SUBJECTS, more=POINTS), factors.load())
 
 MARCH: dict[str, Any] = {"start": month(3), "end": month(4)}
 OUTPUT = {
@@ -175,7 +186,7 @@ CONTENTS: Mapping[str, dict[str, Any]] = {
         "end": month(1) + 36 * 3_600_000,
         "measures": [{"subject": "plant", "grade": "C", "limit_percent": 50, "reason": "grade C at RED"}],
     },
-    "ruleset": {"name": "colours", "rules": '{\n  "red": 5\n}\n'},
+    "ruleset": {"name": "colour", "rules": rules.shipped_json("colour")},
 }
 
 

@@ -7,6 +7,7 @@ Amounts are positive and bounded, periods and units are right, and what a formul
 from collections.abc import Mapping
 
 from carbon.claims import accounts, authority, facts, plans
+from carbon.claims.activity import activity
 from carbon.claims.ground import Ground, Rule
 from carbon.refusal import Refusal
 from carbon.registry import Registry
@@ -27,7 +28,7 @@ RULES: Mapping[str, Rule] = {
     "target": plans.target,
     "output": facts.output,
     "gdp": facts.gdp,
-    "activity": facts.activity,
+    "activity": activity,
     "laboratory": facts.laboratory,
     "price": facts.price,
     "decision": authority.decision,

@@ -1,6 +1,8 @@
 """The evidence half of what authorities decide: decisions, measures for heavy pollution, rules as data."""
 
 import json
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NoReturn
 
 from carbon.claims.ground import (
@@ -18,10 +20,18 @@ from carbon.claims.ground import (
     with_an_account,
     years,
 )
+from carbon.planning import rules as early_warning
 from carbon.refusal import Refusal
 from carbon.registry import canonical_json
+from carbon.rules import NAMES, parse_rules
 from carbon.subjects import regions
 from carbon.submission import Submission
+
+RULESETS: Mapping[str, Callable[[str], object]] = {
+    **{rules: partial(parse_rules, rules) for rules in NAMES},
+    early_warning.RULESET: lambda text: early_warning.parse(json.loads(text)),
+}
+"""What reads each rule set that there is, and raises for one that is not of its form."""
 
 
 def decision(submission: Submission, ground: Ground) -> Refusal:
@@ -67,19 +77,19 @@ def _measure(measure: Any, region: str, start: int, ground: Ground) -> Refusal:
 
 
 def ruleset(submission: Submission, ground: Ground) -> Refusal:
-    """Rules in their one JSON text."""
+    """A rule set of those there are, in its form and in its one JSON text."""
     content = submission.content
-    return name(content["name"]) or (Refusal.PASS if _is_canonical(content["rules"]) else Refusal.MALFORMED)
-
-
-def _is_canonical(rules: str) -> bool:
-    if len(rules) > MOST_RULES:
-        return False
+    if content["name"] not in RULESETS:
+        return Refusal.UNKNOWN_TERM
+    if len(content["rules"]) > MOST_RULES:
+        return Refusal.MALFORMED
     try:
-        found = json.loads(rules, parse_constant=_no_number)
-        return isinstance(found, dict) and canonical_json(found) == rules.encode()
-    except (ValueError, RecursionError):
-        return False
+        raw = json.loads(content["rules"], parse_constant=_no_number)
+        is_canonical = canonical_json(raw) == content["rules"].encode()
+        RULESETS[content["name"]](content["rules"])
+    except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError):
+        return Refusal.MALFORMED
+    return Refusal.PASS if is_canonical else Refusal.MALFORMED
 
 
 def _no_number(text: str) -> NoReturn:

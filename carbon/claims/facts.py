@@ -1,20 +1,17 @@
-"""The evidence half of facts: output, value added, activity data, laboratory results, prices."""
+"""The evidence half of facts: output, value added, laboratory results, prices."""
 
 from carbon.claims.ground import (
     MOST_FEN,
-    MOST_G,
     MOST_PRICE_FEN_T,
     Ground,
     days,
     months,
     name,
-    not_negative,
     positive,
-    rising,
     with_an_account,
     years,
 )
-from carbon.claims.units import output_refusal, scale_refusal
+from carbon.claims.units import output_refusal
 from carbon.refusal import Refusal
 from carbon.submission import Submission
 
@@ -41,21 +38,6 @@ def gdp(submission: Submission, ground: Ground) -> Refusal:
     """Value added in whole months, of an enterprise or a region."""
     content = submission.content
     return months(content["start"], content["end"], ground) or positive(content["amount_fen"], MOST_FEN)
-
-
-def activity(submission: Submission, ground: Ground) -> Refusal:
-    """Fuel, energy or material of some days."""
-    content = submission.content
-    return (
-        with_an_account(content["subject"], ground)
-        or name(content["source"])
-        or days(content["start"], content["end"], ground)
-        or scale_refusal(content["scale"])
-        or positive(content["quantity"], MOST_G)
-        or not_negative(content["emission_g"], MOST_G)
-        or rising([field["name"] for field in content["rule"]])
-        or rising(content["allowed"])
-    )
 
 
 def laboratory(submission: Submission, ground: Ground) -> Refusal:

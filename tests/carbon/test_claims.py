@@ -1,13 +1,20 @@
 """The rules of every kind of submission at their boundaries: one step this side passes, one step beyond is refused."""
 
+import json
+import tomllib
+from importlib import resources
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from carbon import claims
+from carbon import claims, rules
 from carbon.claims import ground
 from carbon.refusal import Refusal
+from carbon.registry import canonical_json
 from carbon.submission import ROLES
+from schemas import codec
 from tests.contents import BENCHMARK, COMMITMENT, CONTENTS, D_ROWS, MARCH, OUTPUT, YEAR, judged, month
 
 DAY, HOUR = 86_400_000, 3_600_000
@@ -16,6 +23,9 @@ LONG, TEXT = "n" * ground.MOST_NAME, "t" * ground.MOST_TEXT
 CUT = {"decision": [COMMITMENT], "cut_g": 2_600_000, "amount_g": 1_000_000_000}
 GAS = "allocation_benchmarks.2023.gas.heat"
 DECIDED = {"outputs": [], "allowed": []}
+EARLY_WARNING = canonical_json(
+    tomllib.loads(resources.files("carbon.planning").joinpath("early-warning.toml").read_text())
+).decode()
 
 
 def sources(*rows: tuple[str, str, int, int]) -> list[dict[str, Any]]:
@@ -73,12 +83,19 @@ PASSING: list[tuple[str, dict[str, Any]]] = [
     ("target", {"target_g": 99}),
     ("target", {"base_year": 1990, "target_year": 2100}),
     ("output", {"quantity": 0}),
+    ("output", {"unit": "GJ"}),
+    ("output", {"unit": "t", "product": "bricks"}),
+    ("output", {"unit": "1", "product": "bricks"}),
+    ("output", {"unit": "TJ", "product": "heat", "scale": 0, "quantity": 36_000_000}),
+    ("output", {"unit": "Nm3", "product": "gas", "scale": 18, "quantity": 2**63 - 1}),
     ("output", {"start": month(3), "end": month(3) + DAY}),
     ("output", {"start": month(1), "end": month(13)}),
     ("gdp", {"start": month(1), "end": month(13), "amount_fen": FEN}),
     ("laboratory", {"carbon_ppm": 1_000_000, "ncv_kj_kg": 10_000}),
     ("laboratory", {"carbon_ppm": 300_000, "ncv_kj_kg": 60_000}),
     ("price", {"month": 12, "price_fen_t": 1}),
+    ("ruleset", {"name": "weather", "rules": rules.shipped_json("weather")}),
+    ("ruleset", {"name": "early-warning", "rules": EARLY_WARNING}),
     ("decision", {"amount_fen": -FEN, "records": []}),
     ("decision", {"amount_fen": 0, "reasons": TEXT}),
     ("weather", {"end": month(1) + 60 * DAY, "measures": []}),
@@ -146,6 +163,11 @@ REFUSED: dict[Refusal, list[tuple[str, dict[str, Any]]]] = {
         ("plan", {"months": months(G, 1, *[0] * 10)}),
         ("target", {"base_g": G + 1}),
         ("target", {"path": path((2030, G + 1))}),
+        ("output", {"unit": "TJ", "product": "heat", "scale": 0, "quantity": 36_000_001}),
+        ("output", {"unit": "1", "product": "bricks", "scale": 0, "quantity": 10**15 + 1}),
+        ("activity", {"unit": "GWh", "quantity": 10**7 + 1}),
+        ("activity", {"emission_g": G + 1}),
+        ("plan", {"months": months(*[1] * 12, output=10**10 + 1)}),
         ("gdp", {"amount_fen": FEN + 1}),
         ("laboratory", {"carbon_ppm": 1_000_001}),
         ("laboratory", {"ncv_kj_kg": 60_001}),
@@ -251,12 +273,23 @@ REFUSED: dict[Refusal, list[tuple[str, dict[str, Any]]]] = {
         ("retirement", {"scheme": "ccer"}),
         ("verification", {"emissions_g": 1, "sources": sources(("a", "SF6", 1, 1))}),
         ("verification", {"emissions_g": 1, "sources": sources(("a", "CO2", 3, 1))}),
+        ("ruleset", {"name": "colours"}),
     ],
     Refusal.WRONG_UNIT: [
         ("output", {"scale": 19}),
         ("output", {"scale": -1}),
+        ("output", {"unit": "t"}),
+        ("output", {"unit": "MW"}),
+        ("output", {"unit": ""}),
+        ("output", {"unit": "MWh/d", "product": "power"}),
+        ("output", {"unit": "1e4 Nm3", "product": "gas"}),
+        ("output", {"unit": "%", "product": "quality"}),
+        ("output", {"unit": "tCO2", "product": "dry-ice"}),
         ("activity", {"scale": 19}),
+        ("activity", {"unit": "t"}),
+        ("activity", {"unit": "MW"}),
         ("plan", {"scale": -1}),
+        ("plan", {"unit": "t"}),
     ],
     Refusal.MALFORMED: [
         ("allocation", {"cut_g": 1}),
@@ -305,13 +338,15 @@ REFUSED: dict[Refusal, list[tuple[str, dict[str, Any]]]] = {
         ("weather", {"measures": CONTENTS["weather"]["measures"] * 2}),
         ("weather", measures(grade="")),
         ("weather", measures(reason="")),
-        ("ruleset", {"name": "two words"}),
-        ("ruleset", {"rules": '{"red": 5}'}),
+        ("ruleset", {"rules": json.dumps(json.loads(CONTENTS["ruleset"]["rules"]))}),
         ("ruleset", {"rules": "[]\n"}),
-        ("ruleset", {"rules": '{\n  "a": NaN\n}\n'}),
+        ("ruleset", {"rules": "{}\n"}),
+        ("ruleset", {"name": "weather"}),
+        ("ruleset", {"rules": CONTENTS["ruleset"]["rules"].replace("1", "NaN", 1)}),
         ("ruleset", {"rules": "no JSON"}),
-        ("ruleset", {"rules": '{\n  "a": 1,\n  "a": 1\n}\n'}),
-        ("ruleset", {"rules": '{\n  "a": "' + "r" * ground.MOST_RULES + '"\n}\n'}),
+        ("ruleset", {"rules": "[" * 10_000}),
+        ("ruleset", {"name": "early-warning"}),
+        ("ruleset", {"rules": " " * (ground.MOST_RULES + 1)}),
     ],
 }
 
@@ -325,3 +360,40 @@ def test_what_is_refused(wanted: Refusal, kind: str, changes: dict[str, Any]) ->
 
 def test_march_is_march_where_the_channel_is() -> None:
     assert MARCH["start"] % DAY == 16 * HOUR
+
+
+def value(schema: Any) -> st.SearchStrategy[Any]:
+    """Any value of an Avro schema, extremes among them."""
+    if isinstance(schema, list):
+        return st.one_of([st.none() if branch == "null" else value(branch) for branch in schema])
+    if isinstance(schema, str):
+        whole = {"int": 31, "long": 63}.get(schema)
+        if whole:
+            edges = [0, 1, -1, YEAR, 2**whole - 1, -(2**whole), *([month(1), month(2)] if schema == "long" else [])]
+            return st.sampled_from(edges) | st.integers(-(2**whole), 2**whole - 1)
+        return st.binary(max_size=40) if schema == "bytes" else st.text(max_size=8) | st.sampled_from(WORDS)
+    match schema["type"]:
+        case "record":
+            return st.fixed_dictionaries({field["name"]: value(field["type"]) for field in schema["fields"]})
+        case "array":
+            return st.lists(value(schema["items"]), max_size=3)
+        case "enum":
+            return st.sampled_from(schema["symbols"])
+        case "fixed":
+            return st.binary(min_size=schema["size"], max_size=schema["size"])
+        case other:
+            return value(other)
+
+
+WORDS = ["1", "0.5", "t", "CCER", "CO2", "colour", "early-warning", "{}\n", *D_ROWS]
+
+
+@settings(max_examples=15, deadline=None)
+@given(data=st.data())
+@pytest.mark.parametrize("kind", ROLES)
+def test_no_content_stops_a_member(kind: str, data: st.DataObject) -> None:
+    """Whatever a party signs is judged: a field changed at a time, as all at once seldom get past the first rule."""
+    fields = {field["name"]: field["type"] for field in codec.schema_json(f"submission-{kind}")["fields"]}
+    changes = data.draw(st.fixed_dictionaries({}, optional={name: value(type_) for name, type_ in fields.items()}))
+    known = {name for name in ("subject", "seller", "buyer", "region") if name in changes}
+    assert isinstance(judged(kind, {name: made for name, made in changes.items() if name not in known}), Refusal)

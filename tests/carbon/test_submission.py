@@ -9,7 +9,7 @@ from carbon import calendar, claims, factors, registry, submission
 from carbon.refusal import Refusal
 from carbon.registry import Registry
 from carbon.signing import public_key
-from tests.contents import CONTENTS, OFFSET, SUBJECTS, YEAR, month
+from tests.contents import CONTENTS, OFFSET, POINTS, SUBJECTS, YEAR, month
 from tests.small import registry_bytes, seed
 
 CHANNEL = bytes(range(32))
@@ -31,7 +31,7 @@ def world(**of_plant: Any) -> Registry:
         {"id": name, "key": public_key(seed(name)).hex(), "role": role, "subject": subject}
         for name, (role, subject) in PARTIES.items()
     ]
-    return registry.parse(registry_bytes(subjects=subjects, parties=parties), factors.load())
+    return registry.parse(registry_bytes(subjects=subjects, parties=parties, more=POINTS), factors.load())
 
 
 WORLD = world()
