@@ -34,6 +34,7 @@ HEAT = {"rule": "heat", "factor": "power_plant_mee.heat_default_factor"}
 LIMESTONE = {"rule": "process", "factor": "process_emissions.CaCO3", "part": "0.9"}
 METHANE = {"rule": "methane", "assessment": "AR5"}
 WOOD = {"rule": "biogenic", "carbon": "0.45", "ncv": "15", "oxidation": OXIDATION}
+STACK = {"rule": "cems_mass", "basis": "dry", "flow": "flow", "flow_basis": "dry"}
 COAL_RULE = {"rule": "combustion", "heat_rate": "9.5", "carbon": COAL.carbon, "oxidation": OXIDATION}
 
 # rule, unit, g CO2e per unit, kgce per unit, source, gas, scope: each worked by hand
@@ -56,6 +57,7 @@ WORKED = [
     (LIMESTONE, "t", Fraction(395_730), Fraction(0), "process", "CO2", 1),
     (METHANE, "kg", Fraction(28_000), Fraction(0), "methane", "CH4", 1),
     (WOOD, "t", Fraction(0), Fraction(15_000) / Fraction("29.3076"), "biogenic", "CO2", 0),
+    (STACK, "kgCO2", Fraction(1000), Fraction(0), "stack", "CO2", 1),
     ({"rule": "none"}, "", Fraction(0), Fraction(0), "none", "", 0),
 ]  # fmt: skip
 RULES = [rule_from(row[0]) for row in WORKED[:-1]]
