@@ -37,7 +37,7 @@ def test_a_missed_surrender_is_fined_by_article_24():
     assert found is not None
     # 5,000 t · 98.50 CNY · 5 = 2,462,500 CNY
     assert (found["amount_fen"], found["cut_g"], found["records"]) == (2_462_500 * CNY, 0, [EVIDENCE[0]])
-    assert "5000000000 g short at CNY 98.50 a tonne, times 5" in str(found["reasons"])
+    assert "5,000 t short at CNY 98.50 a tonne, times 5" in str(found["reasons"])
     assert "CNY 2,462,500.00 to CNY 4,925,000.00" in str(found["reasons"])
 
 
@@ -75,7 +75,7 @@ def test_who_surrendered_in_time_is_named():
     found = propose("surrendered_on_time", need_g=7)
     assert found is not None
     assert (found["amount_fen"], found["cut_g"], found["rule"]) == (0, 0, "on_time")
-    assert str(found["reasons"]).endswith("need_g = 7")
+    assert str(found["reasons"]).endswith("need_g 0.000007 t")
 
 
 @pytest.mark.parametrize(
