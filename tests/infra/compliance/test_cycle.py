@@ -8,6 +8,7 @@ import pytest
 from carbon import claims
 from carbon import submission as submissions
 from carbon.compliance import ComplianceError
+from carbon.ledger.book import Book
 from carbon.ledger.history import History
 from carbon.refusal import Refusal
 from infra.compliance import contents, cycle, report
@@ -154,6 +155,35 @@ def test_a_decision_is_contested_by_its_reversal():
     assert market.state(date(2025, 1, 7), "reversal", content, "authority").refusal is Refusal.PASS
     assert market.book.held("fines", "hilltop", 2023) == 0
     assert market.state(date(2025, 1, 8), "reversal", content, "authority").refusal is Refusal.NOT_REVERSIBLE
+
+
+def test_what_is_handed_in_after_the_deadline_was_missing_at_it():
+    late = cycle.run(changed(dates=SCENARIO.dates.model_copy(update={"surrender": date(2025, 1, 3)})))
+    # all but the 60,000 offsets
+    assert figure(late, "missing at the deadline")[:2] == [5_430_000 * TONNE, 1_680_000 * TONNE]
+    assert (figure(late, "surrendered by the deadline")[0], figure(late, "rewarded")[0]) == (0, 0)
+    assert figure(late, "short at the closing")[0] == 0
+
+
+def test_older_allowances_are_handed_in_first():
+    book = Book(utc_offset_minutes=480)
+    for account, balance in (("allowances:mill:2022", 30), ("banked:mill:2021", 20), ("allowances:mill:2023", 100)):
+        book.balances[account] = balance
+    book.balances["due:mill:2023"] = -60
+    content = contents.surrender("mill", 2023, book)
+    assert content is not None
+    assert [(line["vintage"], line["amount_g"]) for line in content["lines"]] == [(2021, 20), (2022, 30), (2023, 10)]
+
+
+def test_both_halves_judge():
+    market, day = market_of(SCENARIO), date(2023, 2, 1)
+    plan = contents.plan(SCENARIO.enterprises[0], 2023)
+    assert market.state(day, "plan", plan, "river-bend").refusal is Refusal.PASS
+    assert market.state(day, "plan", plan, "hilltop").refusal is Refusal.WRONG_ROLE
+    assert market.state(day, "plan", plan | {"months": []}, "river-bend").refusal is Refusal.MALFORMED
+    content = contents.surrender("river-bend", 2023, market.book) or {"subject": "river-bend", "year": 2023}
+    lines = {"lines": [{"vintage": 2023, "amount_g": 1}]}
+    assert market.state(day, "surrender", content | lines, "river-bend").refusal is Refusal.NOT_VERIFIED
 
 
 def test_what_is_refused_changes_nothing_and_is_told():
