@@ -22,6 +22,7 @@ from carbon.flue_gas import DryGas, Saturation
 from carbon.quantity import QuantityError
 from carbon.stack_mass import MassError, MassFormula, Measured, formula
 from carbon.substitution import AFTER_HOURS, LEAST_AFTER_HOURS, Regime, Substitution, tier_set
+from carbon.uncertainty import Declared
 
 POINT_KEY_BYTES = 16
 I64_MAX = 2**63 - 1
@@ -210,6 +211,8 @@ class Point:
     """By which tiers its missing hours are substituted, in order of time."""
     substitution_after: int = AFTER_HOURS
     """Hours that a missing hour waits for late readings before that."""
+    uncertainty: Declared | None = None
+    """What is declared of its quantity and its factor."""
     untrusted: tuple[str, ...] = ()
     """The factor rows of confidence D that its coefficient rests on, allowed by name."""
 
@@ -408,7 +411,11 @@ def _regime(factors: FactorSet, *, start: int, tiers: str, potential: int, allow
     return Regime(start, tier_set(tiers, factors, tuple(allowed)), potential)
 
 
-_PARTS: dict[str, type[DryGas | Saturation]] = {"dry_gas": DryGas, "saturation": Saturation}
+_PARTS: dict[str, type[DryGas | Saturation | Declared]] = {
+    "dry_gas": DryGas,
+    "saturation": Saturation,
+    "uncertainty": Declared,
+}
 
 
 def _check(registry: Registry) -> None:
