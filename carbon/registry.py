@@ -488,6 +488,11 @@ def _check_units(subject: Subject, registry: Registry) -> None:
         raise RegistryError(f"{subject.id}: a unit stands once, and a point in one unit")
     if any(point not in registry.points or registry.points[point].subject != subject.id for point in points):
         raise RegistryError(f"{subject.id}: a unit's points are points of its subject")
+    for unit in subject.units:
+        rules = [registry.points[point].emission for point in unit.points]
+        stacks = [rule for rule in rules if isinstance(rule, CemsMass)]
+        if any(stack.covers(rule) for stack in stacks for rule in rules if rule not in stacks):
+            raise RegistryError(f"{subject.id}: what {unit.id} burns is in its stack's mass already")
 
 
 def _check_line(subject: Subject, at_ms: int, registry: Registry) -> None:
