@@ -162,6 +162,14 @@ def test_a_partner_that_another_check_refuses_is_missing_too():
     assert [found[0], found[5]] == [Reason.PARTNER_MISSING, Reason.OVERSATURATED]
 
 
+def test_what_only_checks_a_concentration_need_not_be_there():
+    oxygen = {"unit": "%", "emission": cems.NONE}
+    checked = {"unit": "%", "max": 40, "dry_gas": {"partner": "plant-0-6", "co2_max": "18.7", "tolerance": "0"}}
+    world = {"p0": checked, "p6": oxygen}
+    assert reasons(minute(0, p0=12), **world)[0] is Reason.VALID
+    assert reasons([*minute(0, p0=12), ("plant-0-6", START, 15)], **world)[0] is Reason.TOO_MUCH_CO2
+
+
 def test_the_first_valid_reading_of_an_instant_is_the_partner():
     calibrating, zero = (FLOW, START, 5, "C"), (FLOW, START, 0)
     assert draft([[calibrating, *minute(0), zero]]).window.quantity == MASS
