@@ -23,6 +23,7 @@ from carbon.flue_gas import DryGas, Saturation
 from carbon.quantity import QuantityError
 from carbon.stack_mass import MassError, MassFormula, Measured, formula
 from carbon.substitution import AFTER_HOURS, LEAST_AFTER_HOURS, Regime, Substitution, tier_set
+from carbon.uncertainty import Declared
 
 POINT_KEY_BYTES = 16
 I64_MAX = 2**63 - 1
@@ -211,6 +212,8 @@ class Point:
     """By which tiers its missing hours are substituted, in order of time."""
     substitution_after: int = AFTER_HOURS
     """Hours that a missing hour waits for late readings before that."""
+    uncertainty: Declared | None = None
+    """What is declared of its quantity and its factor."""
     untrusted: tuple[str, ...] = ()
     """The factor rows of confidence D that its coefficient rests on, allowed by name."""
 
@@ -416,7 +419,11 @@ def _regime(factors: FactorSet, *, start: int, tiers: str, potential: int, allow
     return Regime(start, tier_set(tiers, factors, tuple(allowed)), potential)
 
 
-_PARTS: dict[str, type[DryGas | Saturation]] = {"dry_gas": DryGas, "saturation": Saturation}
+_PARTS: dict[str, type[DryGas | Saturation | Declared]] = {
+    "dry_gas": DryGas,
+    "saturation": Saturation,
+    "uncertainty": Declared,
+}
 
 
 def _check(registry: Registry) -> None:
@@ -481,6 +488,11 @@ def _check_units(subject: Subject, registry: Registry) -> None:
         raise RegistryError(f"{subject.id}: a unit stands once, and a point in one unit")
     if any(point not in registry.points or registry.points[point].subject != subject.id for point in points):
         raise RegistryError(f"{subject.id}: a unit's points are points of its subject")
+    for unit in subject.units:
+        rules = [registry.points[point].emission for point in unit.points]
+        stacks = [rule for rule in rules if isinstance(rule, CemsMass)]
+        if any(stack.covers(rule) for stack in stacks for rule in rules if rule not in stacks):
+            raise RegistryError(f"{subject.id}: what {unit.id} burns is in its stack's mass already")
 
 
 def _check_line(subject: Subject, at_ms: int, registry: Registry) -> None:

@@ -16,6 +16,7 @@ from carbon.claims.ground import (
 from carbon.claims.trust import rows_refusal
 from carbon.claims.units import quantity_refusal
 from carbon.emission import EmissionRule, Unbooked, emission_g, rule_from
+from carbon.emission.cems import CemsMass
 from carbon.factors import FactorError
 from carbon.quantity import QuantityError, ratio
 from carbon.refusal import Refusal
@@ -54,7 +55,7 @@ def _by_rule(content: Any, ground: Ground) -> Refusal:
         rule = rule_from({field["name"]: field["value"] for field in content["rule"]})
     except ValueError:
         return Refusal.UNKNOWN_TERM
-    if isinstance(rule, Unbooked):
+    if isinstance(rule, Unbooked | CemsMass):
         return Refusal.UNKNOWN_TERM
     return (
         _metered(content, rule, ground)
@@ -71,7 +72,7 @@ def _metered(content: Any, rule: EmissionRule, ground: Ground) -> Refusal:
     def meters(point: Point) -> bool:
         if isinstance(point.emission, Unbooked) or point.subject != subject.id or content["end"] <= point.start:
             return False
-        return point.id == content["source"] or (point.id in of_unit and point.emission.source == rule.source)
+        return point.id == content["source"] or (point.id in of_unit and point.emission.covers(rule))
 
     return Refusal.METERED if any(map(meters, ground.registry.points.values())) else Refusal.PASS
 

@@ -16,6 +16,7 @@ DIESEL = {"rule": "fuel", "fuel": "fuel_defaults.ndrc_other.diesel", "per": "t"}
 MEE_DIESEL = {"rule": "fuel", "fuel": "fuel_defaults.mee_power.diesel", "per": "t"}
 MEE_ROWS = [f"fuel_defaults.mee_power.diesel.{part}" for part in ("carbon_per_heat", "ncv", "oxidation")]
 GRID = {"rule": "purchased_electricity", "factor": "grid_factors.CN.national.2023"}
+STACK = {"rule": "cems_mass", "basis": "dry", "flow": "flow", "flow_basis": "dry"}
 BIOMASS = {"rule": "biogenic", "carbon": "0.4", "ncv": "15", "oxidation": "fuel_defaults.ndrc_other.diesel.oxidation"}
 
 
@@ -68,6 +69,7 @@ def test_biomass_counts_as_nothing() -> None:
         (Refusal.WRONG_FACTORS, {"factors": bytes(32)}),
         (Refusal.UNKNOWN_TERM, {"rule": rule({"rule": "none"})}),
         (Refusal.UNKNOWN_TERM, {"rule": rule({"rule": "guess"})}),
+        (Refusal.UNKNOWN_TERM, {"rule": rule(STACK)}),
         (Refusal.UNKNOWN_TERM, {"rule": rule({"factor": GRID["factor"]})}),
         (Refusal.UNKNOWN_TERM, {"rule": rule({**GRID, "more": "1"})}),
         (Refusal.UNKNOWN_TERM, {"rule": rule({**DIESEL, "per": "barrel"})}),
@@ -110,6 +112,18 @@ def test_what_else_of_a_metered_unit_may_be_filed() -> None:
     assert works("plant-0-2") is works("mill-1") is Refusal.PASS
     # another subject's point
     assert judged("activity", {"source": "plant-0-1"}) is Refusal.PASS
+
+
+@pytest.mark.parametrize(("booked", "burnt"), [("yes", Refusal.METERED), ("no", Refusal.PASS)])
+def test_a_booked_stack_meters_what_its_unit_burns(booked: str, burnt: Refusal) -> None:
+    flow = {"subject": "works", "unit": "Nm3/h", "emission": {"rule": "none"}}
+    stack = {"unit": "mg/Nm3", "max": 400_000, "emission": STACK | {"flow": "plant-0-2", "booked": booked}}
+    points = POINTS | {"plant-0-1": POINTS["plant-0-1"] | stack, "plant-0-2": flow}
+    known = registry.parse(registry_bytes(subjects=SUBJECTS, more=points), factors.load())
+    coal, power = (grams(fields, [], 10**6) for fields in (COMBUSTION, GRID))
+    kiln = {"subject": "works", "source": "kiln-1"}
+    assert judged("activity", {"rule": rule(COMBUSTION), "emission_g": coal, **kiln}, known) is burnt
+    assert judged("activity", {"rule": rule(GRID), "emission_g": power, **kiln}, known) is Refusal.PASS
 
 
 def test_a_month_in_which_the_subject_is_sold_is_filed_in_two() -> None:
