@@ -26,6 +26,7 @@ from infra.cli import (
     run,
     schemas,
     simulate,
+    stack,
     status,
     topics,
     up,
@@ -80,6 +81,8 @@ app.command("command")(command.command)
 app.command("query")(query.query)
 app.command("account")(accounts.account)
 app.command("structure")(accounts.structure)
+app.command("stack")(stack.stack)
+app.command("uncertainty")(stack.uncertainty)
 app.command("region")(regulator.region)
 app.command("verify")(ledger.verify)
 app.command("export")(ledger.export)
