@@ -318,6 +318,10 @@ class Registry:
         """The factor set in force."""
         return self.sets[-1]
 
+    def set_of(self, digest: bytes) -> FactorSet | None:
+        """The factor set that a record names by its digest."""
+        return next((known for known in self.sets if known.digest == digest), None)
+
     @cached_property
     def points_of(self) -> Mapping[str, list[Point]]:
         """The points of each gateway, by id."""
