@@ -12,10 +12,12 @@ from carbon.refusal import Refusal
 from tests.contents import POINTS, REGISTRY, SUBJECTS, judged, month
 from tests.small import RULE, registry_bytes
 
+CEMS = {"rule": "cems_mass", "basis": "dry", "flow": "flow", "flow_basis": "dry"}
 DIESEL = {"rule": "fuel", "fuel": "fuel_defaults.ndrc_other.diesel", "per": "t"}
 MEE_DIESEL = {"rule": "fuel", "fuel": "fuel_defaults.mee_power.diesel", "per": "t"}
 MEE_ROWS = [f"fuel_defaults.mee_power.diesel.{part}" for part in ("carbon_per_heat", "ncv", "oxidation")]
 GRID = {"rule": "purchased_electricity", "factor": "grid_factors.CN.national.2023"}
+COMBUSTION = {**RULE, "rule": "combustion"}
 BIOMASS = {"rule": "biogenic", "carbon": "0.4", "ncv": "15", "oxidation": "fuel_defaults.ndrc_other.diesel.oxidation"}
 
 
@@ -75,7 +77,7 @@ def test_biomass_counts_as_nothing() -> None:
         (Refusal.UNKNOWN_FACTOR, {"rule": rule({**GRID, "factor": "grid_factors.CN.national.1999"})}),
         (Refusal.UNKNOWN_FACTOR, {"rule": rule({**GRID, "factor": "gwp.GWP100.CH4.AR5"})}),
         (Refusal.MALFORMED, {"rule": rule({**BIOMASS, "carbon": "much"}), "unit": "t"}),
-        (Refusal.MALFORMED, {"rule": rule({**BIOMASS, "carbon": "-0.1"}), "unit": "t"}),
+        (Refusal.UNKNOWN_TERM, {"rule": rule(CEMS), "unit": "g"}),
         (Refusal.WRONG_UNIT, {"unit": "Nm3"}),
     ],
 )
@@ -83,8 +85,39 @@ def test_what_is_no_rule_of_the_model(wanted: Refusal, changes: dict[str, Any]) 
     assert judged("activity", changes) is wanted
 
 
+def measured(carbon: str, ncv: str) -> dict[str, str]:
+    return {"rule": "measured_carbon", "carbon": carbon, "ncv": ncv, "oxidation": RULE["oxidation"]}
+
+
+MARKET = {
+    "rule": "market_electricity",
+    "contracted": "0.5",
+    "residual": "grid_factors.CN.national_excl_traded_nonfossil.2023",
+}
+
+
+@pytest.mark.parametrize(
+    ("within", "beyond", "unit"),
+    [
+        ({**COMBUSTION, "heat_rate": "3.6"}, {**COMBUSTION, "heat_rate": "3.599"}, "Wh"),
+        ({**COMBUSTION, "heat_rate": "50"}, {**COMBUSTION, "heat_rate": "50.1"}, "Wh"),
+        (measured("0.6", "60"), measured("0.6", "60.001"), "t"),
+        (measured("0.1", "1"), measured("0.09", "0.999"), "t"),
+        (measured("1", "10"), measured("1", "9.999"), "t"),
+        (measured("0.05", "10"), measured("0.04999", "10"), "t"),
+        (measured("0.5", "20"), measured("-0.5", "20"), "t"),
+        ({**MARKET, "contract": "0"}, {**MARKET, "contract": "2.01"}, "Wh"),
+    ],
+)
+def test_a_declared_number_is_one_that_the_thing_can_have(
+    within: dict[str, str], beyond: dict[str, str], unit: str
+) -> None:
+    amount = round_half_even(*(rule_from(within).coefficient(REGISTRY.factors) * 1_000).as_integer_ratio())
+    assert filed(within, amount, unit=unit) is Refusal.PASS
+    assert filed(beyond, amount, unit=unit) is Refusal.ABSURD
+
+
 DAY = 86_400_000
-COMBUSTION = {**RULE, "rule": "combustion"}
 
 
 def works(source: str, fields: Mapping[str, str] = COMBUSTION, **changes: Any) -> Refusal:
@@ -93,7 +126,7 @@ def works(source: str, fields: Mapping[str, str] = COMBUSTION, **changes: Any) -
 
 
 def test_a_source_that_a_point_meters_is_not_filed_from_its_start_on() -> None:
-    # the point begins an hour into March
+    # the point begins with March
     before = {"start": month(2), "end": month(3)}
     with_march = {"start": month(2), "end": month(3) + DAY}
     assert works("plant-0-1", **before) is Refusal.PASS

@@ -22,6 +22,7 @@ PARTIES = {
     "verifier": ("verifier", None),
     "statistics": ("statistics", "region"),
     "exchange": ("exchange", None),
+    "credits": ("offset registry", None),
 }
 
 
