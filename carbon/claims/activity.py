@@ -22,7 +22,6 @@ from carbon.emission.cems import CemsMass
 from carbon.factors import FactorError, FactorSet
 from carbon.quantity import QuantityError, ratio
 from carbon.refusal import Refusal
-from carbon.registry import Point
 from carbon.subjects import owners
 from carbon.submission import Submission
 
@@ -67,18 +66,19 @@ def _by_rule(content: Any, ground: Ground) -> Refusal:
     )
 
 
+COVERED = {"stack": ("combustion", "process", "biogenic")}
+"""What a point meters beside its own kind of source: all that goes up a stack."""
+
+
 def _metered(content: Any, rule: EmissionRule, ground: Ground) -> Refusal:
-    """A source is metered that is a point, or a unit of which a point meters what the rule is about."""
-    subject = ground.registry.subjects[content["subject"]]
-    of_unit = {point for unit in subject.units if unit.id == content["source"] for point in unit.points}
-
-    def meters(point: Point) -> bool:
-        if isinstance(point.emission, Unbooked) or content["end"] <= point.start:
-            return False
-        return point.id == content["source"] or (point.id in of_unit and point.emission.source == rule.source)
-
-    points = ground.registry.points_of_subject.get(subject.id, ())
-    return Refusal.METERED if any(map(meters, points)) else Refusal.PASS
+    """Of what a point of the subject meters, only a registered unit that none of them is of may file bills."""
+    subject, source = ground.registry.subjects[content["subject"]], content["source"]
+    known = ground.registry.points_of_subject.get(subject.id, ())
+    points = [p for p in known if not isinstance(p.emission, Unbooked) and p.start < content["end"]]
+    same = {p.id for p in points if rule.source in (p.emission.source, *COVERED.get(p.emission.source, ()))}
+    unit = next((unit for unit in subject.units if unit.id == source), None)
+    double = same if unit is None else same.intersection(unit.points)
+    return Refusal.METERED if double or source in {p.id for p in points} else Refusal.PASS
 
 
 def _computed(content: Any, rule: EmissionRule, ground: Ground) -> Refusal:

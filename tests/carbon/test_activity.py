@@ -125,24 +125,39 @@ def works(source: str, fields: Mapping[str, str] = COMBUSTION, **changes: Any) -
     return filed(fields, amount, subject="works", source=source, **changes)
 
 
-def test_a_source_that_a_point_meters_is_not_filed_from_its_start_on() -> None:
+def test_what_a_point_meters_is_not_filed_from_its_start_on() -> None:
     # the point begins with March
     before = {"start": month(2), "end": month(3)}
     with_march = {"start": month(2), "end": month(3) + DAY}
-    assert works("plant-0-1", **before) is Refusal.PASS
-    assert works("plant-0-1", **with_march) is Refusal.METERED
-    assert works("kiln-1", **before) is Refusal.PASS
-    assert works("kiln-1", **with_march) is Refusal.METERED
+    for source in ("plant-0-1", "kiln-1", "boiler"):
+        assert works(source, **before) is Refusal.PASS
+        assert works(source, **with_march) is Refusal.METERED
 
 
-def test_what_else_of_a_metered_unit_may_be_filed() -> None:
-    assert works("kiln-1", GRID) is Refusal.PASS
+def test_a_registered_unit_that_no_point_meters_files_its_bills() -> None:
+    # its point books nothing
+    assert works("mill-1") is Refusal.PASS
+
+
+def test_what_else_a_metered_subject_uses_is_filed() -> None:
+    for source in ("kiln-1", "grid", "plant-0-2"):
+        assert works(source, GRID) is Refusal.PASS
     assert works("plant-0-1", GRID) is Refusal.METERED
-    assert works("kiln-2") is Refusal.PASS
-    # what checks other points books nothing
-    assert works("plant-0-2") is works("mill-1") is Refusal.PASS
-    # another subject's point
+
+
+def test_another_subjects_points_are_not_in_the_way() -> None:
     assert judged("activity", {"source": "plant-0-1"}) is Refusal.PASS
+
+
+def test_a_stack_meters_all_that_goes_up_it() -> None:
+    stack = {"unit": "mg/Nm3", "subject": "shop", "start": month(3), "max": 10**5}
+    flow = {**stack, "unit": "Nm3/h", "emission": {"rule": "none"}}
+    points = {"plant-0-1": {**stack, "emission": {**CEMS, "flow": "plant-0-2"}}, "plant-0-2": flow}
+    subjects = [{**entry, "units": []} for entry in SUBJECTS]
+    known = registry.parse(registry_bytes(subjects=subjects, more=points), factors.load())
+    diesel = {"rule": rule(DIESEL), "emission_g": grams(DIESEL, [], 1_000), "unit": "t"}
+    assert judged("activity", diesel, known) is Refusal.METERED
+    assert judged("activity", {}, known) is Refusal.PASS
 
 
 def test_a_month_in_which_the_subject_is_sold_is_filed_in_two() -> None:
