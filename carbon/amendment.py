@@ -119,6 +119,11 @@ def _check(now: Registry, after: Registry) -> None:
     for name, point in now.points.items():
         if any(getattr(point, part) != getattr(after.points[name], part) for part in _MEANING):
             raise RegistryError(f"{name}: what its readings mean stays; register another point")
+    for name, subject in now.subjects.items():
+        later = after.subjects[name]
+        former = (subject.parent, subject.region, subject.parents)
+        if (later.parent, later.region, later.parents[: len(subject.parents)]) != former:
+            raise RegistryError(f"{name}: who was above it stays; add from when somebody else is")
     known = {key for gateway in now.gateways.values() for key in (gateway.key, *gateway.retired)}
     for name, gateway in after.gateways.items():
         before = now.gateways.get(name)

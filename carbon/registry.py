@@ -36,13 +36,71 @@ class RegistryError(ValueError):
 
 
 @dataclass(frozen=True)
+class Kind:
+    """What a kind of subject is."""
+
+    controlled: bool
+    """Whether the market gives it allowances."""
+    regional: bool
+    """Whether it is an authority's area."""
+
+
+KINDS: Mapping[str, Kind] = {
+    "region": Kind(controlled=False, regional=True),
+    "supervisory unit": Kind(controlled=False, regional=True),
+    "group": Kind(controlled=True, regional=False),
+    "enterprise": Kind(controlled=True, regional=False),
+    "controlled": Kind(controlled=True, regional=False),
+    "plant": Kind(controlled=True, regional=False),
+    "SME": Kind(controlled=False, regional=False),
+    "non-controlled": Kind(controlled=False, regional=False),
+}
+"""Subjects by kind: a group is a parent company, a plant what an enterprise or a group has."""
+
+
+@dataclass(frozen=True)
+class Tenure:
+    """Under whom a subject is from an instant on, ms UTC."""
+
+    start: int
+    parent: str | None
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A part of a subject: a boiler, a turbine, a kiln; and its points."""
+
+    id: str
+    points: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Subject:
-    """A controlled or uncontrolled enterprise, a parent company or a region."""
+    """An enterprise, a parent company or a region. `kind` is one of `KINDS`.
+
+    What stands behind `parent` is in a registry file only where there is some.
+    """
 
     id: str
     name: str
     kind: str
     parent: str | None
+    """The company, or for want of one the region, that it was under first."""
+    parents: tuple[Tenure, ...] = ()
+    """Under whom it came later, in order of time."""
+    region: str | None = None
+    """In which region it lies: that of its parent when none is stated."""
+    sector: str | None = None
+    units: tuple[Unit, ...] = ()
+
+    def parent_at(self, at_ms: int) -> str | None:
+        """Under whom it is at an instant."""
+        return next((tenure.parent for tenure in reversed(self.parents) if tenure.start <= at_ms), self.parent)
+
+    @property
+    def regional(self) -> bool:
+        """Whether it is an authority's area."""
+        return KINDS[self.kind].regional
 
 
 @dataclass(frozen=True)
@@ -96,6 +154,8 @@ class Party:
     role: Role
     subject: str | None
     """Whom it speaks for or oversees; none for those that serve all."""
+    assigned: tuple[str, ...] = ()
+    """The subjects that a verifier or laboratory serves, if not all; in a registry file only then."""
 
 
 TimeKind = Literal["step", "instant", "start"]
@@ -268,7 +328,7 @@ def _build(raw: dict[str, Any], file: bytes, factors: FactorSet) -> Registry:
     return Registry(
         digest=sha256(file).digest(),
         prefix=raw["prefix"],
-        subjects={s["id"]: Subject(**s) for s in raw["subjects"]},
+        subjects={s["id"]: _subject(s) for s in raw["subjects"]},
         gateways={g["id"]: _gateway(g) for g in raw["gateways"]},
         submitters={s["id"]: Submitter(s["id"], bytes.fromhex(s["key"])) for s in raw["submitters"]},
         operators={operator.id: operator for operator in operators},
@@ -281,8 +341,14 @@ def _build(raw: dict[str, Any], file: bytes, factors: FactorSet) -> Registry:
     )
 
 
+def _subject(raw: dict[str, Any]) -> Subject:
+    parents = tuple(Tenure(**tenure) for tenure in raw.get("parents", ()))
+    units = tuple(Unit(unit["id"], tuple(unit.get("points", ()))) for unit in raw.get("units", ()))
+    return Subject(**{**raw, "parents": parents, "units": units})
+
+
 def _party(raw: dict[str, Any]) -> Party:
-    return Party(**{**raw, "key": bytes.fromhex(raw["key"])})
+    return Party(**{**raw, "key": bytes.fromhex(raw["key"]), "assigned": tuple(raw.get("assigned", ()))})
 
 
 def _gateway(raw: dict[str, Any]) -> Gateway:
@@ -333,12 +399,61 @@ def _check(registry: Registry) -> None:
     if any(gateway not in registry.gateways for o in registry.operators.values() for gateway in o.gateways):
         raise RegistryError("an operator's gateway is not registered")
     for party in registry.parties.values():
-        if party.role not in get_args(Role) or party.subject not in {None, *registry.subjects}:
-            raise RegistryError(
-                f"{party.id}: role is one of {', '.join(get_args(Role))}, and its subject is registered"
-            )
-    if any(s.parent is not None and s.parent not in registry.subjects for s in registry.subjects.values()):
-        raise RegistryError("a subject's parent is not registered")
+        _check_party(party, registry)
+    for subject in registry.subjects.values():
+        _check_subject(subject, registry)
+    if any(subject not in registry.subjects for party in registry.parties.values() for subject in party.assigned):
+        raise RegistryError("an assigned subject is not registered")
+
+
+def _check_subject(subject: Subject, registry: Registry) -> None:
+    if subject.kind not in KINDS:
+        raise RegistryError(f"{subject.id}: kind is one of {', '.join(KINDS)}, not {subject.kind!r}")
+    starts = [tenure.start for tenure in subject.parents]
+    if any(type(start) is not int or start < 0 for start in starts) or starts != sorted(set(starts)):
+        raise RegistryError(f"{subject.id}: parents follow one another, from instants in ms since 1970")
+    parents = {subject.parent, *(tenure.parent for tenure in subject.parents)} - {None}
+    if not parents <= registry.subjects.keys():
+        raise RegistryError(f"{subject.id}: a subject's parent is not registered")
+    if subject.regional and not all(registry.subjects[str(parent)].regional for parent in parents):
+        raise RegistryError(f"{subject.id}: a region is under regions alone")
+    if subject.region is not None and (
+        subject.regional or subject.region not in registry.subjects or not registry.subjects[subject.region].regional
+    ):
+        raise RegistryError(f"{subject.id}: a region is a registered subject of such a kind, and has a parent instead")
+    if subject.sector is not None and (type(subject.sector) is not str or not subject.sector):
+        raise RegistryError(f"{subject.id}: a sector has a name")
+    _check_units(subject, registry)
+    for at_ms in (-1, *starts):
+        _check_line(subject, at_ms, registry)
+
+
+def _check_units(subject: Subject, registry: Registry) -> None:
+    names = [unit.id for unit in subject.units]
+    points = [point for unit in subject.units for point in unit.points]
+    if len(set(names)) != len(names) or len(set(points)) != len(points):
+        raise RegistryError(f"{subject.id}: a unit stands once, and a point in one unit")
+    if any(point not in registry.points or registry.points[point].subject != subject.id for point in points):
+        raise RegistryError(f"{subject.id}: a unit's points are points of its subject")
+
+
+def _check_line(subject: Subject, at_ms: int, registry: Registry) -> None:
+    """Refuse a ring: it would be there from the change that closes it, so that is where to look."""
+    seen: set[str] = set()
+    above: str | None = subject.id
+    while above is not None and above in registry.subjects:
+        if above in seen:
+            raise RegistryError(f"{subject.id}: under itself")
+        seen.add(above)
+        above = registry.subjects[above].parent_at(at_ms)
+
+
+def _check_party(party: Party, registry: Registry) -> None:
+    if party.role not in get_args(Role) or party.subject not in {None, *registry.subjects}:
+        raise RegistryError(f"{party.id}: role is one of {', '.join(get_args(Role))}, and its subject is registered")
+    # an id is a word in the lines of the replicated state, and the submitter of the party's own batches
+    if party.id.split() != [party.id] or party.id in registry.submitters:
+        raise RegistryError(f"{party.id!r}: a party's id is one word, and no submitter's")
 
 
 def _check_rules(point: Point) -> None:

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from carbon import signing
+from carbon import calendar, signing
 from carbon.refusal import Refusal
-from carbon.registry import Party, Registry
+from carbon.registry import Registry
+from carbon.subjects import speaks_for
 from schemas import codec
 
 KIND = "submission"
@@ -95,7 +96,7 @@ def salt_of(payload: bytes) -> bytes | None:
         return None
 
 
-def envelope_refusal(submission: Submission, channel: bytes, registry: Registry) -> Refusal:
+def envelope_refusal(submission: Submission, channel: bytes, registry: Registry, utc_offset_minutes: int) -> Refusal:
     """Whether those who must have signed did, and may say this: the part of the evidence half common to all kinds."""
     author = registry.parties.get(submission.party)
     if author is None:
@@ -109,8 +110,10 @@ def envelope_refusal(submission: Submission, channel: bytes, registry: Registry)
     for subject in subjects_of(submission):
         if subject not in registry.subjects:
             return Refusal.UNKNOWN_SUBJECT
-    if submission.subject is not None and not speaks_for(author, submission.subject, registry):
-        return Refusal.WRONG_ROLE
+    if submission.subject is not None:
+        at_ms = moment(submission, utc_offset_minutes)
+        if not speaks_for(author, submission.subject, at_ms, registry):
+            return Refusal.WRONG_ROLE
     return _countersigned(submission, registry)
 
 
@@ -120,23 +123,14 @@ def subjects_of(submission: Submission) -> tuple[str, ...]:
     return tuple(str(name) for name in names if name is not None)
 
 
-def speaks_for(party: Party, subject: str, registry: Registry) -> bool:
-    """Whether a party's word on a subject counts: its own, or for an authority any below its region."""
-    if party.subject is None:
-        return True
-    if party.role in ("regulator", "statistics"):
-        return party.subject in above(subject, registry)
-    return party.subject == subject
-
-
-def above(subject: str, registry: Registry) -> list[str]:
-    """A subject and all above it, nearest first."""
-    found: list[str] = []
-    name: str | None = subject
-    while name is not None and name not in found:
-        found.append(name)
-        name = registry.subjects[name].parent if name in registry.subjects else None
-    return found
+def moment(submission: Submission, utc_offset_minutes: int) -> int:
+    """The last instant of what it is about, ms UTC: who was above whom then decides whose word counts; else 0."""
+    content = submission.content
+    if "end" in content:
+        return int(content["end"]) - 1
+    if content.get("year") in calendar.YEARS:
+        return calendar.year_start(content["year"] + 1, utc_offset_minutes) - 1
+    return 0
 
 
 def _all_signed(submission: Submission, channel: bytes, registry: Registry) -> bool:

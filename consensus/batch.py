@@ -10,16 +10,17 @@ import numpy as np
 
 from carbon import signing
 from carbon.record import encode_long
-from carbon.registry import Registry
+from carbon.registry import Party, Registry, Submitter
 from consensus import membership, registration
-from consensus.log.leaf import MEMBERSHIP, REGISTRATION, WINDOW_RECORD
+from consensus.log.leaf import MEMBERSHIP, REGISTRATION, SUBMISSION, WINDOW_RECORD
+from consensus.submission import BATCH, STREAM
 from schemas import codec
 
-KIND = "batch"
+KIND = BATCH
 
 
 class BatchError(ValueError):
-    """A proposal that is not a well-formed batch of a registered submitter."""
+    """A proposal that is not a well-formed batch of a registered submitter or party."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +64,10 @@ def verify(message: bytes, registries: Mapping[int, Registry], channel: bytes, m
     if batch.kind in _OWN_STREAMS:
         _check_change(batch, fields["signature"], registry, channel)
         return batch
-    submitter = registry.submitters.get(batch.submitter)
+    signers: Mapping[str, Submitter | Party] = registry.parties if batch.kind == SUBMISSION else registry.submitters
+    submitter = signers.get(batch.submitter)
     if submitter is None:
-        raise BatchError(f"{batch.submitter!r} is not a registered submitter")
+        raise BatchError(f"{batch.submitter!r} is not registered as who brings batches of kind {batch.kind}")
     signed = signing.context(KIND, channel) + batch.digest
     if not signing.verify_raw(submitter.key, signed, fields["signature"]):
         raise BatchError(f"not signed by the registered key of {batch.submitter}")
@@ -95,13 +97,15 @@ def decode(body: bytes) -> Batch:
         raise BatchError("the columns of the batch differ in length")
     places = np.frombuffer(fields["point"], ">u2").tolist()
     kind, height = fields["kind"], fields["registry_height"]
-    if (kind != WINDOW_RECORD and kind not in _OWN_STREAMS) or height < 0 or fields["number"] < 1:
+    if (kind not in (WINDOW_RECORD, SUBMISSION) and kind not in _OWN_STREAMS) or height < 0 or fields["number"] < 1:
         raise BatchError("a kind, a registry height or a number that this version does not know")
     if kind == MEMBERSHIP and height:
         raise BatchError("a change of the committee refers to no registry")
     stream = (fields["submitter"], fields["stream"])
     if (_OWN_STREAMS.get(kind, stream) != stream) or (kind == WINDOW_RECORD and stream in _OWN_STREAMS.values()):
         raise BatchError("changes of the committee and of the registry have streams of their own")
+    if (kind == SUBMISSION) != (fields["stream"] == STREAM):
+        raise BatchError("submissions have a stream of their own")
     if kind in _OWN_STREAMS and len(payloads) != 1:
         raise BatchError("changes come one a batch")
     if places and max(places) >= len(names):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any, Protocol
 
-from carbon import drafting
+from carbon import claims, drafting, submission
 from carbon import record as records
 from carbon import window as windows
 from carbon.drafting import Range
@@ -24,7 +24,7 @@ from consensus import membership, registration
 from consensus.batch import Batch
 from consensus.log.committee import Committee
 from consensus.log.genesis import Genesis
-from consensus.log.leaf import MEMBERSHIP, REGISTRATION
+from consensus.log.leaf import MEMBERSHIP, REGISTRATION, SUBMISSION
 from consensus.substitution import Told
 from schemas import codec
 
@@ -77,6 +77,7 @@ class Contract:
         """`committees`: one an epoch, this one's the last; that of the genesis alone when empty."""
         self._committees = committees or (genesis.committee,)
         self._channel = genesis.digest
+        self._utc_offset_minutes = genesis.utc_offset_minutes
         self._lateness_ms = 1000 * genesis.lateness_seconds
         self._registry = registry
         self._writer = PayloadWriter(registry)
@@ -91,9 +92,18 @@ class Contract:
             (payload,) = batch.payloads
             stated = (batch.number, batch.registry_height, self._channel, self._registry)
             return [_without_packets(registration.refusal(payload, *stated), payload)]
+        if batch.kind == SUBMISSION:
+            return [self._submission(payload) for payload in batch.payloads]
         ranges: dict[tuple[str, int], Range | None] = {}
-        claims = zip(batch.points, batch.windows, batch.payloads, strict=True)
-        return [self._record(point, start, payload, evidence, ranges) for point, start, payload in claims]
+        named = zip(batch.points, batch.windows, batch.payloads, strict=True)
+        return [self._record(point, start, payload, evidence, ranges) for point, start, payload in named]
+
+    def _submission(self, payload: bytes) -> Ruling:
+        refusal = claims.refusal(payload, self._channel, self._registry, self._utc_offset_minutes)
+        salt = submission.salt_of(payload)
+        if salt is None:
+            return _without_packets(refusal, payload)
+        return Ruling(refusal, salt, records.commitment(salt, payload))
 
     def _record(
         self,

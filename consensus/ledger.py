@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from carbon import merkle
+from carbon import merkle, submission
 from carbon import record as records
 from carbon.amendment import Amendment, amended
 from carbon.refusal import Refusal
@@ -176,7 +176,7 @@ class Ledger:
         if held is None:
             return None
         self._state.begin(block.height)
-        leaves, opening = self._apply(held, block.height)
+        leaves, opening = self._apply(held, block.height, block.time_ms)
         for batch in block.batches:
             self._state.streams[batch.submitter, batch.stream] = batch.number
         done = self._close(block, held, leaves, opening)
@@ -194,7 +194,7 @@ class Ledger:
             judged.append(found)
         return judged
 
-    def _apply(self, judged: list[_Judged], height: int) -> tuple[bytes, tuple[bytes, bytes] | None]:
+    def _apply(self, judged: list[_Judged], height: int, time_ms: int) -> tuple[bytes, tuple[bytes, bytes] | None]:
         """Apply the state half to the records of some batches, in their order.
 
         Their leaves, and salt and payload of a change of the committee among them that was accepted.
@@ -208,6 +208,8 @@ class Ledger:
             elif batch.kind == leaf.REGISTRATION:
                 refusal = self._amend_in(batch.payloads[0], rulings[0].refusal, height)
                 leaves.append(leaf.registration(refusal, batch.registry_height, rulings[0].commitment))
+            elif batch.kind == leaf.SUBMISSION:
+                leaves += self._submissions(batch, rulings, height, time_ms)
             else:
                 leaves += self._windows(batch, rulings, in_force)
         return b"".join(leaves), opening
@@ -221,6 +223,14 @@ class Ledger:
             refusal = ruling.refusal or (Refusal.OTHER_REGISTRY if is_other else apply(chains[point], start, ruling))
             is_later = ruling.told is not None and ruling.told.cause in records.SUBSTITUTING
             yield (later if is_later else heads)[refusal] + ruling.evidence_root + ruling.commitment
+
+    def _submissions(self, batch: Batch, rulings: list[Ruling], height: int, time_ms: int) -> Iterator[bytes]:
+        """The leaves of submissions, each applied."""
+        for payload, ruling in zip(batch.payloads, rulings, strict=True):
+            refusal = ruling.refusal
+            if refusal is Refusal.PASS:
+                refusal = self._state.submit(submission.read(payload), batch.registry_height, height, time_ms)
+            yield leaf.submission(refusal, batch.registry_height, ruling.commitment)
 
     def _amend_in(self, payload: bytes, refusal: Refusal, height: int) -> Refusal:
         if refusal is Refusal.PASS:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from carbon import plain as plains
 from carbon import record as records
+from carbon import submission
 from carbon.packet import ZERO_DIGEST
 from carbon.plain import differ
 from carbon.record import Replaced
@@ -18,7 +19,7 @@ from consensus.contract import Ruling
 from consensus.log import leaf as leaves
 from consensus.log.committee import change_of
 from consensus.log.follower import LedgerError, VerifiedBlock
-from consensus.log.leaf import MEMBERSHIP, REGISTRATION, WINDOW_RECORD, Leaf
+from consensus.log.leaf import MEMBERSHIP, REGISTRATION, SUBMISSION, WINDOW_RECORD, Leaf
 from consensus.state import Chain, Head, State
 from consensus.substitution import Told
 
@@ -33,13 +34,14 @@ def replay(state: State, block: VerifiedBlock, salts: bytes, payloads: list[byte
     state.begin(block.height)
     in_force = state.registry_at(block.height)
     reasons = block.columns["reason"]
-    passed = np.flatnonzero((reasons == 0) | (reasons >= Refusal.WRONG_PREDECESSOR))
-    others = passed[
-        _follow(state, in_force, np.take(block.columns, passed), [payloads[place] for place in passed.tolist()])
-    ]
+    passed = (reasons == 0) | (reasons >= Refusal.WRONG_PREDECESSOR)
+    is_window = block.columns["kind"] == WINDOW_RECORD
+    windows = np.flatnonzero(passed & is_window)
+    left = _follow(state, in_force, np.take(block.columns, windows), [payloads[place] for place in windows.tolist()])
+    others = np.union1d(windows[left], np.flatnonzero(passed & ~is_window))
     for place, leaf in zip(others.tolist(), leaves.opened(np.take(block.columns, others)), strict=True):
         try:
-            _apply(state, leaf, payloads[place], block.height)
+            _apply(state, leaf, payloads[place], block.height, block.header["time"])
         except ValueError as error:
             raise LedgerError(f"leaf {block.first + place}: {error}") from error
     for batch in block.header["batches"]:
@@ -81,7 +83,7 @@ def _follow(state: State, in_force: int, columns: NDArray[np.void], payloads: li
     due = np.repeat(end - firsts * span, counts) + np.arange(len(order)) * np.repeat(span, counts)
     before = np.roll(leaf["commitment"], 1)
     before[firsts] = np.frombuffer(b"".join(head.commitment for head in heads), "V32")
-    clauses = [~plain.plain[order], leaf["kind"] != WINDOW_RECORD, leaf["reason"] != 0, plain.start[order] != due]
+    clauses = [~plain.plain[order], leaf["reason"] != 0, plain.start[order] != due]
     is_substituted = [stated(plain.points[point].fields["rule"]) is not None for point in number[firsts].tolist()]
     clauses += [np.repeat(is_substituted, counts)]
     clauses += [differ(plain.previous[order], before), differ(plain.evidence_root[order], leaf["evidence_root"])]
@@ -103,12 +105,14 @@ def _chain(fields: dict[str, Any], start: int) -> Chain:
     return Chain(fields["point"], fields["subject"], 1000 * fields["window_seconds"], start)
 
 
-def _apply(state: State, leaf: Leaf, payload: bytes, height: int) -> None:
+def _apply(state: State, leaf: Leaf, payload: bytes, height: int, time_ms: int) -> None:
     """Apply the state half to one record. Raises ValueError if its verdict is another than its leaf's."""
     if leaf.kind == MEMBERSHIP:
         refusal = state.enact(change_of(payload), height)
     elif leaf.kind == REGISTRATION:
         refusal = state.amend(registration.change_of(payload), height)
+    elif leaf.kind == SUBMISSION:
+        refusal = state.submit(submission.read(payload), leaf.registry_height, height, time_ms)
     else:
         refusal = _judge(state, leaf, payload, height)
     if refusal != leaf.reason:

@@ -1,8 +1,8 @@
 """The state half: what every member computes, record by record in block order, when it applies a block.
 
 The state is small and replicated: the head of each point's chain, the versions of corrected windows, each submitter's
-counter, each subject's emissions, and the changes of the committee and of the registry. Its digest stands in every
-block header.
+counter, each subject's emissions, the book of submissions, and the changes of the committee and of the registry. Its
+digest stands in every block header.
 """
 
 from dataclasses import dataclass, field
@@ -11,10 +11,12 @@ from typing import NamedTuple
 
 from carbon.amendment import Amendment
 from carbon.hours import Hours
+from carbon.ledger.book import Book
 from carbon.packet import ZERO_DIGEST
 from carbon.record import Replaced
 from carbon.refusal import Refusal
 from carbon.registry import Point
+from carbon.submission import Submission
 from consensus.contract import Ruling
 from consensus.log.committee import AHEAD, FURTHEST, Change, Committee
 from consensus.substitution import Substitutions
@@ -71,6 +73,8 @@ class State:
     closed: dict[str, int] = field(default_factory=dict)
     """Point to the end (ms UTC) of its windows that are corrected no more."""
     substitutions: Substitutions = field(default_factory=Substitutions)
+    book: Book = field(default_factory=Book)
+    """Of submissions."""
     _shown: list[Head | None] = field(default_factory=list, init=False, repr=False, compare=False)
     """The heads that stood in the last text, in the order of `heads`; below, their lines."""
     _lines: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
@@ -108,6 +112,15 @@ class State:
         self.registries[change.first] = Registered(height, change.digest)
         self.closing = change.closed
         return Refusal.PASS
+
+    def submit(self, submission: Submission, registry_height: int, height: int, time_ms: int) -> Refusal:
+        """Judge a submission that passed the evidence half under a registry, and take it in.
+
+        `height` and `time_ms`, UTC, are those of its block.
+        """
+        if registry_height != self.registry_at(height):
+            return Refusal.OTHER_REGISTRY
+        return self.book.apply(submission, time_ms)[0]
 
     def committees(self, genesis: Committee) -> tuple[Committee, ...]:
         """The committees of all epochs up to here, one that is to come included."""
@@ -184,6 +197,7 @@ class State:
         lines += [f"stream {submitter} {stream} {n}" for (submitter, stream), n in self.streams.items()]
         lines += [f"emissions {subject} {grams}" for subject, grams in self.balances.items()]
         lines += self.substitutions.lines()
+        lines += self.book.lines()
         lines += [f"committee {epoch} {change.hex()}" for epoch, change in self.changes.items()]
         lines += [f"registry {first} {known.recorded} {known.digest.hex()}" for first, known in self.registries.items()]
         lines += [f"closing {point}" for point in self.closing]
@@ -215,6 +229,8 @@ class State:
                     state.substitutions.hours[point] = Hours.parse(hours)
                 case ["substituted", point, start, grams]:
                     state.substitutions.charged.setdefault(point, {})[int(start)] = int(grams)
+                case ["book", *words]:
+                    state.book.read_line(words)
                 case ["stream", submitter, stream, number]:
                     state.streams[submitter, stream] = int(number)
                 case ["emissions", subject, grams]:

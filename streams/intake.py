@@ -11,14 +11,14 @@ import json
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 
-from carbon import coding
+from carbon import coding, signing
 from carbon.packet import AT_LIMIT
 from carbon.registry import InForce, Registry
 from schemas import codec, topics
@@ -36,6 +36,8 @@ ENOUGH = 500
 """Readings that fill a packet."""
 ASK_EVERY = 5.0
 """Seconds from one look for the registry in force to the next."""
+KEEP_MS, KEEP_BYTES = 4 * 3_600_000, 1 << 28
+"""How long what is sent is kept for a next run, and up to which size of the store."""
 _FIELDS = {"point": str, "at": int, "flag": str}
 
 
@@ -100,6 +102,10 @@ def _json(message: bytes) -> dict[str, Any]:
     return decoded
 
 
+class OtherKeyError(Exception):
+    """A seed that is not that of the registered run."""
+
+
 @dataclass
 class Position:
     """Where the input stands behind a packet: the next offset of each partition, and the latest event time, ms UTC."""
@@ -129,8 +135,7 @@ class Intake:
     def __init__(self, config: IntakeConfig, store: Store, stop: Event) -> None:
         self._config, self._store, self._stop = config, store, stop
         self._height, self._registry = config.in_force()
-        run = self._registry.gateways[config.gateway].run
-        self._signer = Signer(config.gateway, run, config.seed, config.channel, self._scales())
+        self._signer = self._begin()
         self._asked = time.monotonic()
         self._position = Position.load(store.position())
         self._producer = Producer(
@@ -147,16 +152,26 @@ class Intake:
         self._ingest = flow.Downstream(config.kafka, flow.INGEST, topics.METER_READINGS, config.most_behind)
         self._quiet_since = time.monotonic()
 
+    def _begin(self) -> Signer:
+        """The signer of the registered run, which begins with what is kept. Raises OtherKeyError."""
+        config, gateway = self._config, self._registry.gateways[self._config.gateway]
+        if signing.public_key(config.seed) != gateway.key:
+            raise OtherKeyError(f"run {gateway.run} of {gateway.id} has another key: start it with that key's seed")
+        signer = Signer(gateway.id, gateway.run, config.seed, config.channel, self._scales())
+        if self._store.run() not in (None, gateway.run):
+            self._store.begin(signer.again)
+        return signer
+
     def _scales(self) -> dict[str, int]:
         return {point.id: point.scale for point in self._registry.points_of[self._config.gateway]}
 
     def _follow(self) -> None:
-        """Look once in a while whether points have come. A run stays until the next start."""
+        """Look once in a while whether points have come. Raises OtherKeyError once another run is in force."""
         if time.monotonic() - self._asked >= ASK_EVERY:
             height, registry = self._config.in_force()
             if height > self._height:
                 self._height, self._registry = height, registry
-                self._signer = replace(self._signer, scales=self._scales())
+                self._signer = self._begin()
             self._asked = time.monotonic()
 
     def run(self) -> None:
@@ -258,9 +273,12 @@ def _bytes(key: str | bytes | None) -> bytes | None:
 
 
 def main(config: IntakeConfig, stop: Event | None = None) -> None:
-    """Run the intake in the foreground until SIGTERM. Raises StoreError when another one runs on the same folder."""
+    """Run the intake in the foreground until SIGTERM.
+
+    Raises StoreError when another one runs on the same folder, OtherKeyError for a seed that is not the registered one.
+    """
     ended = stop or _at_sigterm()
-    with Store(config.data_dir / "intake.sqlite") as store:
+    with Store(config.data_dir / "intake.sqlite", keep_ms=KEEP_MS, keep_bytes=KEEP_BYTES) as store:
         Intake(config, store, ended).run()
 
 

@@ -31,7 +31,7 @@ SIZE = _ENVELOPE.size
 _KIND, _VERDICT = 2, 3
 VERSION = 1
 SUITE = 1
-WINDOW_RECORD, MEMBERSHIP, REGISTRATION = 1, 2, 3
+WINDOW_RECORD, MEMBERSHIP, REGISTRATION, SUBMISSION = 1, 2, 3, 4
 """Kinds of records."""
 ACCEPTED, REJECTED = 0, 1
 
@@ -78,6 +78,12 @@ def registration(reason: int, registry_height: int, commitment: bytes) -> bytes:
     """The 82 bytes of the leaf of a change of the registry at `registry_height`."""
     verdict, schema = REJECTED if reason else ACCEPTED, codec.schema_ids()["registration"]
     return encode(Leaf(REGISTRATION, verdict, reason, registry_height, schema, bytes(32), commitment))
+
+
+def submission(reason: int, registry_height: int, commitment: bytes) -> bytes:
+    """The 82 bytes of the leaf of a submission under the registry at `registry_height`."""
+    verdict, schema = REJECTED if reason else ACCEPTED, codec.schema_ids()["submission"]
+    return encode(Leaf(SUBMISSION, verdict, reason, registry_height, schema, bytes(32), commitment))
 
 
 def accepted_place(data: bytes, kind: int) -> int | None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from infra.cli import (
+    accounts,
     command,
     committee,
     demo,
@@ -19,6 +20,7 @@ from infra.cli import (
     meter,
     query,
     registry,
+    regulator,
     run,
     schemas,
     simulate,
@@ -74,6 +76,9 @@ app.command("demo")(demo.demo)
 app.command("gateway")(gateway.gateway)
 app.command("command")(command.command)
 app.command("query")(query.query)
+app.command("account")(accounts.account)
+app.command("structure")(accounts.structure)
+app.command("region")(regulator.region)
 app.command("verify")(ledger.verify)
 app.command("export")(ledger.export)
 app.command("checkpoint")(ledger.checkpoint)

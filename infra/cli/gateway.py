@@ -71,10 +71,10 @@ def gateway(
 
 
 def _run(config: "LiveConfig", *, check: bool) -> None:
-    import asyncio
     import sqlite3
     from tempfile import TemporaryDirectory
 
+    import uvloop
     from confluent_kafka import KafkaException
 
     from streams.edge.config import ConfigError, SecretError, gateway_of
@@ -87,8 +87,8 @@ def _run(config: "LiveConfig", *, check: bool) -> None:
                 gateway_of(config, empty)
             _say(config, f"the settings can be used{_channel(config)}")
             return
-        with Store(config.store_file, remembered=config.remembered) as store:
-            asyncio.run(_serve(config, store))
+        with config.open() as store:
+            uvloop.run(_serve(config, store))
     except ConfigError as error:
         raise typer.BadParameter(str(error)) from error
     except KafkaException as error:

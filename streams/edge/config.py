@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
 
+import structlog
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
@@ -26,7 +27,7 @@ from streams.edge.sources import LiveSource
 from streams.edge.sources.hj212.server import Hj212Settings, Hj212Source
 from streams.edge.sources.modbus import ModbusSettings, ModbusSource
 from streams.edge.sources.mqtt import MqttSettings, MqttSource
-from streams.edge.store import REMEMBERED, Store
+from streams.edge.store import HORIZON, REMEMBERED, Store
 
 Source = Annotated[Hj212Settings | ModbusSettings | MqttSettings, Field(discriminator="kind")]
 """The settings of one source. A kind more is one more here and in `source_of`."""
@@ -34,6 +35,8 @@ Source = Annotated[Hj212Settings | ModbusSettings | MqttSettings, Field(discrimi
 MOST_COUNTED = MAX_READINGS // 3
 """A register's reading can be the end of one step and the start of the next, so a packet may hold three for one."""
 _T = TypeVar("_T")
+_log = structlog.get_logger(__name__)
+KEEP_SECONDS = 4 * 3600
 LEAST_DISK = 16 * 2**20
 _SECRET_SETTINGS = ("sasl.password", "ssl.key.password", "ssl.keystore.password", "sasl.oauthbearer.client.secret")
 
@@ -70,7 +73,8 @@ class LiveConfig(_Settings):
     readings ahead of their packet. Of the last `remembered` messages it is known when they come again. `genesis` is the
     channel's genesis file, `registry` the registry file that it names, whose operators may then command the gateway.
     `counters` names points that are registers, with the point of what each counts in a step, as the registry has them.
-    With more than `most_behind` packets waiting for the channel's ingest the gateway keeps its own.
+    What is sent is kept for `keep_seconds`, as long as there is room: for a next `run`, with a key of its own, in which
+    it is sent again. With more than `most_behind` packets waiting for the channel's ingest the gateway keeps its own.
     """
 
     gateway: str = Field(min_length=1)
@@ -82,6 +86,7 @@ class LiveConfig(_Settings):
     folder: Path
     disk_bytes: int = Field(default=2**30, ge=LEAST_DISK)
     remembered: int = Field(default=REMEMBERED, ge=0)
+    keep_seconds: int = Field(default=KEEP_SECONDS, ge=0)
     future_seconds: int = Field(default=0, ge=0)
     packet: Packing = Packing()
     scales: dict[str, int] = Field(default_factory=dict)
@@ -114,6 +119,11 @@ class LiveConfig(_Settings):
     def store_file(self) -> Path:
         """The store."""
         return self.folder / "store.sqlite"
+
+    def open(self) -> Store:
+        """The store, opened. Raises StoreError."""
+        keep = (1000 * self.keep_seconds, self.disk_bytes // 2)
+        return Store(self.store_file, HORIZON, self.remembered, *keep)
 
     @property
     def status_file(self) -> Path:
@@ -189,7 +199,8 @@ def source_of(
 def gateway_of(config: LiveConfig, store: Store) -> LiveGateway:
     """The gateway that has these settings, on its open store.
 
-    Raises ConfigError like `channel_of`, and for counters that the registry has otherwise; SecretError, SeedError, and
+    A run behind that of the store begins with what is kept. Raises ConfigError like `channel_of`, for a run that is
+    over, and for counters that the registry has otherwise; SecretError, SeedError, and
     KafkaException for settings that Kafka's client refuses.
     """
     for path in secret_files(config):
@@ -198,6 +209,7 @@ def gateway_of(config: LiveConfig, store: Store) -> LiveGateway:
     seed = read_seed(config.seed_file)
     limits = config.packet
     signer = Signer(config.gateway, config.run, seed, bytes.fromhex(config.channel), config.scales)
+    _begin(store, signer)
     kafka = {**config.kafka, **{name: read_secret(path) for name, path in config.kafka_secrets.items()}}
     asking = [one.rules() for one in config.sources if isinstance(one, ModbusSettings)]
     rules = {point: rule for one in asking for point, rule in one.items()}
@@ -221,6 +233,15 @@ def gateway_of(config: LiveConfig, store: Store) -> LiveGateway:
         counters=_counters(config, registry),
         most_behind=config.most_behind,
     )
+
+
+def _begin(store: Store, signer: Signer) -> None:
+    before = store.run()
+    if before is not None and before > signer.run:
+        raise ConfigError(f"run {signer.run} of {signer.gateway} is over: its store is in run {before}")
+    if before is not None and before < signer.run:
+        count = store.begin(signer.again)
+        _log.info("a run begins", gateway=signer.gateway, run=signer.run, packets_sent_again=count)
 
 
 def channel_of(config: LiveConfig) -> tuple[Genesis | None, Registry | None]:

@@ -10,7 +10,7 @@ from carbon import frames, packet, signing
 from carbon.frames import Message
 from streams.edge.packing import Head, next_body
 from streams.edge.sources import RawReading
-from streams.edge.store import Signed
+from streams.edge.store import Signed, StoredPacket
 
 
 class SeedError(Exception):
@@ -39,6 +39,24 @@ class Signer:
             salt=secrets.token_bytes(packet.SALT_BYTES),
         )
         return Signed(body, signing.sign(self.seed, packet.KIND, self.channel, body))
+
+    def again(self, head: Head, stored: StoredPacket) -> tuple[Signed, Signed | None]:
+        """A packet of an earlier run, and its frames, as the one behind `head` in this: the same readings and time."""
+        read = packet.decode_body(stored.body)
+        columns = {"point": read.point, "at": read.at, "value": read.value, "flag": read.flag}
+        body = packet.encode_body(
+            gateway=self.gateway,
+            run=self.run,
+            sequence=head.sequence + 1,
+            previous=head.digest,
+            sent_at=read.sent_at,
+            salt=secrets.token_bytes(packet.SALT_BYTES),
+            points=list(read.points),
+            columns=columns,
+        )
+        said = stored.frames and frames.decode_body(stored.frames.body).messages
+        signed = Signed(body, signing.sign(self.seed, packet.KIND, self.channel, body))
+        return signed, self.frames(head.sequence + 1, body, said) if said else None
 
     def frames(self, sequence: int, body: bytes, messages: Sequence[Message]) -> Signed:
         """The frames of packet `sequence`, which has this body."""

@@ -2,7 +2,9 @@
 
 One SQLite file, write-ahead logged and synced at each commit, owned by one process at a time: two writers of one chain
 would sign two packets for one place. A packet keeps its bytes, random salt included, so what is sent again after a
-crash is what was sent before. Packets that the broker has acknowledged stay for `horizon` packets more, then go.
+crash is what was sent before. Packets that the broker has acknowledged stay for `horizon` packets more, and as long as
+they are sent less than `keep_ms` before the last and the file needs no more than `keep_bytes`; then they go. With a new
+run, whose key is another, what is kept is signed again as the beginning of that run's chain.
 
 Before its packet an arrival stands in the inbox, from which it goes in the transaction that keeps the packet. Of the
 last `remembered` arrivals a digest stays, so that one that comes again is known. They are looked up in memory: an index
@@ -14,7 +16,7 @@ Threads may share a store: each call is a transaction of its own.
 import json
 import sqlite3
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from hashlib import sha256
@@ -24,6 +26,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any, NamedTuple, Self
 
+from carbon.packet import decode_body
 from streams.edge.counter import Read
 from streams.edge.packing import Head, Kept
 from streams.edge.sources import Arrival, RawReading
@@ -78,11 +81,23 @@ class StoredPacket(NamedTuple):
     frames: Signed | None = None
 
 
+Again = Callable[[Head, StoredPacket], tuple[Signed, Signed | None]]
+"""Signs a packet of an earlier run, and its frames, as what stands behind a head in the new one."""
+
+
 class Store:
     """A gateway's chain on disk. Raises StoreError when another process has it open."""
 
-    def __init__(self, path: Path, horizon: int = HORIZON, remembered: int = REMEMBERED) -> None:
+    def __init__(
+        self,
+        path: Path,
+        horizon: int = HORIZON,
+        remembered: int = REMEMBERED,
+        keep_ms: int = 0,
+        keep_bytes: int = 0,
+    ) -> None:
         self._horizon, self._remembered = horizon, remembered
+        self._keep_ms, self._keep_bytes = keep_ms, keep_bytes
         self._lock = RLock()
         path.parent.mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(path, isolation_level=None, timeout=0, check_same_thread=False)
@@ -109,6 +124,40 @@ class Store:
     def head(self) -> Head:
         """The end of the chain: the last stored packet's sequence and digest."""
         return Head(*self._one("SELECT sequence, digest FROM chain"))
+
+    def run(self) -> int | None:
+        """The run of the chain; None while it is empty. Raises StoreError when the last packet is gone."""
+        newest = self._newest()
+        return newest and decode_body(newest.body).run
+
+    def _newest(self) -> StoredPacket | None:
+        sequence = self.head().sequence
+        found = next(self._packets(sequence - 1, 1), None)
+        if found is None and sequence:
+            raise StoreError(f"the last packet of the chain, {sequence}, is not kept")
+        return found
+
+    def begin(self, again: Again) -> int:
+        """Begin a run with what is kept, signed by `again`, instead of the former run's; how many packets.
+
+        What the broker had is to be sent again too: what of it is recorded already, the channel knows.
+        """
+        count, head = 0, Head()
+        with self._transaction():
+            for stored in self._packets(0):
+                signed, frames = again(head, stored)
+                head = head.after(signed.body)
+                count += 1
+                for table in ("packet", "frames"):
+                    self._db.execute(f"DELETE FROM {table} WHERE sequence = ?", (stored.sequence,))
+                self._put(head.sequence, signed, frames)
+            self._db.execute("UPDATE chain SET sequence = ?, digest = ?, sent = 0", head)
+        return count
+
+    def _put(self, sequence: int, signed: Signed, frames: Signed | None) -> None:
+        self._db.execute("INSERT INTO packet VALUES (?, ?, ?)", (sequence, *signed))
+        if frames:
+            self._db.execute("INSERT INTO frames VALUES (?, ?, ?)", (sequence, *frames))
 
     def position(self) -> str:
         """Where the source stood behind the last stored packet; empty before the first."""
@@ -183,9 +232,7 @@ class Store:
         """
         with self._transaction():
             head = self.head().after(body)
-            self._db.execute("INSERT INTO packet VALUES (?, ?, ?)", (head.sequence, body, signature))
-            if frames:
-                self._db.execute("INSERT INTO frames VALUES (?, ?, ?)", (head.sequence, *frames))
+            self._put(head.sequence, Signed(body, signature), frames)
             self._db.execute("UPDATE chain SET sequence = ?, digest = ?, position = ?", (*head, position))
             self._db.execute("DELETE FROM inbox WHERE number <= ?", (upto,))
             for point, at, value, oldest in registers:
@@ -231,11 +278,23 @@ class Store:
             )
 
     def mark_sent(self, upto: int) -> None:
-        """Every packet to `upto` is acknowledged; those further back than the horizon are let go."""
+        """Every packet to `upto` is acknowledged; those that need not be kept are let go."""
         with self._transaction():
             self._db.execute("UPDATE chain SET sent = ? WHERE sent < ?", (upto, upto))
+            last = self._last_to_go(upto - self._horizon)
             for table in ("packet", "frames"):
-                self._db.execute(f"DELETE FROM {table} WHERE sequence <= ?", (upto - self._horizon,))
+                self._db.execute(f"DELETE FROM {table} WHERE sequence <= ?", (last,))
+
+    def _last_to_go(self, last: int) -> int:
+        """Of the packets to `last`, the last that is not kept for its age."""
+        if not self._keep_ms or self.bytes_used() > self._keep_bytes:
+            return last
+        newest = self._newest()
+        young = (_sent_at(newest) if newest else 0) - self._keep_ms
+        kept = (
+            stored.sequence for stored in self._packets(0, 1) if stored.sequence > last or _sent_at(stored) >= young
+        )
+        return next(kept, last + 1) - 1
 
     def _one(self, query: str) -> tuple[Any, ...]:
         with self._lock:
@@ -268,6 +327,10 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _sent_at(stored: StoredPacket) -> int:
+    return decode_body(stored.body).sent_at
 
 
 def _digest(arrival: Arrival, readings: str) -> bytes:

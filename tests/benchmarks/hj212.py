@@ -17,6 +17,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+import uvloop
+
 from infra.cli import COLLECT
 from streams.edge.inbox import Inbox
 from streams.edge.sources import Arrival, Keep
@@ -149,7 +151,8 @@ def _serve(serve: Callable[[Callable[[int], Awaitable[None]]], Awaitable[int | N
 
     gc.set_threshold(*COLLECT)  # as every command does
 
-    pipe.send(asyncio.run(main()))
+    run_ = asyncio.run if serve is _echo else uvloop.run  # as `carbonledger gateway` does
+    pipe.send(run_(main()))
 
 
 def measure(what: str, serve: Callable[[Callable[[int], Awaitable[None]]], Awaitable[int | None]]) -> Measured:

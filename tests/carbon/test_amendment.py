@@ -106,6 +106,17 @@ def test_a_revoked_key_comes_back_in_no_way() -> None:
             change(back, now=rotated)
 
 
+def test_who_was_above_a_subject_stays() -> None:
+    sold = {"parents": [{"start": 5, "parent": None}]}
+    after = amended(NOW, change(entry("subjects", "plant", **sold)))
+    assert [after.subjects["plant"].parent_at(at) for at in (4, 5)] == ["region", None]
+    again = {"parents": [*sold["parents"], {"start": 6, "parent": "region"}]}
+    assert amended(after, change(entry("subjects", "plant", after, **again), now=after)).subjects["plant"].parents
+    for wrong in ({"parents": []}, {"parents": [{"start": 4, "parent": None}]}, {"parent": None}, {"region": "region"}):
+        with pytest.raises(RegistryError, match="who was above it stays"):
+            change(entry("subjects", "plant", after, **wrong), now=after)
+
+
 @pytest.mark.parametrize(
     ("put", "drop", "says"),
     [

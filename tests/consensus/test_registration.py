@@ -1,6 +1,7 @@
 """Changes of the registry: who must have signed one, when it acts, and that the genesis alone still suffices."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,8 +36,10 @@ FIRST = 1 + AHEAD
 class Scene:
     """A ledger driven by hand over changes of its registry, and one gateway's packets and aggregator beside it."""
 
-    def __init__(self) -> None:
-        self.world = World.make(registrars=REGISTRARS)
+    time_ms = 1_000
+
+    def __init__(self, **changes: Any) -> None:
+        self.world = World.make(registrars=REGISTRARS, **changes)
         self.store = MemoryStore()
         self.ledger = Ledger(self.world.genesis, self.world.registry, self.store)
         self.messages = [self.world.pack(START + h * HOUR, self.world.day(2, h - 2)) for h in (2, 4, 6)]
@@ -73,7 +76,7 @@ class Scene:
             ordered.append(ProposedBatch(batch.submitter, batch.stream, batch.number, batch.digest, codes))
             votes += [endorsement(self, member, batch.digest, codes) for member in SIGNERS]  # type: ignore[arg-type]
         height = self.ledger.height + 1
-        text = self.ledger.execute(OrderedBlock(0, height, 1_000, tuple(ordered), tuple(votes)))
+        text = self.ledger.execute(OrderedBlock(0, height, self.time_ms, tuple(ordered), tuple(votes)))
         assert text is not None
         package = self.ledger.settle(height, [(m, signing.sign_raw(seed(f"note-{m}"), text)) for m in SIGNERS])
         block = codec.decode("block", codec.decode_bare("block-package", package)["block"])

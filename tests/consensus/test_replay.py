@@ -140,9 +140,9 @@ def of_verdict(place: int, reason: int) -> Change:
     return change
 
 
-def of_kind(place: int) -> Change:
+def of_kind(place: int, kind: int) -> Change:
     def change(payloads: list[bytes], columns: np.ndarray) -> None:
-        columns["kind"][place] = leaf.MEMBERSHIP
+        columns["kind"][place] = kind
 
     return change
 
@@ -191,12 +191,13 @@ CHANGES = st.one_of(
     st.builds(of_bytes, PLACES, st.integers(-12, -1), st.integers(0, 7)),
     st.builds(of_length, PLACES, st.integers(0, 400)),
     st.builds(of_verdict, PLACES, st.sampled_from([0, *Refusal])),
-    st.builds(of_kind, PLACES),
+    st.builds(of_kind, PLACES, st.sampled_from([leaf.MEMBERSHIP, leaf.SUBMISSION, 9])),
     st.builds(of_order, PLACES, PLACES),
 )
 
 
 @example(NONE_NEXT, False, 2**63)
+@example([of_kind(OF_ONE_POINT[0], 9)], False, None)
 @given(st.lists(CHANGES, max_size=4), st.booleans(), st.sampled_from([None, None, -(2**64), 2**63]))
 def test_a_block_that_liars_certified_fares_the_same_both_ways(changes, chained, end):
     """What the leaves commit to is changed with them, as a committee of liars could; `chained`, later records too."""

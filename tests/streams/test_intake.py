@@ -4,6 +4,7 @@ import json
 import math
 import random
 from collections import Counter
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from threading import Event
@@ -11,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from carbon import factors, packet, registry
+from carbon import factors, packet, registry, signing
 from carbon.registry import canonical_json
 from schemas import codec, topics
 from streams import intake
 from streams.edge.sources import RawReading
 from streams.edge.store import Store
-from streams.intake import Intake, IntakeConfig, Position, RefusedError, read
+from streams.intake import Intake, IntakeConfig, OtherKeyError, Position, RefusedError, read
 from tests.streams.pipeline import Worker, reset, send, tap, wait_until
 from tests.streams.world import MINUTE, START, World, seed
 
@@ -146,6 +147,33 @@ def test_a_point_is_taken_once_its_registry_is_in_force(
     found = [packet.verify(value, later, world.channel) for topic, value in alone.sent if [topic] == packets_]
     assert [one.points for one in found] == [("p-1",), (), ("p-9",), ("p-9",)]
     assert [int(one.value[0]) for one in found[2:]] == [125, 125]
+
+
+def test_a_next_run_begins_with_what_was_kept_and_takes_its_own_key(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "ASK_EVERY", 0.0)
+    file, other = json.loads(world.registry_file), b"\7" * 32
+    entry = next(one for one in file["gateways"] if one["id"] == GATEWAY)
+    entry |= {"run": entry["run"] + 1, "retired": [entry["key"]], "key": signing.public_key(other).hex()}
+    later, now = registry.parse(canonical_json(file), factors.load()), [(0, world.registry)]
+    kafka = {"bootstrap.servers": "127.0.0.1:1", "log_level": "0"}
+    config = IntakeConfig(kafka, world.channel, lambda: now[0], GATEWAY, seed(GATEWAY), tmp_path, replay=True)
+    with Store(tmp_path / "intake.sqlite") as store:
+        alone = Alone(config, store)
+        alone._take([Single(0, single())])  # type: ignore[list-item]
+        now[0] = 70, later
+        for start in (lambda: alone._take([Single(1, single())]), lambda: Alone(config, store)):  # type: ignore[list-item]
+            with pytest.raises(OtherKeyError, match="start it with that key's seed"):
+                start()
+        again = Alone(replace(config, seed=other), store)
+        again._take([Single(1, single(at=START + MINUTE))])  # type: ignore[list-item]
+        kept = [
+            packet.verify(codec.encode("packet", {"body": p.body, "signature": p.signature}), later, world.channel)
+            for p in store._packets(0)
+        ]
+    assert [(p.run, p.sequence, p.points) for p in kept] == [(entry["run"], 1, ("p-1",)), (entry["run"], 2, ("p-1",))]
+    assert [int(p.at[0]) for p in kept] == [START, START + MINUTE]
 
 
 @pytest.mark.broker

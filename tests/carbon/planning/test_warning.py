@@ -150,10 +150,10 @@ def chain_registry() -> Any:
 
 def test_who_is_told() -> None:
     registry = chain_registry()
-    told = [audience(SHORT, 0, level, "plant", registry) for level in (1, 2, 3, 4)]
+    told = [audience(SHORT, 0, level, "plant", 0, registry) for level in (1, 2, 3, 4)]
     assert told == [("plant",), ("plant", "group"), ("plant", "group", "country"), ("plant", "group", "country")]
-    assert audience(SHORT, 2, 0, "plant", registry) == told[1]  # who heard of it hears of its end
-    assert audience(SHORT, 0, 3, "country", registry) == ("country",)
+    assert audience(SHORT, 2, 0, "plant", 0, registry) == told[1]  # who heard of it hears of its end
+    assert audience(SHORT, 0, 3, "country", 0, registry) == ("country",)
 
 
 def test_the_regulator_is_whoever_oversees() -> None:
@@ -161,7 +161,7 @@ def test_the_regulator_is_whoever_oversees() -> None:
 
     registry = chain_registry()
     parties = {"bureau": Party("bureau", b"", "regulator", "city"), "firm": Party("firm", b"", "enterprise", "group")}
-    assert audience(SHORT, 0, 3, "plant", replace(registry, parties=parties)) == ("plant", "group", "city")
+    assert audience(SHORT, 0, 3, "plant", 0, replace(registry, parties=parties)) == ("plant", "group", "city")
 
 
 def test_alerts_are_of_their_schema_and_one_for_each_who_is_told() -> None:

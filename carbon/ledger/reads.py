@@ -1,0 +1,161 @@
+"""What the ledger says of subjects at a moment: accounts, the structure of emissions, a region's totals.
+
+One fold over what the committee accepted, in ledger order. It never looks at what comes behind the moment, so figures
+as of then are the same today and in ten years.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from carbon.emission import round_half_even
+from carbon.ledger.books import Account, Books
+from carbon.record import posted_g
+from carbon.registry import Registry
+from carbon.submission import above
+
+DAY_MS = 86_400_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SCOPES = {"combustion": 1, "purchased electricity": 2}
+"""Scope by what a record's rule begins with (GHG Protocol, corporate standard: 1 is direct, 2 is bought energy)."""
+
+
+class MomentError(ValueError):
+    """A text that is neither a height nor a time."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Up to where the ledger is read: to a height, to a block time (ms UTC), both included, or to its end."""
+
+    height: int | None = None
+    time_ms: int | None = None
+
+    def includes(self, height: int, time_ms: int) -> bool:
+        """Whether a block of that height and time counts. Times never fall, so what is behind one doesn't either."""
+        is_low = self.height is None or height <= self.height
+        return is_low and (self.time_ms is None or time_ms <= self.time_ms)
+
+
+def moment_of(text: str | None, offset_minutes: int) -> Moment:
+    """The moment of a height or an ISO 8601 time; a day is meant to its end, at the channel's offset from UTC.
+
+    Raises MomentError.
+    """
+    if text is None:
+        return Moment()
+    if re.fullmatch(r"\d{1,18}", text):
+        return Moment(height=int(text))
+    try:
+        at = datetime.fromisoformat(text)
+        local = at if at.tzinfo else (at - timedelta(minutes=offset_minutes)).replace(tzinfo=UTC)
+        time_ms = (local - _EPOCH) // timedelta(milliseconds=1)
+    except (ValueError, OverflowError) as error:
+        raise MomentError(f"{text!r} is neither a height such as 1200 nor a time such as 2024-06-30T12:00Z") from error
+    return Moment(time_ms=time_ms + DAY_MS - 1 if re.fullmatch(r"\d{4}-\d\d-\d\d", text) else time_ms)
+
+
+class Part(NamedTuple):
+    """A part of a subject's emissions: by which source, of which gas and scope, at which point, in which month."""
+
+    subject: str
+    source: str
+    gas: str
+    scope: int
+    point: str
+    month: str
+
+    @property
+    def year(self) -> str:
+        """The year of its month."""
+        return self.month[:4]
+
+
+AXES = ("subject", "source", "gas", "scope", "point", "month", "year")
+"""By what emissions can be divided."""
+
+
+@dataclass
+class View:
+    """What stands after a block: height and time (ms UTC) of it, the books, and emissions in g CO2e by part.
+
+    `registry` is the newest that the ledger knows: whose subjects and points are looked up. It grows with points and
+    months, never with records.
+    """
+
+    registry: Registry
+    offset_minutes: int
+    height: int = 0
+    time_ms: int = 0
+    books: Books = field(default_factory=Books)
+    parts: dict[Part, int] = field(default_factory=dict)
+
+    def stand(self, height: int, time_ms: int) -> None:
+        """Everything of the block of that height and time was taken in."""
+        self.height, self.time_ms = height, time_ms
+
+    def record(self, fields: Mapping[str, Any], height: int) -> None:
+        """Take in an accepted window record of a block."""
+        self.books.post(fields, height)
+        part = part_of(fields, self.offset_minutes)
+        if part is not None:
+            self.parts[part] = self.parts.get(part, 0) + posted_g(dict(fields))
+
+    def under(self, subject: str) -> list[str]:
+        """A subject and all below it, by name. Raises KeyError for one that is not registered."""
+        if subject not in self.registry.subjects:
+            raise KeyError(subject)
+        return sorted(name for name in self.registry.subjects if subject in above(name, self.registry))
+
+    def accounts(self, subject: str) -> list[Account]:
+        """The accounts of a subject, by name."""
+        return [account for account in self.books if account.subject == subject]
+
+    def emissions(self, subjects: Iterable[str], year: str | None = None) -> Iterator[tuple[Part, int]]:
+        """The parts of some subjects' emissions in g CO2e, of a year or of all."""
+        wanted = set(subjects)
+        return ((p, g) for p, g in self.parts.items() if p.subject in wanted and year in (None, p.year))
+
+
+def part_of(fields: Mapping[str, Any], offset_minutes: int) -> Part | None:
+    """Where the emission of a window record belongs; None for one whose rule books nothing.
+
+    All rules of a point are of CO2.
+    """
+    source, when = fields["rule"].split(":")[0], month(fields["window_start"], offset_minutes)
+    if source not in _SCOPES:
+        return None
+    return Part(fields["subject"], source, "CO2", _SCOPES[source], fields["point"], when)
+
+
+@lru_cache(maxsize=1024)
+def month(time_ms: int, offset_minutes: int) -> str:
+    """The month of a time in ms UTC at an offset, as `2024-06`."""
+    return f"{_EPOCH + timedelta(milliseconds=time_ms, minutes=offset_minutes):%Y-%m}"
+
+
+def moment_text(time_ms: int) -> str:
+    """A time in ms UTC as ISO 8601."""
+    return (_EPOCH + timedelta(milliseconds=time_ms)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def divided(parts: Iterable[tuple[Part, int]], axes: Sequence[str]) -> list[dict[str, Any]]:
+    """Emissions by some axes: a row each, `emission_g` and `share_percent` of the whole, to a tenth, half-even."""
+    sums: dict[tuple[Any, ...], int] = {}
+    for part, grams in parts:
+        key = tuple(getattr(part, axis) for axis in axes)
+        sums[key] = sums.get(key, 0) + grams
+    whole = sum(sums.values())
+    rows = sorted(sums.items(), key=lambda item: tuple(map(str, item[0])))
+    return [
+        dict(zip(axes, key, strict=True)) | {"emission_g": grams, "share_percent": share(grams, whole)}
+        for key, grams in rows
+    ]
+
+
+def share(part: int, whole: int) -> float | None:
+    """A part in percent of a whole, to a tenth, half-even; None of nothing."""
+    return round_half_even(1000 * part, whole) / 10 if whole > 0 else None

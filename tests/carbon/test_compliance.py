@@ -1,0 +1,119 @@
+"""The compliance year against figures worked by hand, and its rules at their boundaries."""
+
+from datetime import date
+
+import pytest
+
+from carbon import compliance, factors
+from carbon.compliance import ComplianceError
+from carbon.factors import FactorError
+
+SET = factors.load()
+GWH, GJ, TONNE = 10**9, 10**3, 10**6  # in Wh, MJ and g
+
+
+def output(period: str, wh: int, mj: int = 0, k: str = "1", unit_class: str = "coal_gt300MW") -> dict[str, object]:
+    rows = {part: f"allocation_benchmarks.{period}.{unit_class}.{part}" for part in ("elec", "heat")}
+    amounts = {"electricity_wh": wh, "heat_mj": mj, "correction": k}
+    return {"unit": "1", "electricity": rows["elec"], "heat": rows["heat"], **amounts}
+
+
+def allowed(*outputs: dict[str, object]) -> list[str]:
+    return compliance.benchmark_rows(outputs)
+
+
+def test_allocation_of_2019_by_hand():
+    # 1,000 GWh · 0.877 t/MWh · 0.98 = 859,460 t; 500,000 GJ · 0.126 t/GJ = 63,000 t; 922,460 t in all
+    one = output("2019_2020", 1000 * GWH, 500_000 * GJ, "0.98")
+    assert compliance.allocation_g(2019, [one], SET) == compliance.allocation_g(2020, [one], SET) == 922_460 * TONNE
+
+
+def test_allocation_of_2022_takes_electricity_supplied_and_its_correction():
+    # 2,000 GWh · 0.8177 · 1.05 = 1,717,170 t; 1,000,000 GJ · 0.1105 = 110,500 t
+    one = output("2022", 2000 * GWH, 1_000_000 * GJ, "1.05")
+    assert compliance.allocation_g(2022, [one], SET, allowed=allowed(one)) == 1_827_670 * TONNE
+
+
+def test_allocation_of_2023_adds_its_units_and_rounds_once():
+    # 3,000 GWh · 0.795 = 2,385,000 t; 200,000 GJ · 0.1038 = 20,760 t; 1,000 GWh of gas · 0.3305 = 330,500 t; 70 % of it
+    units = [output("2023", 3000 * GWH, 200_000 * GJ), output("2023", 1000 * GWH, unit_class="gas")]
+    assert compliance.allocation_g(2023, units, SET, allowed=allowed(*units)) == 2_736_260 * TONNE
+    assert compliance.allocation_g(2023, units, SET, 70, allowed(*units)) == 1_915_382 * TONNE
+    # 0.877 g each of 1 Wh and 1 Wh: 1.754 g, not 1 g + 1 g
+    assert compliance.allocation_g(2019, [output("2019_2020", 1)] * 2, SET) == 2
+
+
+def test_benchmarks_from_memory_must_be_allowed_by_name():
+    one = output("2023", GWH)
+    with pytest.raises(FactorError, match=r"allocation_benchmarks\.2023\.coal_gt300MW\.elec"):
+        compliance.allocation_g(2023, [one], SET)
+    rows = [*allowed(one), "ets_rules.ccer_offset_cap"]
+    assert compliance.from_memory(rows, SET) == sorted(allowed(one))
+    assert compliance.not_allowed(rows, SET, allowed(one)[:1]) == allowed(one)[1:]
+
+
+@pytest.mark.parametrize(
+    ("year", "change", "what"),
+    [
+        (2021, {}, "not of the year 2021"),
+        (2018, {}, "not of the year 2018"),
+        (2019, {"heat": "allocation_benchmarks.2019_2020.gas.heat"}, "two classes"),
+        (2019, {"heat": "allocation_benchmarks.2019_2020.gas.elec"}, "no benchmark of kind heat"),
+        (2019, {"electricity": "ets_rules.ccer_offset_cap"}, "no benchmark of kind elec"),
+        (2019, {"correction": "0"}, "above 0"),
+        (2019, {"correction": "-1"}, "above 0"),
+        (2019, {"correction": "1/2"}, "above 0"),
+    ],
+)
+def test_allocation_refuses(year: int, change: dict[str, str], what: str):
+    with pytest.raises(ComplianceError, match=what):
+        compliance.allocation_g(year, [output("2019_2020", GWH) | change], SET)
+
+
+def test_offsets_are_five_percent_in_whole_tonnes():
+    # 5 % of 1,000,019.999999 t is 50,000.99999995 t
+    assert compliance.offset_cap(1_000_020 * TONNE - 1, SET) == 50_000
+    assert compliance.offset_cap(1_000_020 * TONNE, SET) == 50_001
+
+
+def test_shortfall_by_hand():
+    # 100,000 t - 5,000 credits - 90,000 t = 5,000 t
+    assert compliance.shortfall_g(100_000 * TONNE, 5_000, 90_000 * TONNE) == 5_000 * TONNE
+    assert compliance.shortfall_g(100_000 * TONNE, 5_000, 95_000 * TONNE) == 0
+    assert compliance.shortfall_g(100_000 * TONNE, 5_000, 96_000 * TONNE) == 0
+
+
+def test_fine_is_five_to_ten_times_the_value_of_what_is_short():
+    # 5,000 t · 98.50 CNY = 492,500 CNY; times 5 and 10
+    assert compliance.surrender_fine(5_000 * TONNE, 9_850, SET) == (246_250_000, 492_500_000)
+    # 1 g · 1 CNY/t = 10^-4 fen: times 5 and 10 still less than half a fen
+    assert compliance.surrender_fine(1, 100, SET) == (0, 0)
+
+
+def test_next_year_is_cut_only_by_a_refusal_to_correct():
+    assert compliance.next_year_cut_g(5_000 * TONNE, False, SET) == 0
+    assert compliance.next_year_cut_g(5_000 * TONNE, True, SET) == 5_000 * TONNE
+
+
+def test_banking_cap_by_hand():
+    # 10,000 t + 1.5 · 4,001 t = 16,001.5 t
+    assert compliance.banking_cap_g(2023, 4_001 * TONNE, SET) == 16_001_500_000
+    assert compliance.banking_cap_g(2024, -4_001 * TONNE, SET) == 10_000 * TONNE
+    with pytest.raises(ComplianceError, match="no banking rule is known for 2025"):
+        compliance.banking_cap_g(2025, 0, SET)
+
+
+def test_the_deadline_is_data():
+    row = "ets_rules.deadline_2023"
+    with pytest.raises(ComplianceError, match=row):
+        compliance.deadline(2023, SET)
+    last_day = compliance.deadline(2023, SET, [row])
+    assert (last_day, compliance.price_month(last_day)) == (date(2024, 12, 31), (2024, 11))
+    assert compliance.price_month(date(2026, 1, 31)) == (2025, 12)
+    with pytest.raises(ComplianceError, match="the deadline of 2031: no factor"):
+        compliance.deadline(2031, SET, [row])
+
+
+def test_what_closing_a_shortfall_costs():
+    # 5,000 t · 98.50 CNY
+    assert compliance.closing_cost_fen(5_000 * TONNE, 9_850) == 49_250_000

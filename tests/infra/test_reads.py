@@ -1,0 +1,81 @@
+"""The commands that read accounts from a member's copy, for a moment in time."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.infra.copies import Invoke, StoredChain, invoker
+from tests.small import COEFFICIENT
+
+SUBJECT = "plant"
+
+
+@pytest.fixture
+def invoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Invoke:
+    StoredChain(tmp_path).fill()
+    return invoker(tmp_path, monkeypatch, capsys)
+
+
+def rows(invoke: Invoke, *arguments: str) -> list[dict[str, Any]]:
+    code, printed, said = invoke(*arguments, "--output", "json")
+    assert code == 0, said
+    return list(json.loads(printed))
+
+
+def test_an_account_says_what_was_posted_by_when(invoke: Invoke) -> None:
+    emissions, obligation = rows(invoke, "account", SUBJECT)
+    assert (emissions["class"], obligation["class"], emissions["unit"]) == ("emissions", "obligation", "g CO2e")
+    assert emissions["balance"] == -obligation["balance"] == emissions["debit"] > 0
+    assert (emissions["height"], emissions["time"], emissions["postings"]) == (4, "1970-01-01T00:00:02.000Z", 15)
+    first, _ = rows(invoke, "account", SUBJECT, "--as-of", "1")
+    assert (first["height"], first["postings"]) == (1, 6)
+    assert rows(invoke, "account", SUBJECT, "--as-of", "1970-01-01T00:00:01Z")[0]["height"] == 3
+    assert rows(invoke, "account", SUBJECT, "--as-of", "0") == []
+
+
+def test_structure_and_region_add_up_to_the_account(invoke: Invoke) -> None:
+    balance = rows(invoke, "account", SUBJECT)[0]["balance"]
+    (whole,) = rows(invoke, "structure", SUBJECT)
+    assert (whole["source"], whole["gas"], whole["scope"]) == ("combustion", "CO2", 1)
+    assert (whole["emission_g"], whole["share_percent"], whole["unit"]) == (balance, 100.0, "g CO2e")
+    points = rows(invoke, "structure", "region", "--by", "point", "--by", "month", "--as-of", "3")
+    assert [row["point"] for row in points] == ["plant-0-0", "plant-0-1", "plant-0-2"]
+    assert sum(row["emission_g"] for row in points) == rows(invoke, "account", SUBJECT, "--as-of", "3")[0]["balance"]
+    assert [(row["subject"], row["emission_g"]) for row in rows(invoke, "region", "region")] == [
+        ("plant", balance),
+        ("total", balance),
+    ]
+    assert rows(invoke, "structure", SUBJECT, "--year", "2015") == []
+
+
+def test_a_hand_count_of_the_first_block(invoke: Invoke) -> None:
+    """Two hours of three points; each hour's quarters are 1,000 to 1,007 Wh, as `tests.small` packs them."""
+    (whole,) = rows(invoke, "structure", SUBJECT, "--as-of", "1")
+    hours = [sum(range(1000, 1004)), sum(range(1004, 1008))]
+    assert whole["emission_g"] == 3 * sum(round(COEFFICIENT * hour) for hour in hours)
+
+
+def test_a_table_says_where_it_stands(invoke: Invoke) -> None:
+    code, printed, _ = invoke("account", SUBJECT, "--as-of", "2")
+    assert code == 0
+    assert printed.startswith("As of height 2, 1970-01-01T00:00:01.000Z\n")
+    assert re.search(r"emissions:plant .* g CO2e", printed)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("account", "plan"), "no subject 'plan' was registered by height 4: is it plant?"),
+        (("structure", SUBJECT, "--as-of", "soon"), "'soon' is neither a height"),
+        (("region", "zzz"), "is it plant or region?"),
+    ],
+)
+def test_a_wrong_question_is_answered_by_what_would_be_right(
+    invoke: Invoke, arguments: tuple[str, ...], said: str
+) -> None:
+    code, printed, error = invoke(*arguments)
+    assert (code, printed) == (2, "")
+    assert said in " ".join(re.sub(r"[│╭╮╰╯─]", " ", error).split())
