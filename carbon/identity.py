@@ -2,8 +2,9 @@
 
 The prefix has the shape country.industry.enterprise of the industrial-internet identifier resolution system
 (YD/T 4495-2023 family); until a second-level node grants one, it is a private one under 99. Time is an instant for a
-reading and start with ISO 8601 duration for a record, in ISO 8601 basic format, UTC. The hash is 16 bytes (128 bits)
-in hex of a *salted* digest, so that a published code opens nothing by guessing.
+reading, start with ISO 8601 duration for a record, the time of its block for a submission, whose object is its kind; in
+ISO 8601 basic format, UTC. The hash is 16 bytes (128 bits) in hex of a *salted* digest, so that a published code opens
+nothing by guessing.
 """
 
 import re
@@ -25,7 +26,7 @@ class CodeError(ValueError):
 
 @dataclass(frozen=True)
 class CarbonCode:
-    """A carbon code in its parts. `at_ms` is UTC; `window_seconds` is None for a reading; `hash` is 16 bytes."""
+    """A carbon code in its parts. `at_ms` is UTC; `window_seconds` is None but for a record; `hash` is 16 bytes."""
 
     prefix: str
     subject: str
@@ -54,6 +55,16 @@ def reading_code(prefix: str, subject: str, object_: str, at_ms: int, hash_: byt
 def record_code(prefix: str, subject: str, object_: str, start_ms: int, seconds: int, hash_: bytes) -> str:
     """Code of a record; `hash_` is (the first 16 bytes of) its payload's commitment."""
     return str(CarbonCode(prefix, subject, object_, start_ms, seconds, hash_[:HASH_BYTES]))
+
+
+def submission_code(prefix: str, subject: str, kind: str, at_ms: int, hash_: bytes) -> str:
+    """Code of a submission in a block of that time; `hash_` is (the first 16 bytes of) its payload's commitment."""
+    return str(CarbonCode(prefix, subject, kind, at_ms, None, hash_[:HASH_BYTES]))
+
+
+def is_id(text: str) -> bool:
+    """Whether a text can stand in a code as a subject or an object."""
+    return re.fullmatch(_ID, text) is not None
 
 
 def parse(text: str) -> CarbonCode:

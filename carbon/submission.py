@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from carbon import calendar, signing
+from carbon import calendar, identity, signing
 from carbon.refusal import Refusal
 from carbon.registry import Registry
 from carbon.subjects import speaks_for
@@ -94,6 +94,21 @@ def salt_of(payload: bytes) -> bytes | None:
         return read(payload).salt
     except codec.CodecError:
         return None
+
+
+def code(submission: Submission, commitment: bytes, time_ms: int, prefix: str) -> str:
+    """The carbon code of a submission in a block of that time: of whom it is about, else of its party."""
+    about = submission.subject or submission.party
+    return identity.submission_code(prefix, about, submission.kind, time_ms, commitment)
+
+
+def plain(value: Any) -> Any:
+    """A content, or a part of one, as a JSON value: bytes in hex."""
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, Mapping):
+        return {name: plain(part) for name, part in value.items()}
+    return [plain(part) for part in value] if isinstance(value, list) else value
 
 
 def envelope_refusal(submission: Submission, channel: bytes, registry: Registry, utc_offset_minutes: int) -> Refusal:

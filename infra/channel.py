@@ -62,12 +62,17 @@ class Channel:
         return sorted(int(name.removeprefix("member-")) for name in names)
 
     def seed_file(self, name: str) -> Path:
-        """The key file of a gateway, a submitter or a member's vote or note key."""
+        """The key file of a gateway, a submitter, a party or a member's vote or note key."""
         return _seed_file(self.folder, name)
 
     def seed(self, name: str) -> bytes:
         """A 32-byte key seed. Raises EnvironmentFault when its file is missing or others can read it."""
         return read_seed(self.seed_file(name))
+
+
+def party_key(party: str) -> str:
+    """The name of a party's key file."""
+    return f"party-{party}"
 
 
 def _seed_file(folder: Path, name: str) -> Path:
@@ -149,7 +154,9 @@ def create(data: Path, parameters: "Parameters", days: int | None) -> Channel:
         return load(data)
     gateways = [*parameters.gateways, parameters.registry.intake]
     keys = {gateway: new_seed(_seed_file(folder, gateway)) for gateway in gateways}
-    registry = scenario.registry_bytes(parameters, keys, {AGGREGATOR: new_seed(_seed_file(folder, AGGREGATOR))})
+    parties = {party.id: new_seed(_seed_file(folder, party_key(party.id))) for party in parameters.parties}
+    submitters = {AGGREGATOR: new_seed(_seed_file(folder, AGGREGATOR))}
+    registry = scenario.registry_bytes(parameters, keys, submitters, parties)
     (folder / "registry.json").write_bytes(registry)
     (folder / "scenario.json").write_text(json.dumps({"days": days}) + "\n")
     genesis = geneses.build(

@@ -212,7 +212,7 @@ class LedgerCopy:
         place = {
             "verdict": "accepted" if found.leaf.leaf.accepted else "rejected",
             "reason": label(found.leaf.leaf.reason),
-            "votes": self._votes(found),
+            "votes": self.votes(found),
             "height": found.block.height,
             "leaf_index": found.leaf.index,
             "leaf_hash": found.leaf.hash.hex(),
@@ -236,7 +236,8 @@ class LedgerCopy:
         came = {"gateway": read.gateway, "run": read.run, "sequence": read.sequence, "index": index}
         return reading | {"flag": chr(read.flag[index])} | came | {"sent_at": read.sent_at, "packet": read.digest.hex()}
 
-    def _votes(self, found: Found) -> str:
+    def votes(self, found: Found) -> str:
+        """What each member said of a record, in words."""
         batch, inside = batch_of(found.block.header, found.leaf.index - found.block.leaves[0].index)
         said = votes_on(batch["digest"], inside, found.block.votes)
         return ", ".join(f"{found.block.committee.members[v['member']].name}: {v['reason']}" for v in said)
@@ -292,7 +293,7 @@ def header_bytes(data: Path, member: int, height: int) -> bytes | None:
 def _changes(block: VerifiedBlock) -> Iterator[tuple[int, tuple[int, int]]]:
     place = 0
     for batch in block.header["batches"]:
-        if batch["submitter"] == membership.SUBMITTER:
+        if (batch["submitter"], batch["stream"]) == (membership.SUBMITTER, membership.STREAM):
             yield batch["number"], (block.height, int(block.columns["reason"][place]))
         place += batch["records"]
 

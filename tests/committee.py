@@ -1,5 +1,6 @@
 """A committee of real processes on a real broker, for tests and benchmarks: a channel folder and its members."""
 
+import json
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from carbon import factors, registry
 from consensus.log import genesis as geneses
 from consensus.log.follower import Follower, VerifiedBlock
+from infra.channel import party_key
 from schemas import topics
 from tests import small
 
@@ -39,6 +41,7 @@ def write_files(data: Path, registry_file: bytes, genesis_file: bytes, gateways:
     names = {f"gw-{g}": f"gw-{g}" for g in range(gateways)} | {"aggregator": "aggregator"}
     for m in range(members):
         names |= {f"member-{m}.{use}": f"{use}-{m}" for use in ("vote", "note")}
+    names |= {party_key(party["id"]): party["id"] for party in json.loads(registry_file).get("parties", ())}
     for name, seed in names.items():
         path = folder / "keys" / f"{name}.seed"
         path.touch(0o600)

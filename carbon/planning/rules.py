@@ -126,14 +126,15 @@ def step(rule: Rule, calm_days: int, held: Held, probability: Callable[[int | No
 def audience(rule: Rule, before: int, now: int, subject: str, at_ms: int, registry: Registry) -> tuple[str, ...]:
     """Which subjects are told of a change of level, the nearest first: those of the more serious of the two.
 
-    A subject's parent is its owner at that instant; its regulators are the regions around it that a regulator
-    oversees, or the outermost where there are none.
+    A subject's parent is its owner at that instant; its regulators are the regions around it that a regulator oversees,
+    or the outermost where there are none.
     """
     told = rule.levels[max(before, now) - 1].tell
-    around = regions(subject, at_ms, registry)[1:]
+    _, *parents = owners(subject, at_ms, registry)
+    _, *others = regions(subject, at_ms, registry)
     overseen = {party.subject for party in registry.parties.values() if party.role == "regulator"}
-    regulators = [name for name in around if name in overseen] or around[-1:]
-    named = {"subject": [subject], "parent": owners(subject, at_ms, registry)[1:2], "regulator": regulators}
+    regulators = [name for name in others if name in overseen] or others[-1:]
+    named = {"subject": [subject], "parent": parents[:1], "regulator": regulators}
     return tuple(
         dict.fromkeys(name for group in ("subject", "parent", "regulator") if group in told for name in named[group])
     )

@@ -86,8 +86,9 @@ def judge(outlook: Outlook, held: Levels, rules: Rules) -> tuple[dict[Kind, Held
 def alerts_of(warning: EarlyWarning, registry: Registry, offset_minutes: int, height: int) -> list[dict[str, Any]]:
     """The alerts on a warning: one for each subject that is told, under its id; `at` is the end of the day."""
     outlook = warning.outlook
-    at = start_ms(outlook.day + 1, offset_minutes)
-    told = audience(warning.rule, warning.before, warning.now, outlook.subject, at, registry)
+    at_ms = start_ms(outlook.day + 1, offset_minutes)
+    told = audience(warning.rule, warning.before, warning.now, outlook.subject, at_ms, registry)
     id_ = f"{warning.kind}/{outlook.subject}/{date_of(outlook.day)}/{warning.level}"
-    about = {"kind": warning.kind, "severity": warning.severity, "text": warning.text, "at": at, "height": height}
+    about = {"kind": warning.kind, "severity": warning.severity, "text": warning.text, "height": height}
+    about["at"] = at_ms
     return [about | {"id": f"{id_}/{name}", "subject": name, "point": None, "code": None} for name in told]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from carbon import merkle
+from carbon import merkle, submission
 from consensus.log import leaf as leaves
 from consensus.log import note
 from consensus.log.committee import AHEAD, Committee, CommitteeError, Member, change_of, in_charge
@@ -204,4 +204,8 @@ def describe(shown: Shown) -> dict[str, Any]:
     if shown.payload is not None and shown.leaf.accepted and shown.leaf.kind == leaves.WINDOW_RECORD:
         record = codec.decode_bare("record", shown.payload)
         return {name: record[name] for name in ("point", "window_start", "version", "count", "quantity", "emission_g")}
+    if shown.payload is not None and shown.leaf.accepted and shown.leaf.kind == leaves.SUBMISSION:
+        stated = submission.read(shown.payload)
+        said = {"party": stated.party, "number": stated.number, "kind": stated.kind}
+        return said | {"content": submission.plain(stated.content)}
     return {}

@@ -18,6 +18,7 @@ from infra.cli import (
     growth,
     ledger,
     meter,
+    plan,
     query,
     registry,
     regulator,
@@ -94,6 +95,7 @@ app.add_typer(committee.app, name="committee")
 app.add_typer(registry.app, name="registry")
 app.command("simulate")(simulate.simulate)
 app.add_typer(meter.app, name="meter")
+app.add_typer(plan.app, name="plan")
 app.add_typer(schemas.app, name="schemas")
 app.add_typer(topics.app, name="topics")
 app.command("run", hidden=True)(run.run)

@@ -27,7 +27,8 @@ SAY_EVERY = 0.2
 
 Member = Annotated[int, typer.Option(help="Whose copy of the ledger to read when nothing runs.")]
 Code = Annotated[
-    str, typer.Argument(help="A carbon code of a record or a reading, as `query` shows it in column code.")
+    str,
+    typer.Argument(help="A carbon code of a record, a reading or a submission, as `query` and `submit` show it."),
 ]
 
 
@@ -154,7 +155,7 @@ def checkpoint(member: Member = 0, output: Output = Form.TABLE) -> None:
 
 
 def prove(code: Code, member: Member = 0) -> None:
-    """Print the proof that a record, or a single raw reading, is in the certified ledger.
+    """Print the proof that a record, a submission, or a single raw reading, is in the certified ledger.
 
     The proof is one JSON file that anybody verifies offline, with the genesis alone.
 
@@ -179,12 +180,14 @@ def _parse(text: str) -> "CarbonCode":
 
 
 def _find(copy: "LedgerCopy", text: str) -> tuple["Found", Any]:
-    """The record of a code, and for a reading its packets and leaf hash. Exits with 1 when there is none."""
+    """What a code stands for, and for a reading its packets and leaf hash. Exits with 1 when there is none."""
     from consensus.log.follower import LedgerError
+    from infra import submission
     from infra.copy import NotFound
 
+    code = _parse(text)
     try:
-        return copy.find(_parse(text))
+        return (submission.find(copy, code), None) if submission.is_meant(code, copy) else copy.find(code)
     except (NotFound, LedgerError) as error:
         print(f"carbonledger: {error}", file=sys.stderr)
         raise typer.Exit(CHECK_FAILED) from error
@@ -227,12 +230,18 @@ def verify_proof(
 def resolve(code: Code, member: Member = 0, output: Output = Form.TABLE) -> None:
     """Show what a carbon code stands for: the datum, its packet and gateway, the verdicts, its place in the ledger.
 
+    Of a submission: what it states and who signed it.
+
     \b
       carbonledger resolve '99.1000.1/coal-north.….20160101T000000Z-PT3600S.…' --output json
     """
+    from consensus.log.leaf import SUBMISSION
+    from infra import submission
+
     copy = copy_of(member)
     found, reading = _find(copy, code)
-    row = copy.describe(found, reading)
+    is_submission = found.leaf.leaf.kind == SUBMISSION
+    row = submission.describe(copy, found) if is_submission else copy.describe(found, reading)
     if output is Form.JSON:
         show([row], output, row)
     else:

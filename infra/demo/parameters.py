@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from carbon.registry import Role
 from streams.edge.sources import simbench
 from streams.edge.sources.simbench import STEP_MS, Table
 
@@ -106,6 +107,14 @@ class Enterprise(Named):
     loads: tuple[str, ...]
 
 
+class Institution(_Section):
+    """A party that is no enterprise: its role, and the subject that it oversees if it doesn't serve all."""
+
+    id: str
+    role: Role
+    subject: str | None = None
+
+
 class GapParameters(_Section):
     """The stretch [start, until) of a point that is left out."""
 
@@ -162,6 +171,7 @@ class Parameters(_Section):
     gateways: dict[str, tuple[str, ...]]
     plants: tuple[Plant, ...]
     enterprises: tuple[Enterprise, ...]
+    institutions: tuple[Institution, ...]
     gap: GapParameters
     planted: tuple[PlantedParameters, ...]
     forged: tuple[Forged, ...]
@@ -185,6 +195,13 @@ class Parameters(_Section):
             for name in enterprise.loads:
                 unit = simbench.unit("Load", name)
                 yield Metered(point_id(name), enterprise.id, carrier[enterprise.id], "Load", unit, None)
+
+    @property
+    def parties(self) -> tuple[Institution, ...]:
+        """Who may make submissions: the institutions, and of each plant, each enterprise and the group its own."""
+        own = (self.group, *self.plants, *self.enterprises)
+        enterprises = (Institution(id=named.id, role="enterprise", subject=named.id) for named in own)
+        return (*self.institutions, *enterprises)
 
     def _emitters(self) -> set[str]:
         return {plant.id for plant in self.plants} | {enterprise.id for enterprise in self.enterprises}

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Any
 
 from carbon.registry import canonical_json
@@ -17,11 +18,14 @@ OBJECT_HEX = 24
 
 
 def registry_bytes(
-    parameters: Parameters, gateway_keys: Mapping[str, bytes], submitter_keys: Mapping[str, bytes]
+    parameters: Parameters,
+    gateway_keys: Mapping[str, bytes],
+    submitter_keys: Mapping[str, bytes],
+    party_keys: Mapping[str, bytes] = MappingProxyType({}),
 ) -> bytes:
     """The registry file, canonical, as `carbon.registry.parse` takes it. Keys are 32-byte Ed25519 public keys by id.
 
-    `gateway_keys` has every gateway and the intake. Raises ScenarioError.
+    `gateway_keys` has every gateway and the intake; a party without a key is not registered. Raises ScenarioError.
     """
     intake = parameters.registry.intake
     if set(gateway_keys) != {*parameters.gateways, intake}:
@@ -42,6 +46,11 @@ def registry_bytes(
                 for gateway, key in sorted(gateway_keys.items())
             ],
             "submitters": [{"id": id_, "key": key.hex()} for id_, key in sorted(submitter_keys.items())],
+            "parties": [
+                {"id": party.id, "key": party_keys[party.id].hex(), "role": party.role, "subject": party.subject}
+                for party in parameters.parties
+                if party.id in party_keys
+            ],
             "points": [*(_point(parameters, metered) for metered in parameters.metered), _check_meter(parameters)],
         }
     )

@@ -15,8 +15,8 @@ from infra.demo.parameters import Metered, Parameters, PlantedParameters
 
 def screen(parameters: Parameters, factors: FactorSet) -> Group:
     """All tables, to be printed with rich. Raises FactorError when a named factor row does not exist."""
-    rules, subjects = _rules(parameters, factors), _subjects(parameters)
-    return Group(_data(parameters), _times(parameters), rules, subjects, _points(parameters), _planted(parameters))
+    head = (_data(parameters), _times(parameters), _rules(parameters, factors))
+    return Group(*head, _subjects(parameters), _parties(parameters), _points(parameters), _planted(parameters))
 
 
 def _data(parameters: Parameters) -> RenderableType:
@@ -64,6 +64,13 @@ def _subjects(parameters: Parameters) -> Table:
         table.add_row(plant.id, plant.name, group.id, plant.fuel)
     for enterprise in parameters.enterprises:
         table.add_row(enterprise.id, enterprise.name, region.id, "purchased electricity")
+    return table
+
+
+def _parties(parameters: Parameters) -> Table:
+    table = Table("party", "role", "speaks for", title="Declared: who may make submissions", title_justify="left")
+    for party in parameters.parties:
+        table.add_row(party.id, party.role, party.subject or "all")
     return table
 
 

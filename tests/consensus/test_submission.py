@@ -15,10 +15,15 @@ from consensus.ledger import Ledger
 from consensus.log import leaf
 from consensus.log import package as packages
 from consensus.log.committee import AHEAD
+from consensus.log.follower import Follower
+from consensus.log.reader import LedgerReader
 from consensus.member.publisher import messages_of
 from consensus.state import State
 from infra.verification import verify
 from schemas import codec, topics
+from sinks.clickhouse.feed import Message
+from sinks.clickhouse.ledger import LedgerFeed
+from sinks.clickhouse.reference import Reference
 from tests import parties, registrars
 from tests.consensus.test_ledger import MemoryStore
 from tests.consensus.test_registration import Scene
@@ -192,9 +197,26 @@ def test_all_members_say_the_same_of_it(market: Market) -> None:
     assert all(len(ruling.salt) == records.SALT_BYTES for ruling in said[0])
 
 
-def test_a_party_is_one_word_and_no_submitter() -> None:
+def test_a_partys_id_can_stand_in_a_code_and_is_no_submitters() -> None:
     key = PARTIES[0]["key"]
-    for name in ("two words", "", "aggregator"):
+    for name in ("two words", "", "Bank", "aggregator"):
         wrong = {"id": name, "key": key, "role": "regulator", "subject": None}
-        with pytest.raises(RegistryError, match="one word"):
+        with pytest.raises(RegistryError, match="small letters"):
             World.make(parties=[wrong])
+
+
+def test_readers_of_the_topics_go_on_over_submissions(market: Market) -> None:
+    brought = parties.batch(market.world, EXCHANGE, 1, [price(market, 1), b"", price(market, 1), price(market, 1)])
+    market.order(market.windows(0, 1), brought)
+    market.order(market.windows(1, 1))
+    reader = LedgerReader(Follower(market.world.genesis))
+    feed = LedgerFeed(Follower(market.world.genesis), Reference.of(market.world.registry))
+    for offset, (topic, key, value) in enumerate(m for p in market.store.kept for m in messages_of(p)):
+        if topic == topics.LEDGER_PAYLOADS:
+            reader.offer_payload(key, value, offset)
+        elif topic == topics.LEDGER_BLOCKS:
+            reader.offer_block(value, offset)
+        if topic != topics.LEDGER_REJECTED:
+            feed.take(Message(topic, 0, offset, value))
+    assert [len(block.leaves) for block in reader.ready()] == [7, 3]
+    assert (len(feed._records), len(feed._blocks)) == (6, 2)

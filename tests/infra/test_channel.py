@@ -2,9 +2,12 @@
 
 import json
 import stat
+from typing import get_args
 
 import pytest
 
+from carbon import signing
+from carbon.registry import Role
 from infra import channel
 from infra.demo import parameters
 from infra.errors import EnvironmentFault
@@ -31,6 +34,15 @@ def test_a_second_start_finds_the_same_channel(made):
     data, own = made
     assert channel.create(data, DECLARED, days=5).genesis.digest == own.genesis.digest
     assert channel.load(data).genesis == own.genesis
+
+
+def test_every_party_has_a_key(made):
+    _, own = made
+    roles = {party.role for party in own.registry.parties.values()}
+    assert roles == set(get_args(Role))
+    assert {p.subject for p in own.registry.parties.values()} >= own.registry.subjects.keys()
+    for party in own.registry.parties.values():
+        assert signing.public_key(own.seed(channel.party_key(party.id))) == party.key
 
 
 def test_key_files_are_their_owners(made):

@@ -30,9 +30,9 @@ def invoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     return invoker(tmp_path, monkeypatch, capsys)
 
 
-def store(data: Path, scene: Scene, messages: list[bytes]) -> None:
+def store(data: Path, scene: Scene, messages: list[bytes], **changes: Any) -> None:
     """What member 0 keeps of a scene: its ledger, and the packets in its archive."""
-    write_channel(data, points=3, gateways=1, registrars=REGISTRARS)
+    write_channel(data, points=3, gateways=1, registrars=REGISTRARS, **changes)
     channel, folder = load(data), data / "members" / "0"
     folder.mkdir(parents=True)
     file = LedgerFile(folder / "ledger.sqlite")
