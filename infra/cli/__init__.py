@@ -12,6 +12,7 @@ from infra.cli import (
     accounts,
     command,
     committee,
+    compliance,
     demo,
     evidence,
     gateway,
@@ -93,6 +94,7 @@ app.add_typer(evidence.app, name="evidence")
 app.command("verify-evidence")(evidence.verify_evidence)
 app.add_typer(committee.app, name="committee")
 app.add_typer(registry.app, name="registry")
+app.add_typer(compliance.app, name="compliance")
 app.command("simulate")(simulate.simulate)
 app.add_typer(meter.app, name="meter")
 app.add_typer(plan.app, name="plan")
