@@ -20,6 +20,7 @@ from infra.cli import (
     growth,
     ledger,
     meter,
+    plan,
     query,
     registry,
     regulator,
@@ -98,6 +99,7 @@ app.add_typer(factors.app, name="factors")
 app.add_typer(compliance.app, name="compliance")
 app.command("simulate")(simulate.simulate)
 app.add_typer(meter.app, name="meter")
+app.add_typer(plan.app, name="plan")
 app.add_typer(schemas.app, name="schemas")
 app.add_typer(topics.app, name="topics")
 app.command("run", hidden=True)(run.run)
