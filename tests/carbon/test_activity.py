@@ -70,7 +70,7 @@ def test_biomass_counts_as_nothing() -> None:
         (Refusal.WRONG_FACTORS, {"factors": bytes(32)}),
         (Refusal.UNKNOWN_TERM, {"rule": rule({"rule": "none"})}),
         (Refusal.UNKNOWN_TERM, {"rule": rule({"rule": "guess"})}),
-        (Refusal.UNKNOWN_TERM, {"rule": rule(STACK)}),
+        (Refusal.UNKNOWN_TERM, {"rule": rule(CEMS)}),
         (Refusal.UNKNOWN_TERM, {"rule": rule({"factor": GRID["factor"]})}),
         (Refusal.UNKNOWN_TERM, {"rule": rule({**GRID, "more": "1"})}),
         (Refusal.UNKNOWN_TERM, {"rule": rule({**DIESEL, "per": "barrel"})}),
@@ -78,7 +78,6 @@ def test_biomass_counts_as_nothing() -> None:
         (Refusal.UNKNOWN_FACTOR, {"rule": rule({**GRID, "factor": "grid_factors.CN.national.1999"})}),
         (Refusal.UNKNOWN_FACTOR, {"rule": rule({**GRID, "factor": "gwp.GWP100.CH4.AR5"})}),
         (Refusal.MALFORMED, {"rule": rule({**BIOMASS, "carbon": "much"}), "unit": "t"}),
-        (Refusal.UNKNOWN_TERM, {"rule": rule(CEMS), "unit": "g"}),
         (Refusal.WRONG_UNIT, {"unit": "Nm3"}),
     ],
 )
