@@ -20,6 +20,7 @@ from infra.cli import (
     growth,
     ledger,
     meter,
+    plan,
     query,
     registry,
     regulator,
@@ -79,6 +80,7 @@ app.command("gateway")(gateway.gateway)
 app.command("command")(command.command)
 app.command("query")(query.query)
 app.command("account")(accounts.account)
+app.command("statement")(accounts.statement)
 app.command("structure")(accounts.structure)
 app.command("region")(regulator.region)
 app.command("verify")(ledger.verify)
@@ -98,6 +100,7 @@ app.add_typer(factors.app, name="factors")
 app.add_typer(compliance.app, name="compliance")
 app.command("simulate")(simulate.simulate)
 app.add_typer(meter.app, name="meter")
+app.add_typer(plan.app, name="plan")
 app.add_typer(schemas.app, name="schemas")
 app.add_typer(topics.app, name="topics")
 app.command("run", hidden=True)(run.run)

@@ -220,6 +220,16 @@ def test_a_quantity_comes_to_its_emission_standard_coal_and_biogenic_carbon():
         figures(2, 0, "kg", COAL, SET)
 
 
+def test_a_rule_covers_its_source_and_a_booked_stack_all_that_burns_and_calcines():
+    of = dict(zip((row[0]["rule"] for row in WORKED), [*RULES, rule_from({"rule": "none"})], strict=True))
+    assert all(
+        one.covers(other) == (one.source == other.source) for one in RULES for other in RULES if one != of["cems_mass"]
+    )
+    covered = {name for name, rule in of.items() if of["cems_mass"].covers(rule)}
+    assert covered == {"combustion", "fuel", "measured_carbon", "default_carbon", "process", "cems_mass"}
+    assert not any(rule_from(STACK | {"booked": "no"}).covers(rule) for rule in RULES)
+
+
 @given(st.sampled_from(RULES), st.integers(-(10**12), 10**12), st.integers(-(10**12), 10**12))
 @settings(max_examples=60)
 def test_an_emission_is_linear_and_rises_with_its_quantity(rule: EmissionRule, one: int, other: int) -> None:
