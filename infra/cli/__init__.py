@@ -19,6 +19,7 @@ from infra.cli import (
     growth,
     ledger,
     meter,
+    oversight,
     query,
     registry,
     regulator,
@@ -95,6 +96,7 @@ app.command("verify-evidence")(evidence.verify_evidence)
 app.add_typer(committee.app, name="committee")
 app.add_typer(registry.app, name="registry")
 app.add_typer(compliance.app, name="compliance")
+app.add_typer(oversight.app, name="regulator")
 app.command("simulate")(simulate.simulate)
 app.add_typer(meter.app, name="meter")
 app.add_typer(schemas.app, name="schemas")
