@@ -1,5 +1,6 @@
 """What a regulator makes of the accounts of its region at a moment: ratings, extracts, measures, proposals."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -7,6 +8,7 @@ from typing import Any
 
 from carbon import calendar, compliance
 from carbon.ledger.book import Book
+from carbon.ledger.reads import View
 from carbon.registry import Registry
 from carbon.regulator import extracts, totals, weather
 from carbon.regulator.conduct import Fact, proposals
@@ -35,6 +37,14 @@ class Oversight:
     statements: Statements
     emissions: Mapping[tuple[str, int], int]
     """What points and bills say that a subject emitted in a year, g CO2e."""
+
+    @classmethod
+    def of(cls, view: View, region: str, year: int) -> "Oversight":
+        """At the moment of a view."""
+        emissions: Counter[tuple[str, int]] = Counter()
+        for part, grams in view.structure.parts.items():
+            emissions[part.subject, int(part.year)] += grams
+        return cls(region, year, view.time_ms, view.registry, view.books.book, view.regulated, emissions)
 
     @cached_property
     def subjects(self) -> list[str]:

@@ -20,6 +20,7 @@ from infra.cli import (
     growth,
     ledger,
     meter,
+    oversight,
     plan,
     query,
     registry,
@@ -98,6 +99,7 @@ app.add_typer(committee.app, name="committee")
 app.add_typer(registry.app, name="registry")
 app.add_typer(factors.app, name="factors")
 app.add_typer(compliance.app, name="compliance")
+app.add_typer(oversight.app, name="regulator")
 app.command("simulate")(simulate.simulate)
 app.add_typer(meter.app, name="meter")
 app.add_typer(plan.app, name="plan")
