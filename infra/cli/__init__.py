@@ -15,10 +15,12 @@ from infra.cli import (
     compliance,
     demo,
     evidence,
+    factors,
     gateway,
     growth,
     ledger,
     meter,
+    plan,
     query,
     registry,
     regulator,
@@ -94,9 +96,11 @@ app.add_typer(evidence.app, name="evidence")
 app.command("verify-evidence")(evidence.verify_evidence)
 app.add_typer(committee.app, name="committee")
 app.add_typer(registry.app, name="registry")
+app.add_typer(factors.app, name="factors")
 app.add_typer(compliance.app, name="compliance")
 app.command("simulate")(simulate.simulate)
 app.add_typer(meter.app, name="meter")
+app.add_typer(plan.app, name="plan")
 app.add_typer(schemas.app, name="schemas")
 app.add_typer(topics.app, name="topics")
 app.command("run", hidden=True)(run.run)
