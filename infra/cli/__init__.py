@@ -20,6 +20,8 @@ from infra.cli import (
     growth,
     ledger,
     meter,
+    oversight,
+    plan,
     query,
     registry,
     regulator,
@@ -80,6 +82,7 @@ app.command("gateway")(gateway.gateway)
 app.command("command")(command.command)
 app.command("query")(query.query)
 app.command("account")(accounts.account)
+app.command("statement")(accounts.statement)
 app.command("structure")(accounts.structure)
 app.command("stack")(stack.stack)
 app.command("uncertainty")(stack.uncertainty)
@@ -99,8 +102,10 @@ app.add_typer(committee.app, name="committee")
 app.add_typer(registry.app, name="registry")
 app.add_typer(factors.app, name="factors")
 app.add_typer(compliance.app, name="compliance")
+app.add_typer(oversight.app, name="regulator")
 app.command("simulate")(simulate.simulate)
 app.add_typer(meter.app, name="meter")
+app.add_typer(plan.app, name="plan")
 app.add_typer(schemas.app, name="schemas")
 app.add_typer(topics.app, name="topics")
 app.command("run", hidden=True)(run.run)
