@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Any
 
 from carbon import record as records
-from carbon.ledger.reads import Moment
+from carbon.ledger.moment import Moment
 from consensus.log import leaf as leaves
 from consensus.log import package as packages
 from consensus.log.follower import Follower

@@ -50,7 +50,7 @@ def stack(
 
 
 def _newest(copy: "LedgerCopy", points: list[str], as_of: str | None) -> "dict[str, Windows]":
-    from carbon.ledger.reads import MomentError, moment_of
+    from carbon.ledger.moment import MomentError, moment_of
     from consensus.log.follower import LedgerError
     from infra.stack import newest
 

@@ -32,7 +32,10 @@ class StackChain(StoredChain):
     """
 
     def __init__(self, data: Path) -> None:
-        stack = {**POINTS, CO2: POINTS[CO2] | {"emission": RULE | {"booked": "no"}}}
+        stack = {
+            **POINTS,
+            CO2: POINTS[CO2] | {"emission": RULE | {"booked": "no"}, "uncertainty": {"quantity": "5.69"}},
+        }
         fuel = {FUEL: {"emission": COMBUSTION, "uncertainty": {"quantity": "3", "factor": "4"}}}
         self.world = write_channel(data, points=7, gateways=1, more=stack | fuel)
         self.evidence = Evidence(self.world)
@@ -111,3 +114,4 @@ def test_how_sure_a_subject_is_of_what_it_emitted(invoke: Invoke) -> None:
     assert found[FUEL]["uncertainty"] == found["declared"]["uncertainty"] == "± 5.00 % (95 %)"
     assert found["declared"]["emission_g"] == found[FUEL]["emission_g"] == 48 * round(4 * WH * COEFFICIENT)
     assert (found["declared"]["share_percent"], found[FUEL]["eu_tier"]) == (100.0, None)
+    assert (found[CO2]["emission_g"], found[CO2]["uncertainty"], found[CO2]["eu_tier"]) == (0, "± 5.69 % (95 %)", 2)
