@@ -7,6 +7,8 @@ import pytest
 from carbon import compliance, factors
 from carbon.compliance import ComplianceError
 from carbon.factors import FactorError
+from carbon.ledger.book import Book
+from carbon.ledger.standing import GRAMS_PER_CREDIT, OFFSET_SHARE
 
 SET = factors.load()
 GWH, GJ, TONNE = 10**9, 10**3, 10**6  # in Wh, MJ and g
@@ -101,6 +103,18 @@ def test_banking_cap_by_hand():
     assert compliance.banking_cap_g(2024, -4_001 * TONNE, SET) == 10_000 * TONNE
     with pytest.raises(ComplianceError, match="no banking rule is known for 2025"):
         compliance.banking_cap_g(2025, 0, SET)
+
+
+@pytest.mark.parametrize("net_sold_g", [0, 1, 3, 4_001 * TONNE])
+def test_the_book_caps_what_is_carried_on_by_the_same_rule(net_sold_g: int):
+    book = Book()
+    book.balances["traded:mill:2023"] = net_sold_g
+    assert book.banking_cap("mill", 2023) == compliance.banking_cap_g(2023, net_sold_g, SET)
+
+
+def test_the_book_caps_offsets_by_the_same_rule():
+    for need_g in (1_000_020 * TONNE - 1, 1_000_020 * TONNE):
+        assert need_g // (OFFSET_SHARE * GRAMS_PER_CREDIT) == compliance.offset_cap(need_g, SET)
 
 
 def test_the_deadline_is_data():
