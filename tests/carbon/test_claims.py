@@ -23,9 +23,21 @@ LONG, TEXT = "n" * ground.MOST_NAME, "t" * ground.MOST_TEXT
 CUT = {"decision": [COMMITMENT], "cut_g": 2_600_000, "amount_g": 1_000_000_000}
 GAS = "allocation_benchmarks.2023.gas.heat"
 DECIDED = {"outputs": [], "allowed": []}
-EARLY_WARNING = canonical_json(
-    tomllib.loads(resources.files("carbon.planning").joinpath("early-warning.toml").read_text())
-).decode()
+NO_LEVELS: list[dict[str, Any]] = [
+    {"lead_days": "many"},
+    {"lead_days": -1},
+    {"lead_days": 367},
+    {"raise_percent": 90.5},
+    {"keep_percent": True},
+    {"keep_percent": 0},
+]
+
+
+def early_warning(**of_level: Any) -> str:
+    """The shipped rules with a level changed, as a submission has them."""
+    raw = tomllib.loads(resources.files("carbon.planning").joinpath("early-warning.toml").read_text())
+    raw["rules"][0]["levels"][0] |= of_level
+    return canonical_json(raw).decode()
 
 
 def sources(*rows: tuple[str, str, int, int]) -> list[dict[str, Any]]:
@@ -98,7 +110,8 @@ PASSING: list[tuple[str, dict[str, Any]]] = [
     ("laboratory", {"carbon_ppm": 300_000, "ncv_kj_kg": 60_000}),
     ("price", {"month": 12, "price_fen_t": 1}),
     ("ruleset", {"name": "weather", "rules": rules.shipped_json("weather")}),
-    ("ruleset", {"name": "early-warning", "rules": EARLY_WARNING}),
+    ("ruleset", {"name": "early-warning", "rules": early_warning()}),
+    ("ruleset", {"name": "early-warning", "rules": early_warning(lead_days=366)}),
     ("decision", {"amount_fen": -FEN, "records": []}),
     ("decision", {"amount_fen": 0, "reasons": TEXT}),
     ("weather", {"end": month(1) + 60 * DAY, "measures": []}),
@@ -354,6 +367,7 @@ REFUSED: dict[Refusal, list[tuple[str, dict[str, Any]]]] = {
         ("ruleset", {"rules": "no JSON"}),
         ("ruleset", {"rules": "[" * 10_000}),
         ("ruleset", {"name": "early-warning"}),
+        *(("ruleset", {"name": "early-warning", "rules": early_warning(**level)}) for level in NO_LEVELS),
         ("ruleset", {"rules": " " * (ground.MOST_RULES + 1)}),
     ],
 }
