@@ -245,6 +245,9 @@ def propose(
     year: OfYear,
     refused: Annotated[list[str], typer.Option(metavar="SUBJECT", help="Refused to correct.")] = [],  # noqa: B006
     allow: Annotated[list[str], typer.Option(metavar="ROW", help="A factor row of confidence D.")] = [],  # noqa: B006
+    false_data: Annotated[
+        list[str], typer.Option(metavar="SUBJECT=FEN", help="Stated false data, and gained so much by it, 0.01 CNY.")
+    ] = [],  # noqa: B006
     to: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Write each to a file that `submit` takes.")] = None,
     as_of: AsOf = None,
     viewer: Viewer = None,
@@ -253,6 +256,7 @@ def propose(
 ) -> None:
     """Show the decisions that the rules propose once the deadline has passed, with their reasons.
 
+    With --false-data those for what an inspection found instead: its finding is yours to state, no record has it.
     Nothing is decided until a regulator signs one; a wrong one is taken back by a reversal.
 
     \b
@@ -268,13 +272,23 @@ def propose(
     print(f"rules: {found.statements.rules['conduct'].standing}", file=sys.stderr)
     if allow:
         print(f"from memory, allowed by name: {', '.join(allow)}", file=sys.stderr)
+    gains = dict(map(_gain, false_data))
+    for name in (*gains, *refused):
+        registered(view, name)
     try:
-        rows = found.proposals(refused, allow)
+        rows = found.false_data(gains, refused, allow) if gains else found.proposals(refused, allow)
     except (ComplianceError, FactorError) as error:
         _refuse(error)
     if to is not None:
         write_drafts(to, rows)
     present(view, rows, output, PROPOSED)
+
+
+def _gain(text: str) -> tuple[str, int]:
+    name, _, gain = text.partition("=")
+    if not (gain.isascii() and gain.isdigit()):
+        raise typer.BadParameter(f"{text!r}: write SUBJECT=FEN, such as mill=0")
+    return name, int(gain)
 
 
 def write_drafts(folder: Path, contents: Iterable[Mapping[str, Any]]) -> None:

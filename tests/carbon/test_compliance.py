@@ -3,6 +3,8 @@
 from datetime import date
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from carbon import compliance, factors
 from carbon.compliance import ComplianceError
@@ -139,3 +141,29 @@ def test_false_data_by_hand():
     assert compliance.false_data_fine(50_000_000, SET) == (250_000_000, 500_000_000)
     assert compliance.false_data_fine(49_999_999, SET) == (50_000_000, 200_000_000)
     assert compliance.false_data_cut_percent(SET) == (50, 100)
+
+
+AMOUNTS = st.integers(0, 10**15)
+
+
+@settings(max_examples=50)
+@given(AMOUNTS, AMOUNTS, AMOUNTS)
+def test_an_allocation_is_linear_in_outputs_and_never_falls(wh: int, more: int, mj: int):
+    one, other, both = (output("2019_2020", amount, mj) for amount in (wh, more, wh + more))
+    given = [compliance.allocation_g(2019, units, SET) for units in ([one], [other], [both], [one, other])]
+    assert abs(given[3] - given[0] - given[1]) <= 1
+    assert given[2] >= given[0]
+    # the heat of both is counted twice in the units apart
+    heat = compliance.allocation_g(2019, [output("2019_2020", 0, mj)], SET)
+    assert abs(given[3] - given[2] - heat) <= 1
+
+
+@settings(max_examples=50)
+@given(AMOUNTS, st.integers(0, 10**6), AMOUNTS, st.integers(0, 10**6))
+def test_a_shortfall_is_what_is_left_and_its_fine_rises_with_it(need: int, offsets: int, surrendered: int, price: int):
+    missing = compliance.shortfall_g(need, offsets, surrendered)
+    assert missing == 0 or missing + offsets * TONNE + surrendered == need
+    assert compliance.shortfall_g(need, offsets, surrendered + missing) == 0
+    fine, more = (compliance.surrender_fine(grams, price, SET) for grams in (missing, missing + TONNE))
+    assert fine.least_fen <= fine.most_fen and fine.least_fen <= more.least_fen
+    assert abs(fine.most_fen - 2 * fine.least_fen) <= 1
