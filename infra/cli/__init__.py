@@ -12,18 +12,23 @@ from infra.cli import (
     accounts,
     command,
     committee,
+    compliance,
     demo,
     evidence,
+    factors,
     gateway,
     growth,
     ledger,
     meter,
+    oversight,
+    plan,
     query,
     registry,
     regulator,
     run,
     schemas,
     simulate,
+    stack,
     status,
     topics,
     up,
@@ -77,7 +82,10 @@ app.command("gateway")(gateway.gateway)
 app.command("command")(command.command)
 app.command("query")(query.query)
 app.command("account")(accounts.account)
+app.command("statement")(accounts.statement)
 app.command("structure")(accounts.structure)
+app.command("stack")(stack.stack)
+app.command("uncertainty")(stack.uncertainty)
 app.command("region")(regulator.region)
 app.command("verify")(ledger.verify)
 app.command("export")(ledger.export)
@@ -92,8 +100,12 @@ app.add_typer(evidence.app, name="evidence")
 app.command("verify-evidence")(evidence.verify_evidence)
 app.add_typer(committee.app, name="committee")
 app.add_typer(registry.app, name="registry")
+app.add_typer(factors.app, name="factors")
+app.add_typer(compliance.app, name="compliance")
+app.add_typer(oversight.app, name="regulator")
 app.command("simulate")(simulate.simulate)
 app.add_typer(meter.app, name="meter")
+app.add_typer(plan.app, name="plan")
 app.add_typer(schemas.app, name="schemas")
 app.add_typer(topics.app, name="topics")
 app.command("run", hidden=True)(run.run)

@@ -1,6 +1,8 @@
 """Changes of the registry: who must have signed one, when it acts, and that the genesis alone still suffices."""
 
 from dataclasses import replace
+from datetime import date
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 
 from carbon import amendment, drafting, signing, window
 from carbon import record as records
+from carbon.factors.succession import entry_of
 from carbon.packet import PacketError, verify
 from carbon.refusal import Refusal
 from carbon.registry import Registry
@@ -158,13 +161,75 @@ def with_another_run() -> tuple[Scene, list[bytes]]:
 
 def counts(scene: Scene) -> list[int]:
     """Readings counted for POINT, window after window."""
-    payloads = [p for package in scene.store.kept for p in packages.read(package).payloads]
-    fields = [records.decode(p) for p in payloads if POINT.encode() in p and b"registr" not in p]
-    return [each["count"] for each in fields if each["point"] == POINT]
+    return [each["count"] for each in fields_of_point(scene)]
 
 
 def test_from_its_height_on_a_threshold_counts_otherwise_and_not_before(whole: Scene) -> None:
     assert counts(whole) == [4, 4, 4, 1]
+
+
+LESS = registrars.changed_tables(b"coal_oxidation_rate,99", b"coal_oxidation_rate,98")
+
+
+def fields_of_point(scene: Scene) -> list[dict[str, Any]]:
+    """The records of POINT, window after window."""
+    payloads = [p for package in scene.store.kept for p in packages.read(package).payloads]
+    fields = [records.decode(p) for p in payloads if POINT.encode() in p and b"registr" not in p]
+    return [each for each in fields if each["point"] == POINT]
+
+
+def with_another_factor_set() -> Scene:
+    """Two hours recorded, another factor set, and two more hours under it."""
+    scene = Scene()
+    scene.order(scene.windows(0, 2))
+    assert scene.change(("factors", entry_of("2027-1", date(2027, 1, 1), LESS))) is Refusal.PASS
+    scene.until(BEGINS - 1)
+    # drafted by the set before, in a batch that names the registry in force
+    heads = dict(scene.heads)
+    assert {one.refusal for one in scene.judge(scene.windows(2, 1, BEGINS))} == {Refusal.WRONG_FACTORS}
+    scene.heads, scene.number = heads, scene.number - 1
+    scene.begin()
+    assert set(scene.order(scene.windows(2, 2, BEGINS))) == {(Refusal.PASS, BEGINS)}
+    return scene
+
+
+def test_from_its_height_on_a_factor_set_counts_and_its_records_name_it() -> None:
+    scene = with_another_factor_set()
+    found, (shipped, now) = fields_of_point(scene), scene.now.sets
+    assert (shipped.version, now.version, scene.now.factors) == ("2026-1", "2027-1", now)
+    assert [each["factors"] for each in found] == [shipped.digest] * 2 + [now.digest] * 2
+    assert found[2]["emission_g"] == round(Fraction(98 * found[0]["emission_g"], 99))
+    report = verify_all(scene.world.genesis, scene.store.kept)
+    assert (report.refused, report.balances) == ("", scene.ledger.balances)
+
+
+def test_a_factor_set_closes_the_points_that_it_counts_otherwise() -> None:
+    scene = with_a_late_reading(Scene())
+    scene.order(scene.windows(0, 2))
+    assert scene.change(("factors", entry_of("2027-1", date(2027, 1, 1), LESS))) is Refusal.PASS
+    scene.until(BEGINS - 1)
+    scene.begin()
+    assert scene.order(late(scene)) == [(Refusal.CLOSED, BEGINS)]
+
+
+def test_under_a_factor_set_that_changes_no_coefficient_a_window_is_still_corrected() -> None:
+    scene = with_a_late_reading(Scene())
+    scene.order(scene.windows(0, 2))
+    tables = registrars.changed_tables(b"per_heat_2021,0.03356", b"per_heat_2021,0.03357")
+    assert scene.change(("factors", entry_of("2027-1", date(2027, 1, 1), tables))) is Refusal.PASS
+    scene.until(BEGINS - 1)
+    scene.begin()
+    assert scene.order(late(scene)) == [(Refusal.PASS, BEGINS)]
+
+
+def test_a_change_that_hides_what_a_factor_set_closes_is_refused() -> None:
+    scene = Scene()
+    good = amendment.amendment(scene.now, 1, 0, FIRST, [("factors", entry_of("2027-1", date(2027, 1, 1), LESS))], [])
+    assert good.closed == tuple(sorted(scene.now.points))
+    wrong = registration.signed(
+        replace(good, closed=()), registrars.REGISTRAR, seed(registrars.REGISTRAR), scene.world.channel
+    )
+    assert judged(scene, wrong) is Refusal.WRONG_REGISTRY
 
 
 def test_what_names_a_registry_that_is_not_in_force_is_refused() -> None:
