@@ -85,6 +85,13 @@ def test_points_are_posted_elsewhere_once_their_year_is_closed() -> None:
     }
 
 
+def test_points_are_those_of_the_payloads_at_hand() -> None:
+    books = Books()
+    for subject in "ab":
+        books.post_plain(plain_of([record(subject, 5)]), np.arange(1), 1)
+    assert [books.accounts[f"obligation:{subject}:2023"].balance for subject in "ab"] == [5, 5]
+
+
 def test_no_balance_depends_on_the_order_across_subjects() -> None:
     """What each subject has is in its own order; between the subjects the orders are shuffled."""
     of_each = []
