@@ -19,6 +19,11 @@ ELECTRICITY_UNITS = ("tCO2/MWh supplied", "tCO2/MWh gross generation")
 """Until 2022 a benchmark is per electricity supplied, from 2023 on per gross generation: outputs are stated as that."""
 HEAT_UNIT = "tCO2/GJ"
 FINE_UNIT = "x average price of month before deadline x shortfall"
+SMALL_GAIN_CNY = 500_000
+SMALL_GAIN = f"CNY if gain <{SMALL_GAIN_CNY}"
+"""Unit of the rows that say what may be fined for false data with such a gain."""
+FEN = 100
+"""In a CNY."""
 _BANKING = re.compile(r"(\d+) t \+ (\d+(?:\.\d+)?) x net sales (\d{4})-(\d{4})")
 
 
@@ -157,6 +162,29 @@ def price_month(last_day: date) -> tuple[int, int]:
     Our reading of Decree 775, art. 24, which says `the month before the time limit`.
     """
     return (last_day.year, last_day.month - 1) if last_day.month > 1 else (last_day.year - 1, 12)
+
+
+def false_data_fine(gain_fen: int, factors: FactorSet, allowed: Collection[str] = ()) -> FineRange:
+    """What may be fined for false data by the illegal gain, 0.01 CNY: 5 to 10 times it, or a range for a small gain.
+
+    State Council Decree 775, art. 22: without a gain or with one below CNY 500,000, CNY 500,000 to 2,000,000. Raises
+    FactorError.
+    """
+    if gain_fen < FEN * SMALL_GAIN_CNY:
+        floor = [factors.value(f"{RULES}.fine_fraud_floor_{end}", SMALL_GAIN, allowed) for end in ("min", "max")]
+        return FineRange(*(_rounded(FEN * each) for each in floor))
+    times = [factors.value(f"{RULES}.fine_fraud_multiple_{end}", "x illegal gain", allowed) for end in ("min", "max")]
+    return FineRange(*(_rounded(each * gain_fen) for each in times))
+
+
+def false_data_cut_percent(factors: FactorSet, allowed: Collection[str] = ()) -> tuple[Fraction, Fraction]:
+    """How much of the next year's allowances may be cut when correction of false data is refused, in percent.
+
+    State Council Decree 775, art. 22. Raises FactorError.
+    """
+    unit = "% of next-year allowances"
+    least, most = (factors.value(f"{RULES}.fraud_refused_cut_{end}", unit, allowed) for end in ("min", "max"))
+    return least, most
 
 
 def closing_cost_fen(missing_g: int, price_fen_t: int) -> int:

@@ -15,9 +15,10 @@ from hashlib import sha256
 from typing import Any, Literal, get_args
 
 from carbon import identity
-from carbon.emission import EmissionRule, Unbooked, rule_from
-from carbon.factors import FactorSet
+from carbon.emission import EmissionRule, Unbooked, coefficient_per, rule_from
+from carbon.factors import FactorError, FactorSet
 from carbon.flue_gas import DryGas, Saturation
+from carbon.quantity import QuantityError
 from carbon.substitution import AFTER_HOURS, LEAST_AFTER_HOURS, Regime, Substitution, tier_set
 
 POINT_KEY_BYTES = 16
@@ -207,6 +208,8 @@ class Point:
     """By which tiers its missing hours are substituted, in order of time."""
     substitution_after: int = AFTER_HOURS
     """Hours that a missing hour waits for late readings before that."""
+    untrusted: tuple[str, ...] = ()
+    """The factor rows of confidence D that its coefficient rests on, allowed by name."""
 
     @cached_property
     def grid_ms(self) -> int:
@@ -245,8 +248,9 @@ class Point:
 
     @cached_property
     def rule(self) -> str:
-        """What its records state as their rule."""
-        return f"{self.emission}{self.substituted or ''}"
+        """What its records state as their rule, with the rows of confidence D for ever beside it."""
+        untrusted = f" · confidence D: {', '.join(self.untrusted)}" if self.untrusted else ""
+        return f"{self.emission}{untrusted}{self.substituted or ''}"
 
     @cached_property
     def ratio(self) -> tuple[int, int]:
@@ -359,14 +363,21 @@ def _gateway(raw: dict[str, Any]) -> Gateway:
 
 def _point(raw: dict[str, Any], factors: FactorSet) -> Point:
     emission = rule_from(raw["emission"])
-    if raw["unit"] != "Wh" and not isinstance(emission, Unbooked):
-        raise RegistryError(f"{raw['id']}: the emission rules take Wh, not {raw['unit']}")
     if raw["scale"] not in range(MAX_SCALE + 1):
         raise RegistryError(f"{raw['id']}: a scale of {raw['scale']} decimal places")
-    coefficient = emission.coefficient(factors) / 10 ** raw["scale"]
+    allowed = tuple(raw.get("allowed", ()))
+    try:
+        per_unit = coefficient_per(raw["unit"], emission, factors, allowed)
+    except (FactorError, QuantityError) as error:
+        raise RegistryError(f"{raw['id']}: its emission rule takes {emission.unit}: {error}") from error
     parts = {name: part(**raw[name]) for name, part in _PARTS.items() if name in raw}
     regimes = tuple(_regime(factors, **regime) for regime in raw.get("substitution", ()))
-    return Point(**{**raw, "emission": emission, **parts, "substitution": regimes}, coefficient=coefficient)
+    fields = {name: value for name, value in raw.items() if name != "allowed"}
+    return Point(
+        **{**fields, "emission": emission, **parts, "substitution": regimes},
+        coefficient=per_unit / 10 ** raw["scale"],
+        untrusted=factors.untrusted(emission.rows),
+    )
 
 
 def _regime(factors: FactorSet, *, start: int, tiers: str, potential: int, allowed: Sequence[str] = ()) -> Regime:

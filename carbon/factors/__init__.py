@@ -5,20 +5,19 @@ confidence D is refused in a computation unless it is allowed by name. Values ar
 """
 
 import csv
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 from hashlib import sha256
 from importlib import resources
 
+from carbon.quantity import Quantity, QuantityError, number
+
 COLUMNS = ["name", "value", "unit", "source", "clause", "confidence"]
 
-_UNIT_SCALES: dict[tuple[str, str], Fraction] = {
-    ("tC/TJ", "tC/GJ"): Fraction(1, 1000),
-    ("%", "1"): Fraction(1, 100),
-    ("tCO2/MWh", "kgCO2/kWh"): Fraction(1),
-}
+_BY_MATERIAL = {f"tCO2/t {material}": "tCO2/t" for material in ("clinker", "CaO", "MgO")}
+"""Units that name what was weighed."""
 
 
 class FactorError(ValueError):
@@ -62,16 +61,35 @@ class FactorSet:
             raise FactorError(f"{name} has confidence {row.confidence}: allow it by name to use it")
         return row
 
-    def value(self, name: str, unit: str, allowed: Collection[str] = ()) -> Fraction:
-        """The value of a row, exact, in `unit`. Raises FactorError; a D row only when `allowed` names it."""
+    def quantity(self, name: str, unit: str, allowed: Collection[str] = ()) -> Quantity:
+        """The value of a row, exact, of the dimension of `unit`. Raises FactorError; a D row only when `allowed`."""
         row = self.trusted(name, allowed)
-        scale = Fraction(1) if row.unit == unit else _UNIT_SCALES.get((row.unit, unit))
-        if scale is None:
-            raise FactorError(f"{name} is in {row.unit}, which does not convert to {unit}")
         try:
-            return Fraction(row.value) * scale
-        except ValueError:
-            raise FactorError(f"{name} is {row.value!r}, not a number") from None
+            found = Quantity.of(number(row.value), _BY_MATERIAL.get(row.unit, row.unit))
+            found.to(unit)
+        except QuantityError as error:
+            raise FactorError(f"{name} is {row.value} {row.unit}: {error}") from None
+        return found
+
+    def value(self, name: str, unit: str, allowed: Collection[str] = ()) -> Fraction:
+        """The value of a row, exact, in `unit`. Raises FactorError; a D row only when `allowed` names it.
+
+        The unit is one that `carbon.quantity` converts the row's to, or the row's own.
+        """
+        row = self.trusted(name, allowed)
+        if row.unit != unit:
+            return self.quantity(name, unit, allowed).to(unit)
+        try:
+            return number(row.value)
+        except QuantityError as error:
+            raise FactorError(f"{name}: {error}") from None
+
+    def untrusted(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Those of some rows that are of confidence D, sorted: what every output of them must be marked with.
+
+        Raises FactorError.
+        """
+        return tuple(sorted({name for name in names if self.row(name).confidence not in "ABC"}))
 
 
 def _rows(file_name: str, data: bytes) -> list[Factor]:

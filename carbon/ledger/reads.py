@@ -15,7 +15,7 @@ from carbon.emission import round_half_even
 from carbon.ledger.books import Account, Books
 from carbon.record import posted_g
 from carbon.registry import Registry
-from carbon.submission import above
+from carbon.subjects import owners, regions
 
 DAY_MS = 86_400_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -105,10 +105,11 @@ class View:
             self.parts[part] = self.parts.get(part, 0) + posted_g(dict(fields))
 
     def under(self, subject: str) -> list[str]:
-        """A subject and all below it, by name. Raises KeyError for one that is not registered."""
+        """A subject and all that it owns or that lie in it, by name. Raises KeyError for one that is not registered."""
         if subject not in self.registry.subjects:
             raise KeyError(subject)
-        return sorted(name for name in self.registry.subjects if subject in above(name, self.registry))
+        known, at = self.registry, self.time_ms
+        return sorted(n for n in known.subjects if subject in {*owners(n, at, known), *regions(n, at, known)})
 
     def accounts(self, subject: str) -> list[Account]:
         """The accounts of a subject, by name."""

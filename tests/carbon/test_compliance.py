@@ -117,3 +117,11 @@ def test_the_deadline_is_data():
 def test_what_closing_a_shortfall_costs():
     # 5,000 t · 98.50 CNY
     assert compliance.closing_cost_fen(5_000 * TONNE, 9_850) == 49_250_000
+
+
+def test_false_data_by_hand():
+    # a gain of 700,000 CNY: 3,500,000 to 7,000,000; below 500,000 the range that is stated
+    assert compliance.false_data_fine(70_000_000, SET) == (350_000_000, 700_000_000)
+    assert compliance.false_data_fine(50_000_000, SET) == (250_000_000, 500_000_000)
+    assert compliance.false_data_fine(49_999_999, SET) == (50_000_000, 200_000_000)
+    assert compliance.false_data_cut_percent(SET) == (50, 100)

@@ -1,5 +1,6 @@
 """A registry file is taken whole or refused with a sentence; what it need not say it doesn't."""
 
+from fractions import Fraction
 from hashlib import sha256
 from typing import Any
 
@@ -10,6 +11,7 @@ from carbon.registry import RegistryError
 from tests.small import registry_bytes
 
 NONE = {"rule": "none"}
+CLINKER = {"rule": "process", "factor": "process_emissions.cement_clinker_mee_2024"}
 REGISTER = {"rate": 10, "counter": 1000, "max": 999, "emission": NONE}
 GAS = {"unit": "%", "emission": NONE}
 DRY = {"partner": "plant-0-1", "co2_max": "18.7", "tolerance": "0.02"}
@@ -57,7 +59,13 @@ def test_what_a_point_can_say() -> None:
         ({"rate": 10, "counter": 1000, "max": 999}, "no quantities to add up"),
         ({"time": "instant"}, "at an instant is no quantity"),
         ({"time": "instant", "emission": NONE, "max": 2**56}, "overflows or is empty"),
-        ({"unit": "%"}, "take Wh"),
+        ({"unit": "%"}, "takes Wh: Wh is energy, not a pure number"),
+        ({"unit": "kg"}, "takes Wh: Wh is energy, not mass"),
+        ({"unit": "furlong"}, "not in the table of units"),
+        ({"emission": {"rule": "process", "factor": "process_emissions.CaCO3"}}, "takes t: t is mass, not energy"),
+        ({"unit": "t", "emission": CLINKER}, "allow it by name"),
+        ({"emission": {"rule": "heat"}}, r"no rule 'heat' of the fields \[\]"),
+        ({"untrusted": []}, "untrusted"),
         ({"surprise": 1}, "surprise"),
         ({**GAS, "dry_gas": {**DRY, "partner": "plant-0-0"}}, "no other point"),
         ({**GAS, "dry_gas": {**DRY, "partner": "nobody"}}, "no other point"),
@@ -80,6 +88,20 @@ def test_what_contradicts_itself_is_refused(own: dict[str, Any], says: str) -> N
 def test_a_saturation_that_makes_no_sense_is_refused(check: dict[str, Any]) -> None:
     with pytest.raises(RegistryError, match="out of bounds"):
         parsed({**GAS, "saturation": {**WET, **check}}, {**GAS, "unit": "°C"})
+
+
+def test_a_point_in_another_unit_of_the_same_dimension_emits_the_same() -> None:
+    assert parsed({"unit": "kWh"}).coefficient == 1000 * parsed({}).coefficient
+    limestone = {"unit": "kg", "scale": 1, "emission": {"rule": "process", "factor": "process_emissions.CaCO3"}}
+    assert parsed(limestone).coefficient == Fraction("43.97")  # 0.1 kg · 0.4397 t/t
+    assert parsed(limestone).rule == "process: process_emissions.CaCO3 · 1"
+
+
+def test_a_row_of_confidence_d_is_allowed_by_name_and_marked_for_ever() -> None:
+    point = parsed({"unit": "t", "emission": CLINKER, "allowed": [CLINKER["factor"]]})
+    assert (point.coefficient, point.untrusted) == (535_000, (CLINKER["factor"],))
+    assert point.rule.endswith(" · confidence D: process_emissions.cement_clinker_mee_2024")
+    assert parsed({"allowed": [CLINKER["factor"]]}).rule == parsed({}).rule
 
 
 TIERS = {"start": 0, "tiers": "part75", "potential": 10**9}

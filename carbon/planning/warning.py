@@ -1,0 +1,94 @@
+"""From outlooks, day by day, to the warnings that a subject and those above it are told, with their figures."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from carbon.planning.days import date_of, start_ms
+from carbon.planning.outlook import INNER, Outlook
+from carbon.planning.rules import Held, Kind, Rule, Rules, audience, step
+from carbon.registry import Registry
+
+Levels = Mapping[Kind, Held]
+"""Where a subject stands with each rule."""
+
+
+@dataclass(frozen=True)
+class EarlyWarning:
+    """A rule's level changed at the end of a day: `level` is a name of the rule's, or `none`."""
+
+    kind: Kind
+    outlook: Outlook
+    rule: Rule
+    before: int
+    now: int
+    budget_g: int
+
+    @property
+    def level(self) -> str:
+        """The level that holds now."""
+        return self.rule.name(self.now)
+
+    @property
+    def severity(self) -> str:
+        """Of the level; `info` where it became milder."""
+        return self.rule.levels[self.now - 1].severity if self.now > self.before else "info"
+
+    @property
+    def text(self) -> str:
+        """The sentence for people: every figure that made it."""
+        outlook, of = self.outlook, "allowances available" if self.kind == "balance_short" else "the plan left"
+        parts = [f"{outlook.subject}: {tonnes(self.budget_g)} of {of} at the end of {date_of(outlook.day)}"]
+        parts += _coming(outlook, self.budget_g)
+        return "; ".join([*parts, f"level {self.level}, was {self.rule.name(self.before)}"])
+
+
+def _coming(outlook: Outlook, budget_g: int) -> list[str]:
+    forecast, year_end = outlook.forecast, outlook.year_end_g()
+    if forecast is None or year_end is None:
+        return ["no forecast yet"]
+    runs_out = forecast.exhaustion(budget_g, INNER)
+    when, early, late = (_date(outlook, days) for days in (runs_out.expected, runs_out.early, runs_out.late))
+    chance, so_far = forecast.probability(budget_g, outlook.days_left), tonnes(outlook.emitted_g)
+    return [
+        f"used up {when} ({INNER} %: {early} to {late})",
+        f"{chance:.0%} likely by the year's end, with {tonnes(year_end)} forecast and {so_far} so far",
+    ]
+
+
+def _date(outlook: Outlook, days: int | None) -> str:
+    return "after the year's end" if days is None else f"{date_of(outlook.day + days)}"
+
+
+def tonnes(grams: int) -> str:
+    """Grams as tonnes with three decimals, rounded toward zero."""
+    sign, whole = "-" if grams < 0 else "", abs(grams)
+    return f"{sign}{whole // 1_000_000:,}.{whole % 1_000_000 // 1_000:03} t"
+
+
+def judge(outlook: Outlook, held: Levels, rules: Rules) -> tuple[dict[Kind, Held], list[EarlyWarning]]:
+    """A day later: where the subject stands with each rule, and the changes."""
+    after, warnings = dict[Kind, Held](), []
+    for rule in rules.rules:
+        before = held.get(rule.kind, Held(outlook.year))
+        if before.year != outlook.year:
+            before = Held(outlook.year)
+        budget = outlook.budget_g(rule)
+        if budget is None:
+            continue
+        after[rule.kind] = now = step(rule, rules.calm_days, before, partial(outlook.probability, budget))
+        if now.level != before.level:
+            warnings.append(EarlyWarning(rule.kind, outlook, rule, before.level, now.level, budget))
+    return after, warnings
+
+
+def alerts_of(warning: EarlyWarning, registry: Registry, offset_minutes: int, height: int) -> list[dict[str, Any]]:
+    """The alerts on a warning: one for each subject that is told, under its id; `at` is the end of the day."""
+    outlook = warning.outlook
+    at_ms = start_ms(outlook.day + 1, offset_minutes)
+    told = audience(warning.rule, warning.before, warning.now, outlook.subject, at_ms, registry)
+    id_ = f"{warning.kind}/{outlook.subject}/{date_of(outlook.day)}/{warning.level}"
+    about = {"kind": warning.kind, "severity": warning.severity, "text": warning.text, "height": height}
+    about["at"] = at_ms
+    return [about | {"id": f"{id_}/{name}", "subject": name, "point": None, "code": None} for name in told]
