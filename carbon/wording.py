@@ -252,8 +252,8 @@ def period(written: Any, utc_offset_minutes: int) -> tuple[int, int]:
     year, first, last = int(span[1]), int(span[2] or 1), int(span[2] or 12)
     if first not in range(1, 13):
         raise ValueError(f"{written} is no month")
-    end = calendar.month_start(year, last + 1, utc_offset_minutes)
-    return calendar.month_start(year, first, utc_offset_minutes), end
+    until = calendar.month_start(year, last + 1, utc_offset_minutes)
+    return calendar.month_start(year, first, utc_offset_minutes), until
 
 
 def _with_period(fields: Sequence[dict[str, Any]], words: dict[str, Any], setting: Setting) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from infra.cli import (
     schemas,
     simulate,
     status,
+    submit,
     topics,
     up,
     witness,
@@ -92,6 +93,7 @@ app.add_typer(evidence.app, name="evidence")
 app.command("verify-evidence")(evidence.verify_evidence)
 app.add_typer(committee.app, name="committee")
 app.add_typer(registry.app, name="registry")
+app.command("submit")(submit.submit)
 app.command("simulate")(simulate.simulate)
 app.add_typer(meter.app, name="meter")
 app.add_typer(schemas.app, name="schemas")

@@ -26,10 +26,14 @@ WORDS = {
         amount = "1250.5 t"
         share = "70 %"
         cut = "0 t"
-        outputs = [
-            {unit = "1", electricity = "a.b", electricity_wh = "1.2 GWh", heat = "a.c", heat_mj = "3 GJ", correction = "1"},
-        ]
         allowed = ["b.b", "a.a"]
+        [[outputs]]
+        unit = "1"
+        electricity = "a.b"
+        electricity_wh = "1.2 GWh"
+        heat = "a.c"
+        heat_mj = "3 GJ"
+        correction = "1"
         """,
     "transfer": """
         seller = "plant"
