@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from carbon.registry import Gateway, Point, Registry, RegistryError, canonical_json, parse
+from carbon.registry import Gateway, Registry, RegistryError, canonical_json, parse
 from schemas import codec
 
 SECTIONS = ("subjects", "gateways", "submitters", "operators", "registrars", "parties", "points")
@@ -18,9 +18,9 @@ PEOPLE = ("submitters", "operators", "registrars", "parties")
 """Sections whose entries may go: nothing that was recorded leads back to them."""
 _MEANING = (
     *("subject", "gateway", "object", "unit", "scale", "step_seconds", "window_seconds"),
-    *("start", "time", "rising", "counter"),
+    *("start", "time", "rising", "counter", "quantity"),
 )
-"""Fields of a point that stay as they are."""
+"""What stays as it is of a point."""
 
 Entry = dict[str, Any]
 
@@ -150,8 +150,4 @@ def closed(now: Registry, after: Registry) -> tuple[str, ...]:
     """The points of `now` whose readings count otherwise in `after`: by their rules, a partner's, or their run."""
     runs = {name for name, gateway in now.gateways.items() if after.gateways[name] != gateway}
     touched = {name for name, point in now.points.items() if after.points[name] != point or point.gateway in runs}
-    return tuple(sorted(name for name, point in now.points.items() if touched & {name, *_partners(point)}))
-
-
-def _partners(point: Point) -> list[str]:
-    return [check.partner for check in point.checks]
+    return tuple(sorted(name for name, point in now.points.items() if touched & {name, *point.partners}))

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from carbon import window as windows
-from carbon.emission import emission_g
+from carbon.emission import emission_g, round_half_even
 from carbon.record import Draft, EvidenceRange, RecordSalts, Replaced, Tier
 from carbon.registry import Point
+from carbon.validity import is_valid_hour
 from carbon.window import PacketFacts, Span, Window
 
 
@@ -37,8 +38,17 @@ def range_of(channel: bytes, span: Span, packets: list[PacketFacts]) -> Range:
 def first_version(point: Point, start: int, range_: Range) -> Draft:
     """The first record of a window that starts at `start`, ms UTC."""
     window = windows.aggregate((point.id, start), range_.packets)
-    grams = emission_g(window.quantity, point.ratio)
+    grams = _grams(point, window)
     return Draft(point.id, start, window, range_.evidence, range_.salts.salt(point.id, start, 1), grams)
+
+
+def _grams(point: Point, window: Window) -> int:
+    """What a window emits, g CO2e. A valid hour of a CEMS mass is the mean of its readings for the whole hour (HJ
+    212-2017, D.2.2, equation 24), rounded half-even once: 50 of 60 minutes with 1,000 kg emit 1,200 kg."""
+    if not point.is_mass or not is_valid_hour(window.count, point.expected):
+        return emission_g(window.quantity, point.ratio)
+    grams, per = point.ratio
+    return round_half_even(window.quantity * point.expected * grams, window.count * per)
 
 
 def corrected(point: Point, start: int, range_: Range, late: Sequence[PacketFacts]) -> tuple[Window, Window]:
@@ -55,8 +65,8 @@ def correction(
     own = (facts.packet for facts in late)
     named = tuple(EvidenceRange(p.gateway, p.run, p.sequence, p.sequence, p.digest) for p in own)
     salt = _salts(channel, [*range_.packets, *late]).salt(point.id, start, version)
-    replaced = Replaced(version - 1, before.evidence_root, emission_g(before.quantity, point.ratio))
-    grams = emission_g(after.quantity, point.ratio)
+    replaced = Replaced(version - 1, before.evidence_root, _grams(point, before))
+    grams = _grams(point, after)
     return Draft(point.id, start, after, range_.evidence + named, salt, grams, version, "LATE", replaced)
 
 

@@ -19,7 +19,7 @@ _PREFIXED: Mapping[str, tuple[str, Mapping[str, int]]] = {
     "J": ("energy", {"kJ": 3, "MJ": 6, "GJ": 9, "TJ": 12}),
     "m3": ("volume", {"L": -3, "m3": 0}),
     "Nm3": ("normal volume", {"Nm3": 0}),
-    "Pa": ("pressure", {"Pa": 0, "kPa": 3}),
+    "Pa": ("pressure", {"Pa": 0, "hPa": 2, "kPa": 3}),
     "CNY": ("money", {"fen": -2, "CNY": 0}),
     "mol": ("amount", {"mol": 0, "kmol": 3}),
     "a": ("year", {"a": 0}),

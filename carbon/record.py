@@ -102,8 +102,8 @@ def _encode_string(text: str) -> bytes:
 
 def head(point: Point, factors: bytes, rule: str | None = None) -> bytes:
     """The part of a payload that is the same for all records of a point but substituted ones: point to expected."""
-    texts = (point.id, point.subject, point.unit)
-    return head_of(*texts, point.scale, rule or point.rule, factors, point.window_seconds, point.expected)
+    texts = (point.id, point.subject)
+    return head_of(*texts, *point.quantity, rule or point.rule, factors, point.window_seconds, point.expected)
 
 
 def beginning(point: str) -> bytes:

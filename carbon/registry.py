@@ -16,9 +16,11 @@ from typing import Any, Literal, get_args
 
 from carbon import identity
 from carbon.emission import EmissionRule, Unbooked, coefficient_per, rule_from
+from carbon.emission.cems import MASS_SCALE, CemsMass
 from carbon.factors import FactorError, FactorSet
 from carbon.flue_gas import DryGas, Saturation
 from carbon.quantity import QuantityError
+from carbon.stack_mass import MassError, MassFormula, Measured, formula
 from carbon.substitution import AFTER_HOURS, LEAST_AFTER_HOURS, Regime, Substitution, tier_set
 
 POINT_KEY_BYTES = 16
@@ -194,7 +196,7 @@ class Point:
     max: int
     emission: EmissionRule
     coefficient: Fraction
-    """Grams of CO2e for one scaled unit of quantity."""
+    """Grams of CO2e for one scaled unit of its windows' quantity."""
     time: TimeKind = "step"
     rising: bool = False
     """Whether the times of its readings in one packet must rise."""
@@ -224,7 +226,23 @@ class Point:
     @cached_property
     def has_more_rules(self) -> bool:
         """Whether rules apply within a packet that most points don't have."""
-        return self.time == "start" or self.rising or bool(self.checks)
+        return self.time == "start" or self.rising or bool(self.checks) or self.is_mass
+
+    @cached_property
+    def is_mass(self) -> bool:
+        """Whether its readings are concentrations whose mass is counted: `Registry.masses` has the formula."""
+        return isinstance(self.emission, CemsMass)
+
+    @cached_property
+    def quantity(self) -> tuple[str, int]:
+        """Unit and scale of its windows' quantity."""
+        return (self.emission.unit, MASS_SCALE) if self.is_mass else (self.unit, self.scale)
+
+    @cached_property
+    def partners(self) -> tuple[str, ...]:
+        """The points of its gateway whose readings at the same instant decide what its own count."""
+        named = self.emission.partners if isinstance(self.emission, CemsMass) else ()
+        return (*(check.partner for check in self.checks), *named)
 
     @cached_property
     def is_limited(self) -> bool:
@@ -301,6 +319,11 @@ class Registry:
             by_gateway[point.gateway].append(point)
         return by_gateway
 
+    @cached_property
+    def masses(self) -> Mapping[str, MassFormula]:
+        """How the readings of CEMS concentrations become masses, by point. Raises RegistryError."""
+        return {point.id: _mass(point, self.points) for point in self.points.values() if point.is_mass}
+
 
 InForce = Callable[[], tuple[int, Registry]]
 """Says which registry is in force now, behind its height."""
@@ -366,8 +389,9 @@ def _point(raw: dict[str, Any], factors: FactorSet) -> Point:
     if raw["scale"] not in range(MAX_SCALE + 1):
         raise RegistryError(f"{raw['id']}: a scale of {raw['scale']} decimal places")
     allowed = tuple(raw.get("allowed", ()))
+    unit, scale = (emission.unit, MASS_SCALE) if isinstance(emission, CemsMass) else (raw["unit"], raw["scale"])
     try:
-        per_unit = coefficient_per(raw["unit"], emission, factors, allowed)
+        per_unit = coefficient_per(unit, emission, factors, allowed)
     except (FactorError, QuantityError) as error:
         raise RegistryError(f"{raw['id']}: its emission rule takes {emission.unit}: {error}") from error
     parts = {name: part(**raw[name]) for name, part in _PARTS.items() if name in raw}
@@ -375,7 +399,7 @@ def _point(raw: dict[str, Any], factors: FactorSet) -> Point:
     fields = {name: value for name, value in raw.items() if name != "allowed"}
     return Point(
         **{**fields, "emission": emission, **parts, "substitution": regimes},
-        coefficient=per_unit / 10 ** raw["scale"],
+        coefficient=per_unit / 10**scale,
         untrusted=factors.untrusted(emission.rows),
     )
 
@@ -397,12 +421,14 @@ def _check(registry: Registry) -> None:
         if point.window_seconds % point.step_seconds or point.start % (point.window_seconds * 1000):
             raise RegistryError(f"{point.id}: steps must fill the window, and the first window start on its boundary")
         # sums of a window and the grams of it must stay inside 64 bits, so that NumPy can't wrap in silence
-        largest = max(abs(point.min), abs(point.max)) * point.most
+        mass = registry.masses.get(point.id)
+        most = max(abs(point.min), abs(point.max)) if mass is None else mass.largest
+        largest = most * point.most
         if largest * max(Fraction(1), point.coefficient) > I64_MAX // 16 or point.min > point.max:
             raise RegistryError(f"{point.id}: range {point.min}…{point.max} overflows or is empty")
         _check_rules(point)
         _check_partners(point, registry.points)
-        _check_substitution(point)
+        _check_substitution(point, (point.min, point.max) if mass is None else (0, mass.largest))
     substituted = Counter(point.gateway for point in registry.points.values() if point.substitution)
     if substituted.total() > MOST_SUBSTITUTED or max(substituted.values(), default=0) > MOST_SUBSTITUTED_OF_ONE:
         raise RegistryError(
@@ -471,7 +497,7 @@ def _check_party(party: Party, registry: Registry) -> None:
 def _check_rules(point: Point) -> None:
     if point.time not in get_args(TimeKind) or type(point.rising) is not bool:
         raise RegistryError(f"{point.id}: time is one of {', '.join(get_args(TimeKind))}, and rising true or false")
-    if point.time == "instant" and not isinstance(point.emission, Unbooked):
+    if point.time == "instant" and not isinstance(point.emission, Unbooked | CemsMass):
         raise RegistryError(f"{point.id}: what is at an instant is no quantity to add up: its emission rule is none")
     if point.rate is None and point.counter is None:
         return
@@ -514,7 +540,27 @@ def _check_partners(point: Point, points: Mapping[str, Point]) -> None:
             raise RegistryError(f"{point.id}: its check with {partner.id} is out of bounds")
 
 
-def _check_substitution(point: Point) -> None:
+def _mass(point: Point, points: Mapping[str, Point]) -> MassFormula:
+    """The formula of a CEMS concentration. Raises RegistryError."""
+    assert isinstance(point.emission, CemsMass)
+    partners = {name: points[name] for name in point.emission.partners if name in points}
+    others = [one for one in partners.values() if one.gateway == point.gateway and isinstance(one.emission, Unbooked)]
+    if len(others) != len(point.emission.partners):
+        raise RegistryError(f"{point.id}: a mass's partners are points of its gateway with emission rule none")
+    if any(one.time != point.time or point.step_seconds % one.step_seconds for one in others):
+        raise RegistryError(
+            f"{point.id}: a mass's partners have its kind of time, and a step that its own is filled by"
+        )
+    if point.window_seconds != 3600 or point.counter is not None:
+        raise RegistryError(f"{point.id}: mass is of hours (HJ 212-2017, D.2), and of no counter")
+    own, *beside = (Measured(one.unit, one.scale, one.min, one.max) for one in (point, *partners.values()))
+    try:
+        return formula(point.emission, own, point.step_seconds, dict(zip(partners, beside, strict=True)))
+    except MassError as error:
+        raise RegistryError(f"{point.id}: {error}") from error
+
+
+def _check_substitution(point: Point, within: tuple[int, int]) -> None:
     starts = [regime.start for regime in point.substitution]
     if starts and point.window_seconds != 3600:
         raise RegistryError(f"{point.id}: substitution is of hours, not windows of {point.window_seconds} s")
@@ -529,5 +575,5 @@ def _check_substitution(point: Point) -> None:
             f"{point.id}: a missing hour waits {LEAST_AFTER_HOURS} to {MOST_AFTER_HOURS} hours, in whole ones"
         )
     for regime in point.substitution:
-        if type(regime.potential) is not int or not point.min <= regime.potential <= point.max:
+        if type(regime.potential) is not int or not within[0] <= regime.potential <= within[1]:
             raise RegistryError(f"{point.id}: the potential {regime.potential} is outside its range")

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from carbon.emission import round_half_even
 from carbon.factors import FactorSet
+from carbon.validity import is_valid_hour
 
 HOUR_MS = 3_600_000
 AVAILABILITY_HOURS = 8_760
@@ -28,8 +29,6 @@ AFTER_HOURS = 48
 """How long an hour waits for late readings, where the point doesn't say."""
 LEAST_AFTER_HOURS = 24
 """The longest gap that a tier tells from longer ones: who waits so long has seen the end of any shorter one."""
-LEAST_MINUTES = 45
-"""Valid minutes of a measured hour (HJ 212-2017, D.2.2, equation 24)."""
 TABLE = "cems_constants"
 
 
@@ -104,8 +103,7 @@ def tier_set(name: str, factors: FactorSet, allowed: Collection[str] = ()) -> Ti
 
 def mean(count: int, expected: int, quantity: int) -> int | None:
     """The mean reading, half-even, of an hour's `count` of `expected` readings with sum `quantity`; None: missing."""
-    measured = count > 0 and 60 * count >= LEAST_MINUTES * expected
-    return round_half_even(quantity, count) if measured else None
+    return round_half_even(quantity, count) if is_valid_hour(count, expected) else None
 
 
 class Gap(NamedTuple):

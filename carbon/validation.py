@@ -32,6 +32,7 @@ class Reason(IntEnum):
     NOT_INCREASING = 11
     TOO_MUCH_CO2 = 12
     OVERSATURATED = 13
+    PARTNER_MISSING = 14
     DUPLICATE = 20
     CONFLICT = 21
     TOO_LATE = 22
@@ -59,6 +60,7 @@ SENTENCES = {
     Reason.NOT_INCREASING: "the reading is not later than one of its point before it in the packet",
     Reason.TOO_MUCH_CO2: "the fuel can't make that much CO2 beside the oxygen of the same instant",
     Reason.OVERSATURATED: "the gas can't hold that much moisture at the temperature of the same instant",
+    Reason.PARTNER_MISSING: "what its mass is computed with has no valid reading at the same instant",
     Reason.DUPLICATE: "the same reading was counted before",
     Reason.CONFLICT: "another value was counted before for this point and time",
     Reason.TOO_LATE: "the reading's window is past the evidence horizon; only the verifier's adjustment changes it",
@@ -96,6 +98,7 @@ def check(packet: Packet, registry: Registry) -> NDArray[np.uint8]:
     if any(point is not None and point.has_more_rules for point in here):
         _check_times(packet, here, limits.future_ms, found)
         _check_pairs(packet, here, found)
+        _check_partners(packet, here, found)
     return found
 
 
@@ -124,6 +127,23 @@ def _check_pairs(packet: Packet, points: list[Point | None], found: NDArray[np.u
             own, beside = _pairs(packet, _passing(packet, passed, place), _passing(packet, passed, other))
             values = packet.value[own], packet.value[beside]
             found[own[check.impossible(*values, point.scale, partner.scale)]] = _PAIR_REASONS[type(check)]
+
+
+def _check_partners(packet: Packet, points: list[Point | None], found: NDArray[np.uint8]) -> None:
+    for place, point in enumerate(points):
+        for partner in point.partners if point is not None and point.is_mass else ():
+            own = _passing(packet, found, place)
+            found[own] = Reason.PARTNER_MISSING
+            found[beside(packet, found, own, partner)[0]] = Reason.VALID
+
+
+def beside(
+    packet: Packet, found: NDArray[np.uint8], own: NDArray[np.int64], partner: str
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Of `own` the indexes at whose instants `partner` has a reading that no rule has refused; of those the first."""
+    if partner not in packet.points:
+        return own[:0], own[:0]
+    return _pairs(packet, own, _passing(packet, found, packet.points.index(partner)))
 
 
 def _passing(packet: Packet, found: NDArray[np.uint8], place: int) -> NDArray[np.int64]:

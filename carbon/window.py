@@ -52,6 +52,8 @@ class PacketFacts:
     leaves: list[bytes]
     order: list[int]
     groups: dict[WindowKey, Group]
+    amounts: NDArray[np.int64]
+    """What each reading (n,) adds to its window's quantity: its value, or of a CEMS concentration the mass."""
 
 
 def analyse(packet: Packet, registry: Registry, leaves: list[bytes] | None = None) -> PacketFacts:
@@ -64,23 +66,41 @@ def analyse(packet: Packet, registry: Registry, leaves: list[bytes] | None = Non
     rank = np.lexsort((window, packet.point[valid]))
     order = valid[rank]
     hashes, places = leaf_hashes(packet) if leaves is None else leaves, order.tolist()
-    groups = _groups(packet, order, window[rank], [hashes[place] for place in places])
+    amounts = _amounts(packet, registry, reasons) if registry.masses else packet.value
+    groups = _groups(packet, amounts[order], order, window[rank], [hashes[place] for place in places])
     limited = [point for name in packet.points if (point := registry.points.get(name)) is not None and point.is_limited]
     if limited:
         groups |= _limited(packet, places, groups, {point.id: point for point in limited})
-    return PacketFacts(packet, reasons, hashes, places, groups)
+    return PacketFacts(packet, reasons, hashes, places, groups, amounts)
+
+
+def _amounts(packet: Packet, registry: Registry, reasons: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """The column `amounts`; only of valid readings it means something."""
+    found = packet.value.copy()
+    for place, name in enumerate(packet.points):
+        own = np.flatnonzero((packet.point == place) & (reasons == Reason.VALID))
+        if len(own) and (mass := registry.masses.get(name)) is not None:
+            others = {other: validation.beside(packet, reasons, own, other)[1] for other in mass.rule.partners}
+            partners = {other: packet.value[indexes] for other, indexes in others.items()}
+            found[own] = mass.masses(packet.value[own], partners)
+    return found
 
 
 def _groups(
-    packet: Packet, order: NDArray[np.int64], window: NDArray[np.int64], leaves: list[bytes]
+    packet: Packet,
+    amounts: NDArray[np.int64],
+    order: NDArray[np.int64],
+    window: NDArray[np.int64],
+    leaves: list[bytes],
 ) -> dict[WindowKey, Group]:
+    """The groups; `amounts` and `leaves` are in the order of `order`, as `window` is."""
     if not len(order):
         return {}
-    point, at, value = packet.point[order], packet.at[order], packet.value[order]
+    point, at = packet.point[order], packet.at[order]
     fresh = np.r_[True, (np.diff(point) != 0) | (np.diff(window) != 0)]
     starts = np.flatnonzero(fresh)
     stops = np.r_[starts[1:], len(order)]
-    sums = np.add.reduceat(value, starts).tolist()
+    sums = np.add.reduceat(amounts, starts).tolist()
     rising = np.logical_and.reduceat(fresh | np.r_[True, np.diff(at) > 0], starts).tolist()
     names = [packet.points[i] for i in point[starts].tolist()]
     keys = zip(names, window[starts].tolist(), strict=True)
@@ -143,7 +163,7 @@ def counted(key: WindowKey, packets: Sequence[PacketFacts]) -> list[tuple[Packet
 
 def _merge(found: list[tuple[PacketFacts, Group]]) -> Window:
     kept, dropped = _first_of_each_time(found)
-    quantity = sum(int(facts.packet.value[index]) for facts, index in kept)
+    quantity = sum(int(facts.amounts[index]) for facts, index in kept)
     return Window(len(kept), quantity, merkle.root([facts.leaves[index] for facts, index in kept]), tuple(dropped))
 
 

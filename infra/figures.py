@@ -3,7 +3,7 @@
 import numpy as np
 
 from carbon import record as records
-from carbon.ledger.reads import Moment, View
+from carbon.ledger.reads import Moment, View, changes_of_hands
 from carbon.registry import Registry
 from consensus import registration
 from consensus.log import leaf as leaves
@@ -15,9 +15,17 @@ from infra.copy import LedgerCopy
 
 def view(copy: LedgerCopy, moment: Moment) -> View:
     """What stands after the last block that a moment includes. Raises LedgerError, EnvironmentFault."""
+    found = _fold(copy, moment, changes_of_hands(copy.channel.registry))
+    while (changes := changes_of_hands(found.registry)) != found.changes:
+        # a later registry says that a subject changed hands: what was read is cut there too
+        found = _fold(copy, moment, changes)
+    return found
+
+
+def _fold(copy: LedgerCopy, moment: Moment, changes: tuple[int, ...]) -> View:
     genesis = copy.channel.genesis
     reader, registries = Follower(genesis), {0: copy.channel.registry}
-    found = View(copy.channel.registry, genesis.utc_offset_minutes)
+    found = View(copy.channel.registry, genesis.utc_offset_minutes, changes)
     for package in copy.packages():
         message, salts, payloads = packages.read(package)
         block = reader.accept(message)

@@ -7,6 +7,7 @@ quantity × coefficient, rounded half-even once, after the last multiplication. 
 from collections.abc import Collection, Mapping
 from fractions import Fraction
 
+from carbon.emission.cems import CemsMass
 from carbon.emission.combustion import Combustion, DefaultCarbon, Fuel, MeasuredCarbon
 from carbon.emission.energy import Heat, MarketElectricity, PurchasedElectricity
 from carbon.emission.process import Biogenic, Methane, Process, Unbooked
@@ -27,6 +28,7 @@ RULES: Mapping[str, type[EmissionRule]] = {
     "process": Process,
     "methane": Methane,
     "biogenic": Biogenic,
+    "cems_mass": CemsMass,
     "none": Unbooked,
 }
 """Every rule by the name that a registry or a bill gives it."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import date
 from fractions import Fraction
 from typing import ClassVar
 
@@ -133,7 +134,7 @@ class MeasuredCarbon(_Burning):
 class DefaultCarbon(_Burning):
     """Coal whose carbon was not measured: FC · NCV_ar · default carbon per heat · OF · 44/12 (MEE notices).
 
-    `ncv` is measured, GJ/t as received; `carbon` the row of the time.
+    `ncv` is measured, GJ/t as received; `carbon` is `default_carbon_row` of the time.
     """
 
     ncv: str
@@ -159,6 +160,11 @@ class DefaultCarbon(_Burning):
 
     def __str__(self) -> str:
         return f"default carbon: {self.ncv} GJ/t · {self.carbon} · {self.oxidation} · 44/12"
+
+
+def default_carbon_row(factors: FactorSet, day: date) -> str:
+    """Which row coal's default carbon per heat stands in on a day. Raises FactorError (MEE notice of 2022-06-08)."""
+    return factors.dated("power_plant_mee.coal_default_carbon_per_heat", day)
 
 
 def weighted_carbon(months: Sequence[tuple[Fraction, Fraction]]) -> Fraction:

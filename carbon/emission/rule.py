@@ -22,7 +22,8 @@ class EmissionRule(ABC):
     """
 
     source: ClassVar[str]
-    """What emits: combustion, electricity, heat, process, methane, biogenic or none."""
+    """What emits: combustion, electricity, heat, process, methane, biogenic, stack (what comes together in one) or
+    none."""
     gas: ClassVar[str]
     """The gas emitted: CO2 or CH4; empty for none."""
     scope: ClassVar[int]

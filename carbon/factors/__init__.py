@@ -1,71 +1,72 @@
-"""Factor sets: versioned, digested tables of factors, each row with its unit, source and confidence.
+"""Factor sets: versioned, dated, digested tables of factors, each row with its unit, source and confidence.
 
 Confidence: A read in the official text, B read second-hand, C derived and re-checked, D from memory. A row of
 confidence D is refused in a computation unless it is allowed by name. Values are exact fractions.
 """
 
-import csv
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from datetime import date
 from fractions import Fraction
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import sha256
 from importlib import resources
 
-from carbon.quantity import Quantity, QuantityError, number
+from carbon.factors import units
+from carbon.factors.rows import Factor, FactorError, read
+from carbon.quantity import Quantity, QuantityError
 
-COLUMNS = ["name", "value", "unit", "source", "clause", "confidence"]
+__all__ = ["Factor", "FactorError", "FactorSet", "factor_set", "load"]
 
-_BY_MATERIAL = {f"tCO2/t {material}": "tCO2/t" for material in ("clinker", "CaO", "MgO")}
-"""Units that name what was weighed."""
-
-
-class FactorError(ValueError):
-    """A factor that is missing, not a number, of a wrong unit, or not trusted enough."""
-
-
-@dataclass(frozen=True)
-class Factor:
-    """One row: `table.name`, its text value and unit, and where it is from."""
-
-    table: str
-    name: str
-    value: str
-    unit: str
-    source: str
-    clause: str
-    confidence: str
+SHIPPED = "2026-1"
+_SHIPPED_FROM: Mapping[str, date] = {SHIPPED: date(2026, 1, 1)}
 
 
 class FactorSet:
-    """A set of factors by `table.name`, with the digest (32 bytes) of its files."""
+    """A set of factors by `table.name`, with the digest (32 bytes) of its files.
 
-    def __init__(self, version: str, files: dict[str, bytes]) -> None:
+    It is valid from `start` until the day on which a later one is.
+    """
+
+    def __init__(self, version: str, start: date, files: Mapping[str, bytes]) -> None:
+        """Raises FactorError, with file, line and what is wrong."""
+        if not files:
+            raise FactorError(f"the set {version} has no tables")
         self.version = version
+        self.start = start
+        self.files = dict(sorted(files.items()))
         self.digest = sha256(
-            b"".join(name.encode() + b"\0" + sha256(data).digest() for name, data in sorted(files.items()))
+            b"".join(name.encode() + b"\0" + sha256(data).digest() for name, data in self.files.items())
         ).digest()
-        self._rows = {f"{row.table}.{row.name}": row for name, data in files.items() for row in _rows(name, data)}
+        self.rows: Mapping[str, Factor] = {row.id: row for name, data in self.files.items() for row in read(name, data)}
 
     def row(self, name: str) -> Factor:
         """The row named `table.name`. Raises FactorError."""
         try:
-            return self._rows[name]
+            return self.rows[name]
         except KeyError:
             raise FactorError(f"no factor {name!r} in set {self.version}") from None
 
     def trusted(self, name: str, allowed: Collection[str] = ()) -> Factor:
         """The row named `table.name`; one of confidence D only when `allowed` names it. Raises FactorError."""
         row = self.row(name)
-        if row.confidence not in "ABC" and name not in allowed:
-            raise FactorError(f"{name} has confidence {row.confidence}: allow it by name to use it")
+        if row.confidence == "D" and name not in allowed:
+            raise FactorError(f"{name} has confidence D: allow it by name to use it")
         return row
+
+    def untrusted(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Those of some rows that are of confidence D, sorted: what every output of them must be marked with.
+
+        Raises FactorError.
+        """
+        return tuple(sorted({name for name in names if self.row(name).confidence == "D"}))
 
     def quantity(self, name: str, unit: str, allowed: Collection[str] = ()) -> Quantity:
         """The value of a row, exact, of the dimension of `unit`. Raises FactorError; a D row only when `allowed`."""
         row = self.trusted(name, allowed)
+        if not isinstance(row.parsed, Fraction):
+            raise FactorError(f"{name} is {row.value!r}, a {row.kind} and not a number")
         try:
-            found = Quantity.of(number(row.value), _BY_MATERIAL.get(row.unit, row.unit))
+            found = units.quantity_of(row.parsed, row.unit)
             found.to(unit)
         except QuantityError as error:
             raise FactorError(f"{name} is {row.value} {row.unit}: {error}") from None
@@ -74,36 +75,48 @@ class FactorSet:
     def value(self, name: str, unit: str, allowed: Collection[str] = ()) -> Fraction:
         """The value of a row, exact, in `unit`. Raises FactorError; a D row only when `allowed` names it.
 
-        The unit is one that `carbon.quantity` converts the row's to, or the row's own.
+        The unit is one that the row's converts to, or the row's own.
         """
         row = self.trusted(name, allowed)
-        if row.unit != unit:
-            return self.quantity(name, unit, allowed).to(unit)
-        try:
-            return number(row.value)
-        except QuantityError as error:
-            raise FactorError(f"{name}: {error}") from None
+        if row.unit == unit and isinstance(row.parsed, Fraction):
+            return row.parsed
+        return self.quantity(name, unit, allowed).to(unit)
 
-    def untrusted(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Those of some rows that are of confidence D, sorted: what every output of them must be marked with.
+    def bounds(self, name: str, allowed: Collection[str] = ()) -> tuple[Fraction, Fraction]:
+        """The ends of a range, in the row's unit. Raises FactorError."""
+        match self.trusted(name, allowed):
+            case Factor(kind="range", parsed=(low, high)):
+                return low, high
+            case row:
+                raise FactorError(f"{name} is {row.value!r}, a {row.kind} and not a range")
 
-        Raises FactorError.
-        """
-        return tuple(sorted({name for name in names if self.row(name).confidence not in "ABC"}))
+    def day(self, name: str, allowed: Collection[str] = ()) -> date:
+        """The day that a row names, such as a deadline. Raises FactorError."""
+        row = self.trusted(name, allowed)
+        if not isinstance(row.parsed, date):
+            raise FactorError(f"{name} is {row.value!r}, a {row.kind} and not a date")
+        return row.parsed
+
+    def dated(self, prefix: str, day: date) -> str:
+        """Which of the dated rows whose `table.name` begins with `prefix` is valid on a day. Raises FactorError."""
+        rows = [row for name, row in self.rows.items() if name.startswith(prefix) and (row.start or row.end)]
+        valid = [row.id for row in rows if row.is_valid(day)]
+        if len(valid) != 1:
+            raise FactorError(f"{len(valid)} of the {len(rows)} dated rows {prefix}… are valid on {day}, not one")
+        return valid[0]
 
 
-def _rows(file_name: str, data: bytes) -> list[Factor]:
-    reader = csv.DictReader(data.decode().splitlines())
-    if (reader.fieldnames or [])[: len(COLUMNS)] != COLUMNS:
-        raise FactorError(f"{file_name}: columns {reader.fieldnames}, wanted {COLUMNS} first")
-    table = file_name.removesuffix(".csv")
-    return [Factor(table, *(row[column] for column in COLUMNS)) for row in reader]
+@lru_cache(maxsize=16)
+def factor_set(version: str, start: date, files: tuple[tuple[str, bytes], ...]) -> FactorSet:
+    """A set of these tables, read once. Raises FactorError."""
+    return FactorSet(version, start, dict(files))
 
 
 @cache
-def load(version: str = "2026-1") -> FactorSet:
+def load(version: str = SHIPPED) -> FactorSet:
     """The factor set that ships with the product under this version. Raises FactorError."""
-    folder = resources.files(__name__) / "sets" / version
-    if not folder.is_dir():
+    if version not in _SHIPPED_FROM:
         raise FactorError(f"no factor set {version!r}")
-    return FactorSet(version, {f.name: f.read_bytes() for f in folder.iterdir() if f.name.endswith(".csv")})
+    folder = resources.files(__name__) / "sets" / version
+    files = {f.name: f.read_bytes() for f in folder.iterdir() if f.name.endswith(".csv")}
+    return FactorSet(version, _SHIPPED_FROM[version], files)

@@ -5,6 +5,7 @@ as of then are the same today and in ten years.
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,8 +15,8 @@ from typing import Any, NamedTuple
 from carbon.emission import round_half_even
 from carbon.ledger.books import Account, Books
 from carbon.record import posted_g
-from carbon.registry import Registry
-from carbon.subjects import owners, regions
+from carbon.registry import Party, Registry
+from carbon.subjects import Line, Total, may_see, owners, regions, roll_up
 
 DAY_MS = 86_400_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -59,7 +60,11 @@ def moment_of(text: str | None, offset_minutes: int) -> Moment:
 
 
 class Part(NamedTuple):
-    """A part of a subject's emissions: by which source, of which gas and scope, at which point, in which month."""
+    """A part of a subject's emissions: by which source, of which gas and scope, at which point, in which month.
+
+    `since` is the last instant (ms UTC) before it at which any subject came under another parent, 0 before the first:
+    in one part nobody changes hands.
+    """
 
     subject: str
     source: str
@@ -67,6 +72,7 @@ class Part(NamedTuple):
     scope: int
     point: str
     month: str
+    since: int
 
     @property
     def year(self) -> str:
@@ -76,18 +82,27 @@ class Part(NamedTuple):
 
 AXES = ("subject", "source", "gas", "scope", "point", "month", "year")
 """By what emissions can be divided."""
+HIDDEN = "not shown"
+"""Stands for subjects and points that a viewer may see in their region's totals alone."""
+
+
+def changes_of_hands(registry: Registry) -> tuple[int, ...]:
+    """All instants at which a subject comes under another parent, rising, ms UTC."""
+    return tuple(sorted({tenure.start for subject in registry.subjects.values() for tenure in subject.parents}))
 
 
 @dataclass
 class View:
     """What stands after a block: height and time (ms UTC) of it, the books, and emissions in g CO2e by part.
 
-    `registry` is the newest that the ledger knows: whose subjects and points are looked up. It grows with points and
-    months, never with records.
+    `registry` is the newest that the ledger knows: whose subjects and points are looked up. It grows with points,
+    months and `changes`, never with records.
     """
 
     registry: Registry
     offset_minutes: int
+    changes: tuple[int, ...] = ()
+    """The instants at which its parts are cut: `changes_of_hands` of the registry."""
     height: int = 0
     time_ms: int = 0
     books: Books = field(default_factory=Books)
@@ -100,36 +115,46 @@ class View:
     def record(self, fields: Mapping[str, Any], height: int) -> None:
         """Take in an accepted window record of a block."""
         self.books.post(fields, height)
-        part = part_of(fields, self.offset_minutes)
+        start = fields["window_start"]
+        part = part_of(fields, month(start, self.offset_minutes), self._since(start))
         if part is not None:
             self.parts[part] = self.parts.get(part, 0) + posted_g(dict(fields))
 
-    def under(self, subject: str) -> list[str]:
-        """A subject and all that it owns or that lie in it, by name. Raises KeyError for one that is not registered."""
-        if subject not in self.registry.subjects:
-            raise KeyError(subject)
-        known, at = self.registry, self.time_ms
-        return sorted(n for n in known.subjects if subject in {*owners(n, at, known), *regions(n, at, known)})
+    def _since(self, time_ms: int) -> int:
+        place = bisect_right(self.changes, time_ms)
+        return self.changes[place - 1] if place else 0
+
+    def line(self, subject: str) -> Line:
+        """The line on which a subject has others below it: a region's, or that of parent companies."""
+        return regions if self.registry.subjects[subject].regional else owners
 
     def accounts(self, subject: str) -> list[Account]:
         """The accounts of a subject, by name."""
         return [account for account in self.books if account.subject == subject]
 
-    def emissions(self, subjects: Iterable[str], year: str | None = None) -> Iterator[tuple[Part, int]]:
-        """The parts of some subjects' emissions in g CO2e, of a year or of all."""
-        wanted = set(subjects)
-        return ((p, g) for p, g in self.parts.items() if p.subject in wanted and year in (None, p.year))
+    def emissions(self, subject: str, year: str | None = None) -> Iterator[tuple[Part, int]]:
+        """The parts in g CO2e of a subject's emissions and of those below it while they were, of a year or of all."""
+        line = self.line(subject)
+        for part, grams in self.parts.items():
+            if year in (None, part.year) and subject in line(part.subject, part.since, self.registry):
+                yield part, grams
+
+    def seen(self, parts: Iterable[tuple[Part, int]], viewer: Party | None) -> Iterator[tuple[Part, int]]:
+        """The parts as a viewer may see them, None being the public: those of others without subject and point."""
+        for part, grams in parts:
+            is_seen = may_see(viewer, part.subject, part.since, self.registry)
+            yield part if is_seen else part._replace(subject=HIDDEN, point=HIDDEN), grams
 
 
-def part_of(fields: Mapping[str, Any], offset_minutes: int) -> Part | None:
+def part_of(fields: Mapping[str, Any], when: str, since: int) -> Part | None:
     """Where the emission of a window record belongs; None for one whose rule books nothing.
 
     All rules of a point are of CO2.
     """
-    source, when = fields["rule"].split(":")[0], month(fields["window_start"], offset_minutes)
+    source = fields["rule"].split(":")[0]
     if source not in _SCOPES:
         return None
-    return Part(fields["subject"], source, "CO2", _SCOPES[source], fields["point"], when)
+    return Part(fields["subject"], source, "CO2", _SCOPES[source], fields["point"], when, since)
 
 
 @lru_cache(maxsize=1024)
@@ -141,6 +166,19 @@ def month(time_ms: int, offset_minutes: int) -> str:
 def moment_text(time_ms: int) -> str:
     """A time in ms UTC as ISO 8601."""
     return (_EPOCH + timedelta(milliseconds=time_ms)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def totals_within(parts: Iterable[tuple[Part, int]], top: str, view: View) -> dict[str, Total]:
+    """Totals of a subject and of all below it that emitted, by name; what is hidden stands under `HIDDEN`."""
+    line = view.line(top)
+
+    def up_to_top(subject: str, at_ms: int, registry: Registry) -> list[str]:
+        if subject == HIDDEN:
+            return [HIDDEN, top]
+        way = line(subject, at_ms, registry)
+        return way[: way.index(top) + 1]
+
+    return roll_up(((part.subject, part.since, grams) for part, grams in parts), up_to_top, view.registry)
 
 
 def divided(parts: Iterable[tuple[Part, int]], axes: Sequence[str]) -> list[dict[str, Any]]:

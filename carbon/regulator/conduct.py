@@ -5,6 +5,7 @@ A proposal decides nothing: a regulator signs the decision, and it is taken back
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -63,7 +64,7 @@ def _proposal(rule: ConductRule, fact: Fact, factors: FactorSet, allowed: Collec
         "amount_fen": amount.fen,
         "cut_g": amount.cut_g,
         "reasons": f"{rule.ground}. {amount.why}",
-        "records": list(fact.records),
+        "records": sorted(set(fact.records)),
     }
 
 
@@ -73,7 +74,7 @@ _Effect = Callable[[Parameters, Figures, FactorSet, Collection[str]], _Amount | 
 
 
 def _praise(parameters: Parameters, figures: Figures, factors: FactorSet, allowed: Collection[str]) -> _Amount:
-    return _Amount(0, 0, ", ".join(f"{name} = {value}" for name, value in sorted(figures.items())))
+    return _Amount(0, 0, ", ".join(f"{name} {_amount(name, value)}" for name, value in sorted(figures.items())))
 
 
 def _reward(parameters: Parameters, figures: Figures, factors: FactorSet, allowed: Collection[str]) -> _Amount | None:
@@ -84,7 +85,7 @@ def _reward(parameters: Parameters, figures: Figures, factors: FactorSet, allowe
         return None
     full = _rounded(parameters["fen_per_t"] * saved / compliance.GRAMS_PER_TONNE)
     fen = min(full, _rounded(parameters["most_fen"]))
-    return _Amount(-fen, 0, f"planned {planned} g, verified {verified} g, {saved} g less: {_cny(fen)}")
+    return _Amount(-fen, 0, f"planned {_t(planned)}, verified {_t(verified)}, {_t(saved)} less: {_cny(fen)}")
 
 
 def _surrender_fine(parameters: Parameters, figures: Figures, factors: FactorSet, allowed: Collection[str]) -> _Amount:
@@ -92,14 +93,14 @@ def _surrender_fine(parameters: Parameters, figures: Figures, factors: FactorSet
     short, price = figures["shortfall_g"], figures["price_fen_t"]
     fine = compliance.surrender_fine(short, price, factors, allowed)
     fen = _rounded(parameters["times"] * short * price / compliance.GRAMS_PER_TONNE)
-    why = f"{short} g short at {_cny(price)} a tonne, times {parameters['times']}: {_cny(fen)}"
+    why = f"{_t(short)} short at {_cny(price)} a tonne, times {parameters['times']}: {_cny(fen)}"
     return _Amount(_within(fen, fine), 0, f"{why} of {_cny(fine.least_fen)} to {_cny(fine.most_fen)}")
 
 
 def _shortfall_cut(parameters: Parameters, figures: Figures, factors: FactorSet, allowed: Collection[str]) -> _Amount:
     """Decree 775, art. 24, last sentence."""
     cut = compliance.next_year_cut_g(figures["shortfall_g"], True, factors, allowed)
-    return _Amount(0, cut, f"{figures['shortfall_g']} g short, correction refused: {cut} g")
+    return _Amount(0, cut, f"{_t(figures['shortfall_g'])} short, correction refused: {_t(cut)}")
 
 
 def _false_data_fine(parameters: Parameters, figures: Figures, factors: FactorSet, allowed: Collection[str]) -> _Amount:
@@ -119,7 +120,7 @@ def _false_data_cut(parameters: Parameters, figures: Figures, factors: FactorSet
     if not least <= percent <= most:
         raise ComplianceError(f"a cut of {percent} %, where {least} to {most} % is the law's range")
     cut = _rounded(percent * figures["next_year_g"] / 100)
-    return _Amount(0, cut, f"{percent} % of {figures['next_year_g']} g, of {least} to {most} %: {cut} g")
+    return _Amount(0, cut, f"{percent} % of {_t(figures['next_year_g'])}, of {least} to {most} %: {_t(cut)}")
 
 
 _EFFECTS: Mapping[str, _Effect] = {
@@ -142,6 +143,15 @@ def _within(fen: int, fine: FineRange) -> int:
 
 def _cny(fen: int) -> str:
     return f"CNY {fen // FEN:,}.{fen % FEN:02}"
+
+
+def _t(grams: int) -> str:
+    """Grams as tonnes, exact."""
+    return f"{Decimal(grams).scaleb(-6).normalize():,f} t"
+
+
+def _amount(name: str, value: int) -> str:
+    return _cny(value) if name.endswith("_fen") else _t(value)
 
 
 def _rounded(value: Fraction) -> int:

@@ -9,6 +9,9 @@ from carbon.emission import round_half_even
 from carbon.regulator.figures import Performance
 from carbon.rules.weather import Weather
 
+UNGRADED = "-"
+"""Stands for a grade that isn't known."""
+
 
 def measures(
     level: str, performances: Iterable[Performance], grades: Mapping[str, str], rules: Weather
@@ -17,7 +20,7 @@ def measures(
 
     `level` is YELLOW, ORANGE or RED. A subject without a known grade is limited like the grade `rules.otherwise`.
     """
-    rows = [_measure(level, each, grades.get(each.subject, ""), rules) for each in performances]
+    rows = [_measure(level, each, grades.get(each.subject, UNGRADED), rules) for each in performances]
     return sorted(rows, key=lambda row: str(row["subject"]))
 
 

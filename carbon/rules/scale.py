@@ -45,20 +45,21 @@ class Band:
 
 @dataclass(frozen=True)
 class Criterion:
-    """One figure, its bands, best first, and why it counts."""
+    """One figure, its bands, best first, and why it counts. Without a required one nothing is said of a subject."""
 
     figure: str
     reason: str
     bands: tuple[Band, ...]
+    required: bool
 
     @classmethod
     def read(cls, raw: Any, outcomes: tuple[str, ...]) -> "Criterion":
         """Of a table. Raises RuleError."""
-        row = fields_of(raw, {"figure": str, "reason": str, "bands": list})
+        row = fields_of(raw, {"figure": str, "reason": str, "bands": list}, {"required": bool})
         bands = tuple(Band.read(band, outcomes) for band in row["bands"])
         figure = known(row["figure"], FIGURES, "figure")
         _check_order(figure, bands, outcomes)
-        return cls(figure, row["reason"], bands)
+        return cls(figure, row["reason"], bands, bool(row["required"]))
 
 
 def _check_order(figure: str, bands: tuple[Band, ...], outcomes: tuple[str, ...]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from infra.cli.output import Form, Output
-from infra.cli.reading import AsOf, Member, Subject, Year, family, present, view_of
+from infra.cli.reading import AsOf, Member, Subject, Viewer, Year, check_sight, emissions, present, view_of
 
 if TYPE_CHECKING:
     from carbon.ledger.books import Account
@@ -30,7 +30,9 @@ class Axis(StrEnum):
 By = Annotated[list[Axis], typer.Option("--by", help="By what; again for more than one.")]
 
 
-def account(subject: Subject, as_of: AsOf = None, member: Member = 0, output: Output = Form.TABLE) -> None:
+def account(
+    subject: Subject, as_of: AsOf = None, viewer: Viewer = None, member: Member = 0, output: Output = Form.TABLE
+) -> None:
     """Show the accounts of a subject: what was debited and credited, and the balance, from the ledger alone.
 
     The balance is debit less credit, so what a subject has to surrender (obligation) is negative.
@@ -41,7 +43,7 @@ def account(subject: Subject, as_of: AsOf = None, member: Member = 0, output: Ou
       carbonledger account coal-north --as-of 2024-06-30 --output json
     """
     view = view_of(member, as_of)
-    family(view, subject)
+    check_sight(view, subject, viewer)
     present(view, _accounts(view.accounts(subject)), output, ACCOUNT)
 
 
@@ -57,6 +59,7 @@ def structure(
     by: By = [Axis.SOURCE, Axis.GAS, Axis.SCOPE],  # noqa: B006
     year: Year = None,
     as_of: AsOf = None,
+    viewer: Viewer = None,
     member: Member = 0,
     output: Output = Form.TABLE,
 ) -> None:
@@ -72,6 +75,5 @@ def structure(
     from carbon.ledger.reads import divided
 
     view = view_of(member, as_of)
-    parts = view.emissions(family(view, subject), None if year is None else f"{year:04d}")
-    rows = divided(parts, by)
+    rows = divided(emissions(view, subject, year, viewer), by)
     present(view, ({**row, "unit": "g CO2e"} for row in rows), output, (*by, "emission_g", "unit", "share_percent"))

@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from carbon.ledger.reads import HIDDEN
 from infra.cli.ledger import CHECK_FAILED, copy_of
 from infra.cli.output import Form, show
 
 if TYPE_CHECKING:
-    from carbon.ledger.reads import View
+    from carbon.ledger.reads import Part, View
+    from carbon.registry import Party
+
+PUBLIC = "public"
 
 AsOf = Annotated[
     str | None,
@@ -21,6 +25,10 @@ AsOf = Annotated[
 ]
 Member = Annotated[int, typer.Option(help="Whose copy of the ledger to read.")]
 Subject = Annotated[str, typer.Argument(help="A subject's id in the registry.")]
+Viewer = Annotated[
+    str | None,
+    typer.Option(metavar="PARTY", help=f"Only what this party may see; {PUBLIC}: what everybody may. Default: all."),
+]
 Year = Annotated[int | None, typer.Option(help="Of this compliance year alone.")]
 
 
@@ -40,16 +48,62 @@ def view_of(member: int, as_of: str | None) -> "View":
         raise typer.Exit(CHECK_FAILED) from error
 
 
-def family(view: "View", subject: str) -> list[str]:
-    """A subject and all below it. Raises BadParameter that names the nearest ids for one that is not registered."""
-    try:
-        return view.under(subject)
-    except KeyError:
-        names = sorted(view.registry.subjects)
-        near = get_close_matches(subject, names, 3, 0.3) or names[:10]
+def registered(view: "View", subject: str) -> str:
+    """The subject. Raises BadParameter that names the nearest ids for one that is not registered."""
+    if subject not in view.registry.subjects:
         raise typer.BadParameter(
-            f"no subject {subject!r} was registered by height {view.height}: is it {' or '.join(near)}?"
-        ) from None
+            f"no subject {subject!r} was registered by height {view.height}: is it "
+            f"{_near(subject, view.registry.subjects)}?"
+        )
+    return subject
+
+
+def _near(name: str, names: Iterable[str]) -> str:
+    known = sorted(names)
+    return " or ".join(get_close_matches(name, known, 3, 0.3) or known[:10])
+
+
+def emissions(view: "View", subject: str, year: int | None, viewer: str | None) -> "list[tuple[Part, int]]":
+    """The parts of a subject's emissions and of those below it, as a viewer may see them. Exits with 1 for none at all.
+
+    Without a viewer it is whoever holds the copy, who can read all of it.
+    """
+    parts = view.emissions(registered(view, subject), None if year is None else f"{year:04d}")
+    if viewer is None:
+        return list(parts)
+    seen = list(view.seen(parts, _party(view, viewer)))
+    if not view.registry.subjects[subject].regional:
+        seen = [(part, grams) for part, grams in seen if part.subject != HIDDEN]
+        if not seen:
+            raise _unseen(view, subject, viewer)
+    return seen
+
+
+def check_sight(view: "View", subject: str, viewer: str | None) -> None:
+    """Exits with 1 when a viewer may not see a subject's account as it stands."""
+    from carbon.subjects import may_see
+
+    registered(view, subject)
+    if viewer is not None and not may_see(_party(view, viewer), subject, view.time_ms, view.registry):
+        raise _unseen(view, subject, viewer)
+
+
+def _party(view: "View", viewer: str) -> "Party | None":
+    if viewer != PUBLIC and viewer not in view.registry.parties:
+        raise typer.BadParameter(
+            f"no party {viewer!r} was registered by height {view.height}: is it "
+            f"{_near(viewer, [PUBLIC, *view.registry.parties])}?"
+        )
+    return None if viewer == PUBLIC else view.registry.parties[viewer]
+
+
+def _unseen(view: "View", subject: str, viewer: str) -> typer.Exit:
+    print(
+        f"carbonledger: {viewer} may not see {subject} at height {view.height}: an enterprise sees itself and the "
+        "companies under it, a regulator its region, a verifier those it is assigned, everybody a region's totals",
+        file=sys.stderr,
+    )
+    return typer.Exit(CHECK_FAILED)
 
 
 def present(view: "View", rows: Iterable[Mapping[str, Any]], form: Form, columns: Iterable[str]) -> None:

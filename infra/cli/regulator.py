@@ -1,49 +1,50 @@
 """The commands that read a region's ledger."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from infra.cli.output import Form, Output
-from infra.cli.reading import AsOf, Member, Year, family, present, view_of
+from infra.cli.reading import AsOf, Member, Viewer, Year, emissions, present, view_of
 
 if TYPE_CHECKING:
     from carbon.ledger.reads import View
+    from carbon.subjects import Total
 
-REGION = ("subject", "name", "kind", "parent", "emission_g", "unit", "share_percent")
+REGION = ("subject", "name", "kind", "sector", "own_g", "emission_g", "unit", "share_percent")
 
 
 def region(
     name: Annotated[str, typer.Argument(metavar="REGION", help="A subject's id in the registry.")],
     year: Year = None,
     as_of: AsOf = None,
+    viewer: Viewer = None,
     member: Member = 0,
     output: Output = Form.TABLE,
 ) -> None:
-    """Show every subject of a region with its emissions, and the region's total, which is their sum.
+    """Show the subjects of a region with their emissions, own and with all below them, and the region's total.
 
     \b
       carbonledger region region-demo
-      carbonledger region region-demo --year 2016 --as-of 2016-06-30 --output json
+      carbonledger region region-demo --year 2016 --as-of 2026-06-30 --output json
+      carbonledger region region-demo --viewer public
     """
-    from carbon.ledger.reads import share
+    from carbon.ledger.reads import totals_within
 
     view = view_of(member, as_of)
-    subjects = family(view, name)
-    rows = _subjects(view, subjects, None if year is None else f"{year:04d}")
-    rows.append({"subject": "total", "name": view.registry.subjects[name].name, "emission_g": _whole(rows)})
-    cells = ({**row, "unit": "g CO2e", "share_percent": share(row["emission_g"], _whole(rows[:-1]))} for row in rows)
-    present(view, cells, output, REGION)
+    totals = totals_within(emissions(view, name, year, viewer), name, view)
+    present(view, _rows(view, name, totals), output, REGION)
 
 
-def _whole(rows: list[dict[str, Any]]) -> int:
-    return sum(row["emission_g"] for row in rows)
+def _rows(view: "View", top: str, totals: "dict[str, Total]") -> Iterator[dict[str, Any]]:
+    """A row each, by name, the whole last."""
+    from carbon.ledger.reads import share
+    from carbon.subjects import Total
 
-
-def _subjects(view: "View", subjects: list[str], year: str | None) -> list[dict[str, Any]]:
-    """A row for each that emitted."""
-    sums: dict[str, int] = {}
-    for part, grams in view.emissions(subjects, year):
-        sums[part.subject] = sums.get(part.subject, 0) + grams
-    known = ((view.registry.subjects[name], grams) for name, grams in sorted(sums.items()))
-    return [{"subject": s.id, "name": s.name, "kind": s.kind, "parent": s.parent, "emission_g": g} for s, g in known]
+    whole = totals.get(top, Total())
+    for name, total in [*sorted(item for item in totals.items() if item[0] != top), (top, whole)]:
+        known = view.registry.subjects.get(name)
+        about = {"name": known.name, "kind": known.kind, "sector": known.sector} if known else {}
+        figures = {"own_g": total.own_g, "emission_g": total.grams, "share_percent": share(total.grams, whole.grams)}
+        yield {"subject": name, **about, **figures, "unit": "g CO2e"}

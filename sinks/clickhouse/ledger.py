@@ -1,4 +1,4 @@
-"""Feed of `blocks`, `records` and `registries`: the ledger, verified before it is written.
+"""Feed of `blocks`, `records`, `submissions` and `registries`: the ledger, verified before it is written.
 
 A block counts once its certificate and leaves have been verified and every leaf's payload has come; it is written in
 the order of heights. Each table goes on after its own greatest height, not after an offset: a block may be published
@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from consensus.log.follower import Follower, LedgerError, Position, VerifiedBlock
-from consensus.log.leaf import REGISTRATION, WINDOW_RECORD
+from consensus.log.leaf import REGISTRATION, SUBMISSION, WINDOW_RECORD
 from consensus.log.reader import COPIES, certified_height
 from schemas import codec, topics
 from sinks.clickhouse import engine
@@ -25,6 +25,7 @@ from sinks.clickhouse.payloads import PayloadPool
 from sinks.clickhouse.records import RecordRow, columns, record_row
 from sinks.clickhouse.reference import Reference
 from sinks.clickhouse.rows import TIME
+from sinks.clickhouse.submissions import SUBMISSIONS, submission_row
 
 POOL = 50_000
 """Payloads that may wait for their block."""
@@ -60,6 +61,13 @@ REGISTRIES = pa.schema(
     ]
 )
 
+_REPLACED = (REGISTRATION, SUBMISSION)
+"""Kinds whose rows replace themselves: they are written again until the position stands behind them."""
+
+_HIGHEST = """SELECT greatest((SELECT max(height) FROM records), (SELECT max(height) FROM submissions_log),
+    (SELECT max(recorded) FROM registries))"""
+"""The last block that any row of a leaf is of."""
+
 POSITION = pa.schema([("channel", pa.string()), ("height", pa.uint64()), ("position", pa.string())])
 
 
@@ -84,7 +92,7 @@ class _Pending:
 
 
 class LedgerFeed:
-    """The feed of tables `blocks`, `records` and `registries` from topics ledger.blocks and ledger.payloads.
+    """The feed of the ledger's tables from topics ledger.blocks and ledger.payloads.
 
     The reference grows by the changes of the registry that it comes to.
     """
@@ -100,6 +108,7 @@ class LedgerFeed:
         self._pending: deque[_Pending] = deque()
         self._blocks = RowBatch("blocks", BLOCKS)
         self._registries = RowBatch("registries", REGISTRIES)
+        self._submissions = RowBatch("submissions_log", SUBMISSIONS)
         self._settled = self._noted = follower.position
         self._records: list[RecordRow] = []
         self._heights: list[str] = []
@@ -109,7 +118,7 @@ class LedgerFeed:
     @property
     def waiting(self) -> int:
         """Rows of the open batches."""
-        return len(self._blocks) + len(self._records)
+        return len(self._blocks) + len(self._records) + len(self._submissions)
 
     @property
     def partition(self) -> int:
@@ -150,9 +159,9 @@ class LedgerFeed:
             return None
         position = Position.load(json.loads(rows[0][0]))
         held = "SELECT digest, (SELECT max(height) FROM blocks WHERE height <= {height:UInt64} AND records > 0) "
-        held += "FROM blocks WHERE height = {height:UInt64}"
+        held += f"<= ({_HIGHEST}) FROM blocks WHERE height = {{height:UInt64}}"
         blocks = client.query(held, parameters={"height": position.height}).result_rows
-        is_held = blocks and blocks[0][0] == position.digest.hex() and blocks[0][1] <= self._written_records
+        is_held = blocks and blocks[0][0] == position.digest.hex() and blocks[0][1]
         return position if is_held else None
 
     def take(self, message: Message) -> None:
@@ -210,8 +219,8 @@ class LedgerFeed:
         self._pending.append(_Pending(block, self._follower.position, wanted[::-1]))
 
     def _opens(self, block: VerifiedBlock) -> bool:
-        """Whether the payloads of a block are of use: it is not written yet, or changes the registry."""
-        return block.height > self._written_records or REGISTRATION in block.columns["kind"]
+        """Whether the payloads of a block are of use: it is not written yet, or not for certain all of it."""
+        return block.height > self._written_records or any(kind in block.columns["kind"] for kind in _REPLACED)
 
     def _settle(self) -> None:
         """Make rows of the blocks at the front that have all they wait for."""
@@ -231,6 +240,8 @@ class LedgerFeed:
     def _add(self, block: VerifiedBlock, payloads: Mapping[bytes, bytes]) -> None:
         for leaf in block.leaves:
             record = payloads[leaf.leaf.commitment]
+            if leaf.leaf.kind == SUBMISSION:
+                self._submissions.add([submission_row(block, leaf, record)], f"leaf:{leaf.index}")
             change = self._reference.follow(leaf.leaf, record)
             if change is not None:
                 where = {"channel": self._channel, "first": change.first, "recorded": block.height}
@@ -267,6 +278,7 @@ class LedgerFeed:
         if self._records:
             engine.insert(client, "records", columns(self._records, self._reference), self._heights)
         self._records, self._heights = [], []
+        self._submissions.flush(client)
         self._blocks.flush(client)
         self._registries.flush(client)
         if self._settled is not self._noted:

@@ -1,4 +1,4 @@
-"""Feeds of the small tables, whose messages become rows one by one: rejections and balances."""
+"""Feeds of the small tables, whose messages become rows one by one: rejections, balances and alerts."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -45,6 +45,21 @@ BALANCES = pa.schema(
     ]
 )
 
+ALERTS = pa.schema(
+    [
+        ("id", pa.string()),
+        ("kind", pa.string()),
+        ("severity", pa.string()),
+        ("subject", pa.string()),
+        ("point", pa.string()),
+        ("at", TIME),
+        ("height", pa.uint64()),
+        ("text", pa.string()),
+        ("code", pa.string()),
+        *_SOURCE,
+    ]
+)
+
 
 def rejection_rows(fields: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """A row for each refused reading, or the one for a refused message."""
@@ -65,6 +80,11 @@ def rejection_rows(fields: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def balance_rows(fields: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The row of a balance."""
     yield {**fields, "balance": fields["debit_g"] - fields["credit_g"]}
+
+
+def alert_rows(fields: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The row of an alert."""
+    yield fields | {name: fields[name] or "" for name in ("subject", "point", "code")}
 
 
 class RowFeed:
@@ -114,3 +134,8 @@ def rejections_feed() -> RowFeed:
 def balances_feed() -> RowFeed:
     """The feed of table `balances`."""
     return RowFeed(topics.ACCOUNTS_BALANCES, "balance", RowBatch("balances_log", BALANCES), balance_rows)
+
+
+def alerts_feed() -> RowFeed:
+    """The feed of table `alerts`."""
+    return RowFeed(topics.ALERTS, "alert", RowBatch("alerts_log", ALERTS), alert_rows)

@@ -1,5 +1,6 @@
 """Emission rules against figures worked by hand, and rounding against the definition."""
 
+from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
 
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from carbon import emission, factors
 from carbon.emission import EmissionRule, coefficient_per, rule_from
-from carbon.emission.combustion import Combustion, Fuel, weighted_carbon
+from carbon.emission.combustion import Combustion, Fuel, default_carbon_row, weighted_carbon
 from carbon.emission.energy import PurchasedElectricity
 from carbon.factors import FactorError
 from carbon.quantity import QuantityError
@@ -33,6 +34,7 @@ HEAT = {"rule": "heat", "factor": "power_plant_mee.heat_default_factor"}
 LIMESTONE = {"rule": "process", "factor": "process_emissions.CaCO3", "part": "0.9"}
 METHANE = {"rule": "methane", "assessment": "AR5"}
 WOOD = {"rule": "biogenic", "carbon": "0.45", "ncv": "15", "oxidation": OXIDATION}
+STACK = {"rule": "cems_mass", "basis": "dry", "flow": "flow", "flow_basis": "dry"}
 COAL_RULE = {"rule": "combustion", "heat_rate": "9.5", "carbon": COAL.carbon, "oxidation": OXIDATION}
 
 # rule, unit, g CO2e per unit, kgce per unit, source, gas, scope: each worked by hand
@@ -55,6 +57,7 @@ WORKED = [
     (LIMESTONE, "t", Fraction(395_730), Fraction(0), "process", "CO2", 1),
     (METHANE, "kg", Fraction(28_000), Fraction(0), "methane", "CH4", 1),
     (WOOD, "t", Fraction(0), Fraction(15_000) / Fraction("29.3076"), "biogenic", "CO2", 0),
+    (STACK, "kgCO2", Fraction(1000), Fraction(0), "stack", "CO2", 1),
     ({"rule": "none"}, "", Fraction(0), Fraction(0), "none", "", 0),
 ]  # fmt: skip
 RULES = [rule_from(row[0]) for row in WORKED[:-1]]
@@ -104,6 +107,11 @@ def test_a_fuels_defaults_give_the_factor_that_its_table_derives(fuel: str) -> N
 def test_heat_measured_at_the_burner_needs_no_ncv():
     per_heat, per_tonne = (Fuel(DIESEL["fuel"], per).coefficient(SET) for per in ("GJ", "t"))
     assert per_heat * Fraction("43.33") == per_tonne
+
+
+@pytest.mark.parametrize(("day", "carbon"), [("2022-05-31", "0.03356"), ("2022-06-01", "0.03085")])
+def test_the_default_carbon_of_coal_is_that_of_the_day(day: str, carbon: str):
+    assert SET.value(default_carbon_row(SET, date.fromisoformat(day)), "tC/GJ") == Fraction(carbon)
 
 
 def test_biogenic_carbon_is_reported_apart():
@@ -232,19 +240,6 @@ def test_more_carbon_oxidation_or_heat_emits_more():
     carbons = [rule_from({**MEASURED, "carbon": c}).coefficient(SET) for c in ("0.4", "0.5512", "1")]
     contracts = [rule_from({**MARKET, "contracted": c}).coefficient(SET) for c in ("1", "0.4", "0")]
     assert all(values == sorted(set(values)) for values in (rates, carbons, contracts))
-
-
-def test_d_rows_are_refused_unless_named():
-    row = "power_plant_mee.grid_factor_power_sector_2020data"
-    with pytest.raises(FactorError, match="allow it by name"):
-        SET.value(row, "kgCO2/kWh")
-    assert SET.value(row, "kgCO2/kWh", allowed={row}) == Fraction("0.581")
-
-
-@pytest.mark.parametrize("row", ["power_plant_mee.nothing", "power_plant_mee.direct_vs_calculated_gap"])
-def test_what_is_no_factor_is_refused(row):
-    with pytest.raises(FactorError):
-        SET.value(row, "1")
 
 
 @given(st.integers(-(10**15), 10**15), st.integers(1, 10**6))

@@ -7,7 +7,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carbon import factors, registry
-from carbon.ledger.reads import AXES, Moment, MomentError, View, divided, moment_of, moment_text, month, part_of, share
+from carbon.ledger.reads import (
+    AXES,
+    HIDDEN,
+    Moment,
+    MomentError,
+    View,
+    changes_of_hands,
+    divided,
+    moment_of,
+    moment_text,
+    month,
+    share,
+    totals_within,
+)
 from tests.small import HOUR, START, registry_bytes
 
 GRID = "purchased electricity: grid_factors.CN.national.2023"
@@ -81,19 +94,46 @@ def test_source_and_scope_follow_from_the_rule_and_what_is_unbooked_is_no_part()
 def test_a_month_is_that_of_the_channels_offset() -> None:
     eve = START - HOUR
     assert (month(eve, 0), month(eve, 60), month(START, -1)) == ("2015-12", "2016-01", "2015-12")
-    part = part_of(record("plant", 1, eve), 60)
-    assert part is not None
+    (part,) = view(record("plant", 1, eve), offset_minutes=60).parts
     assert (part.month, part.year) == ("2016-01", "2016")
 
 
 def test_a_subject_stands_for_all_below_it() -> None:
     found = view(record("plant", 1), record("shop", 2), record("plant", 4, START - HOUR))
-    assert found.under("region") == ["group", "plant", "region", "shop"]
-    assert found.under("group") == ["group", "plant"]
-    assert sum(grams for _, grams in found.emissions(found.under("group"))) == 5
-    assert sum(grams for _, grams in found.emissions(found.under("region"), "2016")) == 3
-    with pytest.raises(KeyError):
-        found.under("nobody")
+    assert sum(grams for _, grams in found.emissions("group")) == 5
+    assert sum(grams for _, grams in found.emissions("region", "2016")) == 3
+    totals = totals_within(found.emissions("region"), "region", found)
+    assert {name: (total.own_g, total.grams) for name, total in totals.items()} == {
+        "plant": (5, 5), "group": (0, 5), "shop": (2, 2), "region": (0, 7),
+    }  # fmt: skip
+
+
+def test_what_is_sold_counts_with_its_owner_of_then_and_is_seen_by_that_owner() -> None:
+    """The plant is sold in the middle of a month, at an hour."""
+    sale = START + 30 * HOUR
+    sold = SUBJECTS[2] | {"parents": [{"start": sale, "parent": "buyer"}], "region": "region"}
+    subjects = [*SUBJECTS[:2], sold, SUBJECTS[3], {"id": "buyer", "name": "B", "kind": "group", "parent": "region"}]
+    parties = [
+        {"id": f"{name}-co", "key": bytes(32).hex(), "role": "enterprise", "subject": name}
+        for name in ("group", "buyer")
+    ]
+    known = registry.parse(registry_bytes(subjects=subjects, parties=parties), factors.load())
+    found = View(known, 0, changes_of_hands(known))
+    for grams, start in ((1, sale - HOUR), (2, sale), (4, sale + HOUR)):
+        found.record(record("plant", grams, start), 1)
+    sums = {name: sum(grams for _, grams in found.emissions(name)) for name in ("group", "buyer", "plant", "region")}
+    assert sums == {"group": 1, "buyer": 6, "plant": 7, "region": 7}
+    seen = {
+        name: [(part.subject, part.point, grams) for part, grams in found.seen(found.parts.items(), viewer)]
+        for name, viewer in (
+            ("group", known.parties["group-co"]),
+            ("buyer", known.parties["buyer-co"]),
+            ("public", None),
+        )
+    }
+    first, second = ("plant", "plant-1", 1), ("plant", "plant-1", 6)
+    hidden = [(HIDDEN, HIDDEN, 1), (HIDDEN, HIDDEN, 6)]
+    assert seen == {"group": [first, hidden[1]], "buyer": [hidden[0], second], "public": hidden}
 
 
 def test_shares_are_rounded_to_a_tenth_half_even() -> None:
@@ -116,7 +156,7 @@ def test_the_parts_add_up_to_the_whole_by_whatever_they_are_divided(
         for subject, grams, hour, is_grid in made
     ]
     found = view(*records)
-    rows = divided(found.emissions(found.under("region")), axes)
+    rows = divided(found.emissions("region"), axes)
     whole = sum(grams for _, grams, _, _ in made)
     assert sum(row["emission_g"] for row in rows) == whole
     assert sum(account.debit_g for account in found.books) == whole

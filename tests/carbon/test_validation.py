@@ -224,6 +224,7 @@ def test_numbers_never_change():
     names = (
         "valid unknown_point unknown_flag not_a_number not_normal from_the_future too_old before_registration unaligned"
     )
-    first = [*names.split(), "out_of_range", "period_not_over", "not_increasing", "too_much_co2", "oversaturated"]
+    first = [*names.split(), "out_of_range", "period_not_over", "not_increasing", "too_much_co2"]
+    first += ["oversaturated", "partner_missing"]
     later = ["duplicate", "conflict", "too_late", "rate_of_change", "counter_backwards", "too_close"]
     assert {r.value: r.label for r in Reason} == dict(enumerate(first)) | dict(enumerate(later, 20))

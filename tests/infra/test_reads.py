@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
+from consensus.ledger import Ledger
+from consensus.member.store import LedgerFile
+from infra.channel import load
+from tests.committee import write_channel
+from tests.consensus.test_submission import Market
 from tests.infra.copies import Invoke, StoredChain, invoker
+from tests.parties import AUTHORITY, EXCHANGE, PARTIES, PLANT, VERIFIER
+from tests.registrars import REGISTRARS
 from tests.small import COEFFICIENT
 
 SUBJECT = "plant"
@@ -46,7 +53,7 @@ def test_structure_and_region_add_up_to_the_account(invoke: Invoke) -> None:
     assert sum(row["emission_g"] for row in points) == rows(invoke, "account", SUBJECT, "--as-of", "3")[0]["balance"]
     assert [(row["subject"], row["emission_g"]) for row in rows(invoke, "region", "region")] == [
         ("plant", balance),
-        ("total", balance),
+        ("region", balance),
     ]
     assert rows(invoke, "structure", SUBJECT, "--year", "2015") == []
 
@@ -79,3 +86,45 @@ def test_a_wrong_question_is_answered_by_what_would_be_right(
     code, printed, error = invoke(*arguments)
     assert (code, printed) == (2, "")
     assert said in " ".join(re.sub(r"[│╭╮╰╯─]", " ", error).split())
+
+
+@pytest.fixture
+def seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Invoke:
+    """On a ledger in whose registry parties stand."""
+    market = Market()
+    market.order(market.windows(0, 2, 0))
+    write_channel(tmp_path, points=3, gateways=1, parties=PARTIES, registrars=REGISTRARS)
+    channel, folder = load(tmp_path), tmp_path / "members" / "0"
+    folder.mkdir(parents=True)
+    file = LedgerFile(folder / "ledger.sqlite")
+    ledger = Ledger(channel.genesis, channel.registry, file)
+    assert all(ledger.install(package) for package in market.store.kept)
+    file.close()
+    return invoker(tmp_path, monkeypatch, capsys)
+
+
+@pytest.mark.parametrize("viewer", [PLANT, AUTHORITY, VERIFIER])
+def test_who_may_see_an_account_sees_all_of_it(seen: Invoke, viewer: str) -> None:
+    for words in (("account", SUBJECT), ("structure", SUBJECT, "--by", "point"), ("region", "region")):
+        assert rows(seen, *words, "--viewer", viewer) == rows(seen, *words)
+
+
+def test_the_public_sees_a_regions_total_and_nobodys_part_of_it(seen: Invoke) -> None:
+    for words in (("account", SUBJECT), ("structure", SUBJECT)):
+        code, printed, said = seen(*words, "--viewer", "public")
+        assert (code, printed) == (1, "")
+        assert "public may not see plant at height 1: an enterprise sees itself" in said
+    whole = rows(seen, "region", "region")[-1]
+    assert rows(seen, "region", "region", "--viewer", "public")[-1] == whole
+    shown = json.dumps(
+        [rows(seen, *words, "--viewer", EXCHANGE) for words in (("region", "region"), ("structure", "region"))]
+    )
+    assert "plant" not in shown
+    (point,) = rows(seen, "structure", "region", "--by", "point", "--viewer", EXCHANGE)
+    assert (point["point"], point["emission_g"]) == ("not shown", whole["emission_g"])
+
+
+def test_a_viewer_is_a_registered_party(seen: Invoke) -> None:
+    code, _, said = seen("account", SUBJECT, "--viewer", "plant-company")
+    assert code == 2
+    assert "is it plant-co" in " ".join(said.split())

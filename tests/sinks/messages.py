@@ -119,6 +119,12 @@ def balance(account: str, height: int, debit: int = 0, credit: int = 0) -> bytes
     return codec.encode("balance", fields | {"records": height, "height": height})
 
 
+def alert(id_: str, kind: str, subject: str | None) -> bytes:
+    """An alert at height 3."""
+    about = {"id": id_, "kind": kind, "severity": "info", "subject": subject, "point": None, "code": None}
+    return codec.encode("alert", about | {"at": NEW_YEAR, "height": 3, "text": "why"})
+
+
 class Topic:
     """Gives messages of one topic and partition their offsets."""
 

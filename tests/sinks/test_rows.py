@@ -4,8 +4,8 @@ import pytest
 
 from schemas import topics
 from sinks.clickhouse.feed import PoisonedError
-from sinks.clickhouse.rows import RowFeed, balances_feed, rejections_feed
-from tests.sinks.messages import Topic, balance, rejection, unreadable
+from sinks.clickhouse.rows import RowFeed, alerts_feed, balances_feed, rejections_feed
+from tests.sinks.messages import Topic, alert, balance, rejection, unreadable
 
 
 def fed(client: Any, feed: RowFeed, values: list[bytes]) -> None:
@@ -55,6 +55,18 @@ def test_a_balance_is_the_last_one(client: Any) -> None:
         "SELECT account, subject, debit_g, credit_g, balance, height FROM balances ORDER BY 1"
     ).result_rows
     assert rows == [("emissions:a", "a", 30, 4, 26, 5), ("x:b", "b", 0, 0, 0, 1)]
+
+
+def test_an_alert_shows_once_and_a_warning_says_whom_it_is_about(client: Any) -> None:
+    short = alert("balance_short/plant/2016-09-01/notice/group", "balance_short", "group")
+    fed(client, alerts_feed(), [alert("coverage/code", "coverage", None), short, short])
+    assert client.query("SELECT kind, subject, point, height, code FROM alerts ORDER BY kind").result_rows == [
+        ("balance_short", "group", "", 3, ""),
+        ("coverage", "", "", 3, ""),
+    ]
+    assert client.query("SELECT about, level, told, severity, text FROM warnings").result_rows == [
+        ("plant", "notice", "group", "info", "why")
+    ]
 
 
 def test_it_goes_on_after_the_greatest_offset(client: Any) -> None:

@@ -37,7 +37,7 @@ def test_a_missed_surrender_is_fined_by_article_24():
     assert found is not None
     # 5,000 t · 98.50 CNY · 5 = 2,462,500 CNY
     assert (found["amount_fen"], found["cut_g"], found["records"]) == (2_462_500 * CNY, 0, [EVIDENCE[0]])
-    assert "5000000000 g short at CNY 98.50 a tonne, times 5" in str(found["reasons"])
+    assert "5,000 t short at CNY 98.50 a tonne, times 5" in str(found["reasons"])
     assert "CNY 2,462,500.00 to CNY 4,925,000.00" in str(found["reasons"])
 
 
@@ -75,7 +75,7 @@ def test_who_surrendered_in_time_is_named():
     found = propose("surrendered_on_time", need_g=7)
     assert found is not None
     assert (found["amount_fen"], found["cut_g"], found["rule"]) == (0, 0, "on_time")
-    assert str(found["reasons"]).endswith("need_g = 7")
+    assert str(found["reasons"]).endswith("need_g 0.000007 t")
 
 
 @pytest.mark.parametrize(
@@ -105,3 +105,9 @@ def test_a_proposal_is_the_content_of_a_decision():
     assert {content["rule"] for content in found} >= {"on_time", "missed_surrender", "false_data"}
     for content in found:
         assert body_of("authority", 1, "decision", content, bytes(16))
+
+
+def test_the_records_of_a_decision_are_sorted_and_stand_once():
+    fact = Fact("mill", 2023, "surrendered_on_time", {"need_g": 1}, (b"\2" * 32, b"\1" * 32, b"\2" * 32))
+    (found,) = proposals([fact], RULES, SET)
+    assert found["records"] == [b"\1" * 32, b"\2" * 32]

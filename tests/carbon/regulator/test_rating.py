@@ -44,6 +44,12 @@ def test_too_little_is_known():
     assert str(rating.findings[-1]) == "false_data: not known"
 
 
+def test_without_its_intensity_a_subject_has_no_grade():
+    known = {"missed_surrenders": Fraction(0), "false_data": Fraction(0)}
+    assert rate("a", known, GRADE).outcome == "-"
+    assert rate("a", known | {"intensity_to_peers": Fraction(1, 2)}, GRADE).outcome == "A"
+
+
 def test_a_missed_surrender_spoils_the_best_intensity():
     known = {"intensity_to_peers": Fraction(1, 2), "missed_surrenders": Fraction(1), "false_data": Fraction(0)}
     assert rate("a", known, GRADE).outcome == "C"

@@ -10,7 +10,7 @@ HOUR = 3_600_000
 
 def test_grade_and_level_decide_who_does_what():
     subjects = [Performance("z", 0), Performance("a", 0), Performance("h", 0, sector="heating"), Performance("n", 0)]
-    grades = {"z": "A", "a": "C", "h": "D", "n": "-"}
+    grades = {"z": "A", "a": "C", "h": "D"}
     rows = measures("ORANGE", subjects, grades, RULES)
     assert [(row["subject"], row["grade"], row["limit_percent"]) for row in rows] == [
         ("a", "C", 50),

@@ -1,0 +1,72 @@
+"""CEMS direct mass as the emission rule of a concentration point: with which other points its mass is computed.
+
+G [kg/h] = C [mg/Nm3, dry] · Q [Nm3/h, dry] · 10^-6, and from actual, wet gas
+Q_dry = Q · 273/(273+t) · (Ba+Ps)/101325 · (1−Xsw) (HJ 212-2017, D.2). `carbon.stack_mass` computes it.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import ClassVar, Literal, get_args
+
+from carbon.emission.rule import EmissionRule
+from carbon.factors import FactorSet
+
+Basis = Literal["dry", "wet"]
+"""Whether water vapour is counted in the gas that a concentration or a flow is of."""
+MASS_SCALE = 3
+"""A window's quantity: integers of 10^-3 g of CO2."""
+
+
+@dataclass(frozen=True)
+class CemsMass(EmissionRule):
+    """CO2 by mass from a concentration and the points named here, all of its gateway, at the same instant.
+
+    `basis` is that of the concentration. A flow in m3 is actual gas and takes a temperature, a static pressure and a
+    barometric pressure, measured or registered in Pa; one in Nm3 (273 K, 101325 Pa) takes none of them. Moisture is
+    named where the two bases differ. Raises ValueError.
+    """
+
+    basis: Basis
+    flow: str
+    flow_basis: Basis
+    temperature: str | None = None
+    static_pressure: str | None = None
+    barometric_pressure: str | None = None
+    barometric_pa: str | None = None
+    moisture: str | None = None
+
+    unit: ClassVar[str] = "gCO2"
+    source: ClassVar[str] = "stack"
+    gas: ClassVar[str] = "CO2"
+    scope: ClassVar[int] = 1
+    reference: ClassVar[str] = "HJ 212-2017, D.2"
+
+    def __post_init__(self) -> None:
+        if not {self.basis, self.flow_basis} <= set(get_args(Basis)):
+            raise ValueError("a basis is dry or wet")
+        if (self.moisture is None) != (self.basis == self.flow_basis):
+            raise ValueError("moisture is named where one basis is dry and the other wet, and only there")
+        is_actual = (self.temperature is not None, self.static_pressure is not None)
+        ambient = (self.barometric_pressure is not None) + (self.barometric_pa is not None)
+        if (*is_actual, ambient) not in {(True, True, 1), (False, False, 0)}:
+            raise ValueError("temperature, static and one barometric pressure are named together")
+        if len(set(self.partners)) != len(self.partners):
+            raise ValueError("each partner is another point")
+
+    @property
+    def partners(self) -> tuple[str, ...]:
+        """The points that must have a valid reading at the instant."""
+        named = (self.flow, self.temperature, self.static_pressure, self.barometric_pressure, self.moisture)
+        return tuple(name for name in named if name is not None)
+
+    def coefficient(self, factors: FactorSet, allowed: Collection[str] = ()) -> Fraction:
+        """Grams of CO2 per gram."""
+        return Fraction(1)
+
+    def __str__(self) -> str:
+        gas = f"CEMS mass (HJ 212-2017, D.2): {self.basis} concentration · {self.flow_basis} flow {self.flow}"
+        if self.temperature is not None:
+            ambient = self.barometric_pressure or f"{self.barometric_pa} Pa"
+            gas += f" · temperature {self.temperature} · pressure {self.static_pressure} + {ambient}"
+        return gas if self.moisture is None else f"{gas} · moisture {self.moisture}"

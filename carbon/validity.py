@@ -1,0 +1,21 @@
+"""Validity of hours and days of a CEMS, by how much of them was measured (HJ 212-2017, D.2.2).
+
+A minute is valid with 12 instants, an hour with 45 valid minutes, a day with 20 valid hours. A record knows how many of
+the expected readings its window counts, so an hour's minutes are that share of 60: of minute values exactly the rule.
+By hand: 540 of 720 readings of five seconds are 45 minutes, a valid hour; 539 are not.
+"""
+
+LEAST_MINUTES = 45
+"""Valid minutes of a valid hour (D.2.2, equation 24; `cems_constants.min_minutes_per_hour`)."""
+LEAST_HOURS = 20
+"""Valid hours of a valid day (D.2.2, equation 25; `cems_constants.min_hours_per_day`)."""
+
+
+def is_valid_hour(count: int, expected: int) -> bool:
+    """Whether an hour counts readings enough of those expected."""
+    return count > 0 and 60 * count >= LEAST_MINUTES * expected
+
+
+def is_valid_day(valid_hours: int) -> bool:
+    """Whether a day has valid hours enough."""
+    return valid_hours >= LEAST_HOURS

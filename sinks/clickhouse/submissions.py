@@ -1,0 +1,65 @@
+"""Rows of table `submissions_log`, made from leaves of kind 4 and the payloads behind them."""
+
+import json
+from typing import Any
+
+import pyarrow as pa
+
+from carbon import submission
+from carbon.refusal import label
+from consensus.log.follower import VerifiedBlock, VerifiedLeaf
+from schemas import codec
+from sinks.clickhouse.rows import TIME
+
+SUBMISSIONS = pa.schema(
+    [
+        ("height", pa.uint64()),
+        ("time", TIME),
+        ("leaf_index", pa.uint64()),
+        ("verdict", pa.string()),
+        ("reason", pa.string()),
+        ("party", pa.string()),
+        ("number", pa.uint64()),
+        ("kind", pa.string()),
+        ("subject", pa.string()),
+        ("counterparty", pa.string()),
+        ("signers", pa.list_(pa.string())),
+        ("content", pa.string()),
+        ("registry_height", pa.uint64()),
+        ("commitment", pa.string()),
+        ("leaf_hash", pa.string()),
+    ]
+)
+
+
+def submission_row(block: VerifiedBlock, verified: VerifiedLeaf, payload: bytes) -> dict[str, Any]:
+    """The row of a leaf and what it commits to. A rejected leaf's payload may be no submission: then little is said."""
+    leaf = verified.leaf
+    return {
+        "height": block.height,
+        "time": block.header["time"],
+        "leaf_index": verified.index,
+        "verdict": "accepted" if leaf.accepted else "rejected",
+        "reason": "" if leaf.accepted else label(leaf.reason),
+        **_said(payload),
+        "registry_height": leaf.registry_height,
+        "commitment": leaf.commitment.hex(),
+        "leaf_hash": verified.hash.hex(),
+    }
+
+
+def _said(payload: bytes) -> dict[str, Any]:
+    try:
+        read = submission.read(payload)
+    except codec.CodecError:
+        texts = dict.fromkeys(("party", "kind", "subject", "counterparty", "content"), "")
+        return {**texts, "number": 0, "signers": []}
+    return {
+        "party": read.party,
+        "number": max(0, read.number),  # a negative one is refused, and shown as none
+        "kind": read.kind,
+        "subject": read.subject or "",
+        "counterparty": str(read.content.get("buyer", "")),
+        "signers": [name for name, _ in read.signatures],
+        "content": json.dumps(read.content, default=bytes.hex, ensure_ascii=False),
+    }
