@@ -2,7 +2,7 @@
 
 A change puts whole entries in the place of those with their id, or behind the last, and drops entries of people. What
 a point's readings mean stays for ever: another unit, scale, step or window is another point. A gateway's key changes
-only together with its run, and no key comes back.
+only together with its run, and no key comes back. A factor set comes behind the last and never changes.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Any
 from carbon.registry import Gateway, Registry, RegistryError, canonical_json, parse
 from schemas import codec
 
-SECTIONS = ("subjects", "gateways", "submitters", "operators", "registrars", "parties", "points")
+SECTIONS = ("subjects", "gateways", "submitters", "operators", "registrars", "parties", "factors", "points")
 PEOPLE = ("submitters", "operators", "registrars", "parties")
 """Sections whose entries may go: nothing that was recorded leads back to them."""
 _MEANING = (
@@ -89,7 +89,7 @@ def _next(now: Registry, put: Sequence[tuple[str, bytes]], drop: Sequence[tuple[
         if section not in PEOPLE or len(kept) != len(raw.get(section, ())) - 1:
             raise RegistryError(f"{section} has no {name!r} that may go")
         raw[section] = kept
-    after = parse(canonical_json(raw), now.factors)
+    after = parse(canonical_json(raw), now.sets[0])
     if after.digest == now.digest:
         raise RegistryError("a change that changes nothing")
     _check(now, after)
@@ -124,6 +124,9 @@ def _check(now: Registry, after: Registry) -> None:
         former = (subject.parent, subject.region, subject.parents)
         if (later.parent, later.region, later.parents[: len(subject.parents)]) != former:
             raise RegistryError(f"{name}: who was above it stays; add from when somebody else is")
+    for was, stands in zip(now.sets, after.sets, strict=False):
+        if (was.version, was.start, was.digest) != (stands.version, stands.start, stands.digest):
+            raise RegistryError(f"the factor set {was.version} stays as it is: make another version")
     known = {key for gateway in now.gateways.values() for key in (gateway.key, *gateway.retired)}
     for name, gateway in after.gateways.items():
         before = now.gateways.get(name)

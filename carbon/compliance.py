@@ -24,6 +24,14 @@ SMALL_GAIN = f"CNY if gain <{SMALL_GAIN_CNY}"
 """Unit of the rows that say what may be fined for false data with such a gain."""
 FEN = 100
 """In a CNY."""
+YEAR_ROWS = tuple(
+    f"{RULES}.{name}"
+    for name in (
+        *("ccer_offset_cap", "banking_cap_2019_2024", "next_year_cut_if_refused"),
+        *("fine_nonsurrender_min", "fine_nonsurrender_max"),
+    )
+)
+"""Rows that every year's surrender goes by, beside its benchmarks and its deadline."""
 _BANKING = re.compile(r"(\d+) t \+ (\d+(?:\.\d+)?) x net sales (\d{4})-(\d{4})")
 
 

@@ -55,6 +55,7 @@ class Plain:
     previous: NDArray[np.void]
     evidence_root: NDArray[np.void]
     start: NDArray[np.int64]
+    count: NDArray[np.int64]
     emission: NDArray[np.int64]
 
 
@@ -87,13 +88,16 @@ class _Reader:
         start, version, whole = _number(longs, at + _NUMBERS)
         plain = whole & (named > 0) & (octets[at] == 0) & (pairs[version] == _FIRST_VERSION)
         behind = version + 2
+        numbers = [start]
         for _ in ("count", "quantity", "emission"):
             number, behind, whole = _number(longs, behind)
+            numbers.append(number)
             plain &= whole
         plain &= behind == stops
         heads = np.array([len(stated.head) for stated in self._points], np.intp)
         previous, roots = hashes[begins + heads[point]], hashes[at + _ROOT]
-        return Plain(self._points, point, plain, previous, roots, _value(start), _value(number))
+        start_, count_, _, emission = numbers
+        return Plain(self._points, point, plain, previous, roots, _value(start_), _value(count_), _value(emission))
 
     def _compare(self, payloads: list[bytes]) -> tuple[list[int], list[int]]:
         """Of each payload its point's number, -1 for nobody's, and the place behind the packets that it names, or 0."""

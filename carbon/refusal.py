@@ -60,6 +60,8 @@ class Refusal(IntEnum):
     NOT_REVERSIBLE = 72
     WRONG_BALANCE = 73
     NO_DECISION = 74
+    FRAGMENTED = 75
+    ALREADY_DECIDED = 76
 
     @property
     def label(self) -> str:

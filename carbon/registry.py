@@ -18,6 +18,7 @@ from carbon import identity
 from carbon.emission import EmissionRule, Unbooked, coefficient_per, rule_from
 from carbon.emission.cems import MASS_SCALE, CemsMass
 from carbon.factors import FactorError, FactorSet
+from carbon.factors.succession import succession
 from carbon.flue_gas import DryGas, Saturation
 from carbon.quantity import QuantityError
 from carbon.stack_mass import MassError, MassFormula, Measured, formula
@@ -306,10 +307,16 @@ class Registry:
     operators: Mapping[str, Operator]
     points: Mapping[str, Point]
     limits: TimeLimits
-    factors: FactorSet
+    sets: tuple[FactorSet, ...]
+    """The factor sets, the shipped one first, each until the next is in force."""
     registrars: Mapping[str, Registrar]
     parties: Mapping[str, Party]
     file: bytes = field(repr=False)
+
+    @property
+    def factors(self) -> FactorSet:
+        """The factor set in force."""
+        return self.sets[-1]
 
     @cached_property
     def points_of(self) -> Mapping[str, list[Point]]:
@@ -334,11 +341,11 @@ def canonical_json(value: Any) -> bytes:
     return (json.dumps(value, ensure_ascii=False, sort_keys=True, indent=2) + "\n").encode()
 
 
-def parse(data: bytes, factors: FactorSet) -> Registry:
-    """The registry of a canonical file. Raises RegistryError."""
+def parse(data: bytes, shipped: FactorSet) -> Registry:
+    """The registry of a canonical file; `shipped` is the factor set that comes before its own. Raises RegistryError."""
     try:
         raw = json.loads(data)
-        registry = _build(raw, data, factors)
+        registry = _build(raw, data, shipped)
         _check(registry)
         is_canonical = canonical_json(raw) == data
     except RegistryError:
@@ -350,8 +357,9 @@ def parse(data: bytes, factors: FactorSet) -> Registry:
     return registry
 
 
-def _build(raw: dict[str, Any], file: bytes, factors: FactorSet) -> Registry:
-    # a registry file without operators, registrars or parties says nothing of them
+def _build(raw: dict[str, Any], file: bytes, shipped: FactorSet) -> Registry:
+    # a registry file without operators, registrars, parties or factor sets says nothing of them
+    sets = succession(shipped, raw.get("factors", ()))
     operators = [Operator(o["id"], bytes.fromhex(o["key"]), tuple(o["gateways"])) for o in raw.get("operators", ())]
     return Registry(
         digest=sha256(file).digest(),
@@ -360,9 +368,9 @@ def _build(raw: dict[str, Any], file: bytes, factors: FactorSet) -> Registry:
         gateways={g["id"]: _gateway(g) for g in raw["gateways"]},
         submitters={s["id"]: Submitter(s["id"], bytes.fromhex(s["key"])) for s in raw["submitters"]},
         operators={operator.id: operator for operator in operators},
-        points={p["id"]: _point(p, factors) for p in raw["points"]},
+        points={p["id"]: _point(p, sets[-1]) for p in raw["points"]},
         limits=TimeLimits(**raw["limits"]),
-        factors=factors,
+        sets=sets,
         registrars={r["id"]: Registrar(r["id"], bytes.fromhex(r["key"])) for r in raw.get("registrars", ())},
         parties={party["id"]: _party(party) for party in raw.get("parties", ())},
         file=file,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from carbon import calendar, identity, signing
+from carbon import record as records
 from carbon.refusal import Refusal
 from carbon.registry import Registry
 from carbon.subjects import speaks_for
@@ -63,16 +64,35 @@ class Submission:
                 return str(self.content[name])
         return None
 
+    @property
+    def commitment(self) -> bytes:
+        """What its leaf commits to it by: SHA-256 of its salt and payload."""
+        rows = [{"party": party, "signature": signature} for party, signature in self.signatures]
+        return records.commitment(self.salt, codec.encode_bare("submission", {"body": self.body, "signatures": rows}))
+
 
 def read(payload: bytes) -> Submission:
     """The submission of a payload. Raises CodecError."""
     outer = codec.decode_bare("submission", payload)
-    body = codec.decode_bare("submission-body", outer["body"])
+    return _of_body(outer["body"], tuple((row["party"], row["signature"]) for row in outer["signatures"]))
+
+
+def _of_body(data: bytes, signatures: tuple[tuple[str, bytes], ...] = ()) -> Submission:
+    body = codec.decode_bare("submission-body", data)
     if body["kind"] not in ROLES:
         raise codec.CodecError(f"no kind of submission: {body['kind']!r}")
     content = codec.decode_bare(f"submission-{body['kind']}", body["content"])
-    signatures = tuple((row["party"], row["signature"]) for row in outer["signatures"])
-    return Submission(**{**body, "content": content}, body=outer["body"], signatures=signatures)
+    return Submission(**{**body, "content": content}, body=data, signatures=signatures)
+
+
+def reversed_by(submission: Submission) -> Submission | None:
+    """What a reversal takes back, unsigned; None unless it is of the same party and the stated number."""
+    try:
+        original = _of_body(submission.content["body"])
+    except codec.CodecError:
+        return None
+    stated = (submission.party, submission.content["number"])
+    return original if (original.party, original.number) == stated else None
 
 
 def body_of(party: str, number: int, kind: str, content: Mapping[str, Any], salt: bytes) -> bytes:
@@ -160,10 +180,11 @@ def _all_signed(submission: Submission, channel: bytes, registry: Registry) -> b
 
 
 def _countersigned(submission: Submission, registry: Registry) -> Refusal:
-    """A transfer needs the buyer's signature beside the seller's; nothing else needs a second one."""
-    if submission.kind != "transfer":
+    """A transfer needs the buyer's signature beside the seller's, to be taken back too; nothing else a second one."""
+    stated = reversed_by(submission) if submission.kind == "reversal" else submission
+    if stated is None or stated.kind != "transfer":
         return Refusal.PASS
     others = (registry.parties[name] for name, _ in submission.signatures[1:])
-    buyer = submission.content["buyer"]
+    buyer = stated.content["buyer"]
     signed_by_buyer = any(party.role == "enterprise" and party.subject == buyer for party in others)
     return Refusal.PASS if signed_by_buyer else Refusal.NOT_COUNTERSIGNED

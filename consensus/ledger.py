@@ -386,7 +386,8 @@ def _package(block: bytes, salts: bytes, payloads: bytes) -> bytes:
 
 def _state(genesis: Genesis, kept: tuple[Position, bytes] | None) -> State:
     horizon_ms = 1000 * genesis.evidence_horizon_seconds
-    return State.load(kept[1], horizon_ms) if kept else State(horizon_ms)
+    offset = genesis.utc_offset_minutes
+    return State.load(kept[1], horizon_ms, offset) if kept else State(horizon_ms, offset)
 
 
 def _ordered(batch: ProposedBatch) -> dict[str, Any]:

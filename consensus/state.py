@@ -59,6 +59,8 @@ class State:
     """
 
     horizon_ms: int
+    utc_offset_minutes: int = 0
+    """At which compliance years begin, as the genesis states it."""
     heads: dict[str, Head] = field(default_factory=dict)
     corrected: dict[str, dict[int, tuple[int, bytes]]] = field(default_factory=dict)
     """Point to window start to (version, evidence root), of windows that have more than one version."""
@@ -78,6 +80,9 @@ class State:
     _shown: list[Head | None] = field(default_factory=list, init=False, repr=False, compare=False)
     """The heads that stood in the last text, in the order of `heads`; below, their lines."""
     _lines: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        self.book.utc_offset_minutes = self.utc_offset_minutes
 
     def enact(self, change: Change, height: int) -> Refusal:
         """Judge a change of the committee that passed the evidence half at `height`, and take it in."""
@@ -216,9 +221,9 @@ class State:
         return self._lines
 
     @classmethod
-    def load(cls, text: bytes, horizon_ms: int) -> "State":
+    def load(cls, text: bytes, horizon_ms: int, utc_offset_minutes: int = 0) -> "State":
         """The state of its canonical text. Raises ValueError."""
-        state = cls(horizon_ms)
+        state = cls(horizon_ms, utc_offset_minutes)
         for line in text.decode().splitlines():
             match line.split(" "):
                 case ["point", point, end, commitment]:

@@ -44,7 +44,7 @@ class Verification:
     def __init__(self, genesis: Genesis, seen: Seen = lambda _block, _payloads: None) -> None:
         self.follower = Follower(genesis)
         self.report = Report()
-        self._state = State(1000 * genesis.evidence_horizon_seconds)
+        self._state = State(1000 * genesis.evidence_horizon_seconds, genesis.utc_offset_minutes)
         self._seen = seen
 
     def package(self, data: bytes) -> None:

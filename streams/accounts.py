@@ -8,26 +8,33 @@ a crash the same bytes are sent again.
 import json
 import sqlite3
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
+from carbon import plain as plains
 from carbon import record as records
-from carbon.ledger.books import Account, Books
+from carbon import submission as submissions
+from carbon.ledger.books import Books
 from carbon.registry import Registry
 from consensus import registration
-from consensus.log.follower import Follower, Position
+from consensus.log.follower import Follower, OpenedLeaf, Position
 from consensus.log.genesis import Genesis
-from consensus.log.leaf import WINDOW_RECORD
+from consensus.log.leaf import SUBMISSION, WINDOW_RECORD
 from consensus.log.reader import Asker, LedgerReader, OpenedBlock
 from schemas import codec, topics
 
 GROUP = "carbon.accounts"
+Alert = dict[str, Any]
+"""A value of schema alert."""
 _SOURCES = (topics.LEDGER_BLOCKS, topics.LEDGER_PAYLOADS)
 _SCHEMA = (
-    "CREATE TABLE IF NOT EXISTS books (one INTEGER PRIMARY KEY CHECK (one = 1), state TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS account (name TEXT PRIMARY KEY, fields TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS standing (one INTEGER PRIMARY KEY CHECK (one = 1), state TEXT, book TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS registrations (first INTEGER PRIMARY KEY, record BLOB NOT NULL)",
 )
 
@@ -43,22 +50,25 @@ class AccountsConfig:
 
 
 @dataclass
-class Posted:
+class Standing:
     """Where the processor stands: the books and registries after a height, and the place in each topic to go on from.
 
     `registrations` are the payloads of the accepted changes of the registry, by the height from which each is in force.
+    `changed` are the accounts that the last blocks posted to.
     """
 
-    books: Books = field(default_factory=Books)
+    books: Books
     position: Position | None = None
     offsets: dict[str, int] = field(default_factory=dict)
     registrations: dict[int, bytes] = field(default_factory=dict)
+    changed: set[str] = field(default_factory=set)
 
 
 class BooksFile:
-    """The books on disk."""
+    """The books on disk: the snapshot that a restart begins with."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, utc_offset_minutes: int) -> None:
+        self._utc_offset_minutes = utc_offset_minutes
         path.parent.mkdir(parents=True, exist_ok=True)
         self._database = sqlite3.connect(path, isolation_level=None)
         self._database.execute("PRAGMA journal_mode=WAL")
@@ -66,49 +76,76 @@ class BooksFile:
         for statement in _SCHEMA:
             self._database.execute(statement)
 
-    def load(self) -> Posted:
-        """What was kept last."""
-        row = self._database.execute("SELECT state FROM books").fetchone()
+    def load(self) -> Standing:
+        """What was kept last. Raises BooksError if it does not add up."""
+        row = self._database.execute("SELECT state, book FROM standing").fetchone()
         if row is None:
-            return Posted()
+            return Standing(Books(self._utc_offset_minutes))
         state = json.loads(row[0])
+        accounts = [json.loads(fields) for (fields,) in self._database.execute("SELECT fields FROM account")]
+        books = Books.load(self._utc_offset_minutes, accounts, row[1].splitlines())
         registrations = dict(self._database.execute("SELECT first, record FROM registrations ORDER BY first"))
-        return Posted(Books.load(state["books"]), Position.load(state["position"]), state["offsets"], registrations)
+        return Standing(books, Position.load(state["position"]), state["offsets"], registrations)
 
-    def keep(self, posted: Posted) -> None:
-        """Keep books, height, registries and places together."""
-        assert posted.position is not None
-        state = {"books": posted.books.dump(), "position": posted.position.dump(), "offsets": posted.offsets}
+    def keep(self, standing: Standing) -> None:
+        """Keep what changed of the books, height, registries and places together."""
+        assert standing.position is not None
+        state = json.dumps({"position": standing.position.dump(), "offsets": standing.offsets})
+        accounts = [(name, json.dumps(vars(standing.books.accounts[name]))) for name in sorted(standing.changed)]
         with self._database:
             self._database.execute("BEGIN")
-            self._database.execute("INSERT OR REPLACE INTO books VALUES (1, ?)", (json.dumps(state),))
-            recorded = posted.registrations.items()
+            self._database.executemany("INSERT OR REPLACE INTO account VALUES (?, ?)", accounts)
+            book = "\n".join(standing.books.book.lines())
+            self._database.execute("INSERT OR REPLACE INTO standing VALUES (1, ?, ?)", (state, book))
+            recorded = standing.registrations.items()
             self._database.executemany("INSERT OR IGNORE INTO registrations VALUES (?, ?)", recorded)
+        standing.changed.clear()
 
 
-def post_block(
-    books: Books, opened: OpenedBlock, registry: Registry
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Post the accepted records of a block; the balances that it changed, and alerts on incomplete windows.
+def post_block(books: Books, opened: OpenedBlock, registry: Registry) -> tuple[list[dict[str, Any]], list[Alert]]:
+    """Post what a block accepted, in its order; the balances that it changed, and alerts on incomplete windows.
 
-    `registry` is the one in force at the block's height, by which they were accepted.
+    `registry` is the one in force at the block's height, by which it was accepted. Raises BooksError.
     """
-    changed: dict[str, Account] = {}
-    alerts = []
-    for leaf in opened.leaves:
-        if not leaf.leaf.leaf.accepted or leaf.leaf.leaf.kind != WINDOW_RECORD:
-            continue
-        # byte for byte what the members put together themselves
-        record = records.read(leaf.payload)
-        for account in books.post(record, opened.block.height):
-            changed[account.account] = account
-        if record["count"] < record["expected"]:
-            alerts.append(alert_of(record, leaf.leaf.leaf.commitment, opened.block.height, registry))
+    accepted = [leaf for leaf in opened.leaves if leaf.leaf.leaf.accepted]
+    height, changed, alerts = opened.block.height, set[str](), list[Alert]()
+    for kind, run in groupby(accepted, lambda leaf: leaf.leaf.leaf.kind):
+        if kind == WINDOW_RECORD:
+            posted, incomplete = _post_records(books, list(run), height, registry)
+            changed |= posted
+            alerts += incomplete
+        elif kind == SUBMISSION:
+            for leaf in run:
+                posted_now = books.apply(submissions.read(leaf.payload), opened.block.header["time"], height)
+                changed |= {posted.posting.account for posted in posted_now}
     books.check()
-    return [asdict(changed[name]) for name in sorted(changed)], alerts
+    return [dict(vars(books.accounts[name])) for name in sorted(changed)], alerts
 
 
-def alert_of(record: dict[str, Any], commitment: bytes, height: int, registry: Registry) -> dict[str, Any]:
+def _post_records(
+    books: Books, leaves: list[OpenedLeaf], height: int, registry: Registry
+) -> tuple[set[str], list[Alert]]:
+    """Post window records: plain ones together, the others one by one."""
+    payloads = [leaf.payload for leaf in leaves]
+    plain = plains.read(payloads)
+    together = np.flatnonzero(plain.plain) if plain is not None else np.arange(0)
+    changed, closer = set[str](), np.ones(len(payloads), bool)
+    if plain is not None:
+        changed |= books.post_plain(plain, together, height)
+        expected = np.array([point.fields["expected"] for point in plain.points], np.int64)
+        closer = ~plain.plain | (plain.count < expected[plain.point])
+    singly, alerts = set(range(len(payloads))) - set(together.tolist()), []
+    for place in np.flatnonzero(closer).tolist():
+        # byte for byte what the members put together themselves
+        record = records.read(payloads[place])
+        if place in singly:
+            changed |= {posted.posting.account for posted in books.post(record, height)}
+        if record["count"] < record["expected"]:
+            alerts.append(alert_of(record, leaves[place].leaf.leaf.commitment, height, registry))
+    return changed, alerts
+
+
+def alert_of(record: dict[str, Any], commitment: bytes, height: int, registry: Registry) -> Alert:
     """The alert on a window with fewer readings than a full one holds, or on what an hour is charged instead."""
     code, tier = records.code(record, commitment, registry), records.tier_of(record)
     text, kind = f"{record['point']}: {record['count']} of {record['expected']} readings in the window", "coverage"
@@ -123,18 +160,18 @@ class Accounts:
 
     def __init__(self, config: AccountsConfig) -> None:
         self._config = config
-        self._file = BooksFile(config.store)
-        self._posted = self._file.load()
+        self._file = BooksFile(config.store, config.genesis.utc_offset_minutes)
+        self._standing = self._file.load()
         self._registries = {0: config.registry}
-        for record in self._posted.registrations.values():
+        for record in self._standing.registrations.values():
             registration.adopt(self._registries, record)
-        self._reader = LedgerReader(Follower(config.genesis, self._posted.position))
+        self._reader = LedgerReader(Follower(config.genesis, self._standing.position))
         self._producer = Producer(config.kafka | {"enable.idempotence": "true", "linger.ms": "5"})
         self._consumer = Consumer(
             config.kafka | {"group.id": GROUP, "enable.auto.commit": "false", "auto.offset.reset": "earliest"}
         )
         self._asker = Asker()
-        self._offsets = dict.fromkeys(_SOURCES, 0) | self._posted.offsets
+        self._offsets = dict.fromkeys(_SOURCES, 0) | self._standing.offsets
         self._consumer.assign([self._place(topic) for topic in _SOURCES])
         self._paused: set[str] = set()
         self._undelivered: list[str] = []
@@ -188,14 +225,15 @@ class Accounts:
         for leaf in block.leaves:
             change = registration.follow(self._registries, leaf.leaf.leaf, leaf.payload)
             if change is not None:
-                self._posted.registrations[change.first] = leaf.payload
+                self._standing.registrations[change.first] = leaf.payload
         registry = self._registries[registration.in_force(self._registries, block.block.height)]
-        balances, alerts = post_block(self._posted.books, block, registry)
+        balances, alerts = post_block(self._standing.books, block, registry)
+        self._standing.changed |= {balance["account"] for balance in balances}
         for balance in balances:
             self._send(topics.ACCOUNTS_BALANCES, balance["account"], codec.encode("balance", balance))
         for alert in alerts:
             self._send(topics.ALERTS, alert["id"], codec.encode("alert", alert))
-        self._posted.position = block.position
+        self._standing.position = block.position
 
     def _send(self, topic: str, key: str, value: bytes) -> None:
         self._producer.produce(topic, value, key.encode(), on_delivery=self._delivered)
@@ -211,10 +249,10 @@ class Accounts:
                 f"balances could not be delivered: {self._undelivered[:1]}; the last blocks will be posted again"
             )
         oldest = {topics.LEDGER_BLOCKS: self._reader.oldest_block, topics.LEDGER_PAYLOADS: self._reader.oldest_payload}
-        self._posted.offsets = {
+        self._standing.offsets = {
             topic: read if (waiting := oldest[topic]) is None else waiting for topic, read in self._offsets.items()
         }
-        self._file.keep(self._posted)
+        self._file.keep(self._standing)
         self._consumer.commit(offsets=[self._place(topic) for topic in _SOURCES], asynchronous=True)
 
     def close(self) -> None:

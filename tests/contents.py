@@ -53,7 +53,7 @@ OUTPUT = {
     "heat_mj": 2_000_000,
     "correction": "1",
 }
-CONTENTS: Mapping[str, dict[str, Any]] = {
+CONTENTS: dict[str, dict[str, Any]] = {
     "allocation": {
         "subject": "plant",
         "year": YEAR,
@@ -115,7 +115,6 @@ CONTENTS: Mapping[str, dict[str, Any]] = {
         "net_sold_g": 0,
         "allowed": [],
     },
-    "reversal": {"number": 1, "reason": "the figures of another month"},
     "plan": {
         "subject": "plant",
         "year": YEAR,
@@ -187,6 +186,15 @@ CONTENTS: Mapping[str, dict[str, Any]] = {
         "measures": [{"subject": "plant", "grade": "C", "limit_percent": 50, "reason": "grade C at RED"}],
     },
     "ruleset": {"name": "colour", "rules": rules.shipped_json("colour")},
+}
+
+CONTENTS["reversal"] = {
+    "number": 1,
+    "reason": "the figures of another month",
+    "body": submission.body_of("anybody", 1, "output", CONTENTS["output"], bytes(submission.SALT_BYTES)),
+    "postings": [],
+    "place": 0,
+    "path": [],
 }
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from carbon import amendment, signing
+from carbon import amendment, factors, signing
 from carbon.registry import Registry
 from consensus import batch as batches
 from consensus import registration
@@ -31,6 +31,13 @@ def rotation(now: Registry, gateway: str, key: str) -> Put:
     section, found = entry(now, "gateways", gateway, run=before.run + 1, retired=retired)
     kept = {name: value for name, value in found.items() if name != "revoked"}
     return section, kept | {"key": signing.public_key(seed(key)).hex()}
+
+
+def changed_tables(was: bytes, becomes: bytes) -> dict[str, bytes]:
+    """The tables of the shipped factor set, with one text changed."""
+    tables = {name: data.replace(was, becomes) for name, data in factors.load().files.items()}
+    assert tables != factors.load().files
+    return tables
 
 
 def record(

@@ -26,7 +26,7 @@ from carbon.compliance import ComplianceError
 from carbon.factors import FactorError
 from carbon.refusal import Refusal
 from carbon.registry import I64_MAX
-from carbon.submission import Submission
+from carbon.submission import Submission, reversed_by
 
 SCHEMES = ("CCER",)
 """Offset schemes that the market takes (Decree 775, art. 14)."""
@@ -192,7 +192,7 @@ def closing(submission: Submission, ground: Ground) -> Refusal:
 
 
 def reversal(submission: Submission, ground: Ground) -> Refusal:
-    """Of an earlier submission of the party."""
+    """Of an earlier submission of the party, whose body it brings."""
     content = submission.content
-    earlier = 1 <= content["number"] < submission.number
+    earlier = 1 <= content["number"] < submission.number and reversed_by(submission) is not None
     return (Refusal.PASS if earlier else Refusal.MALFORMED) or text(content["reason"])

@@ -1,48 +1,76 @@
 """The book of submissions: what was stated before, and so what may be stated next.
 
 Every member keeps it as part of the replicated state, and every reader makes the same of the ledger: it is judged and
-posted in the order of the ledger alone. It grows with accounts, never with submissions.
+posted in the order of the ledger alone.
 """
 
 from dataclasses import dataclass, field
 
+from carbon.ledger import chart
+from carbon.ledger.chart import CLASSES, Entry
+from carbon.ledger.past import Past, leaf_of
+from carbon.ledger.reversing import UNDO, reversal
+from carbon.ledger.rules import RULES, Effect
+from carbon.ledger.standing import I64_MAX, Refused, Standing
 from carbon.refusal import Refusal
 from carbon.submission import Submission
 
 
-@dataclass(frozen=True)
-class Posting:
-    """One line of a journal entry, in g CO2e or whole credits: the debits of an entry equal its credits."""
-
-    account: str
-    debit: int
-    credit: int
-
-
 @dataclass
-class Book:
-    """What stands after some height. `numbers` is the last submission of each party."""
+class Book(Standing):
+    """What stands after some height, and how the next submission changes it."""
 
-    numbers: dict[str, int] = field(default_factory=dict)
+    _lines: list[str] | None = field(default=None, init=False, repr=False, compare=False)
+    """Since the last change."""
 
-    def apply(self, submission: Submission, time_ms: int) -> tuple[Refusal, tuple[Posting, ...]]:
+    def apply(self, submission: Submission, time_ms: int) -> tuple[Refusal, Entry]:
         """Judge a submission that passed the evidence half, in a block of that time, and take it in when it passes.
 
         Nothing changes when it doesn't.
         """
         if submission.number <= self.numbers.get(submission.party, 0):
             return Refusal.REPLAYED, ()
+        try:
+            effect = self._effect(submission, time_ms)
+            after = self._after(effect.entry)
+        except Refused as refused:
+            return refused.reason, ()
+        self._take(submission, effect, after)
+        return Refusal.PASS, effect.entry
+
+    def _effect(self, submission: Submission, time_ms: int) -> Effect:
+        if submission.kind == "reversal":
+            return reversal(self, submission)
+        return RULES[submission.kind](self, submission, time_ms)
+
+    def _after(self, entry: Entry) -> dict[str, int]:
+        """What an entry brings its accounts to. Raises Refused where one came below its least, or beyond 64 bits."""
+        assert chart.balances(entry)
+        after = {name: self.balances.get(name, 0) + moved for name, moved in chart.net(entry).items()}
+        for name, balance in after.items():
+            kind = CLASSES[chart.parse(name).kind]
+            if abs(balance) > I64_MAX or (kind.least is not None and kind.grows * balance < kind.least):
+                raise Refused(Refusal.OVER_BALANCE)
+        return after
+
+    def _take(self, submission: Submission, effect: Effect, after: dict[str, int]) -> None:
+        self._lines = None
+        effect.change(self)
+        self.balances |= after
+        for name in [name for name, balance in after.items() if not balance]:
+            del self.balances[name]
         self.numbers[submission.party] = submission.number
-        return Refusal.PASS, ()
+        if submission.kind in UNDO:
+            past = self.past.get(submission.party, Past())
+            self.past[submission.party] = past.grown(leaf_of(submission.body, effect.entry))
 
     def lines(self) -> list[str]:
         """The book as lines of the state's canonical text; each begins with `book `."""
-        return [f"book number {party} {number}" for party, number in self.numbers.items()]
+        if self._lines is None:
+            self._lines = super().lines()
+        return self._lines
 
     def read_line(self, words: list[str]) -> None:
         """Take in a line that `lines` made, without its `book`, as words. Raises ValueError."""
-        match words:
-            case ["number", party, number]:
-                self.numbers[party] = int(number)
-            case _:
-                raise ValueError(f"not a line of a book: {words!r}")
+        self._lines = None
+        super().read_line(words)

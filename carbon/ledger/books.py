@@ -1,76 +1,220 @@
-"""The books: accounts and postings of a channel, from accepted records alone.
+"""The books: all accounts of a channel, from what the ledger accepted alone: window records and submissions.
 
-A record of a subject debits `emissions:<subject>` and credits `obligation:<subject>`, what the subject will have to
-surrender for it. A correction posts the difference, which may be negative: nothing is ever changed, only added to.
+An emission debits `emissions` of the subject, the year and the kind of source, and credits the year's `obligation`. A
+correction posts the difference: nothing is ever changed, only added to.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
+from carbon.emission import RULES
+from carbon.ledger import chart
+from carbon.ledger.book import Book
+from carbon.ledger.chart import Entry, Posting
+from carbon.ledger.standing import I64_MAX
+from carbon.plain import Plain
 from carbon.record import posted_g
+from carbon.refusal import Refusal
+from carbon.submission import Submission
 
-I64_MAX = 2**63 - 1
+Sums = Counter[tuple[str, str]]
+"""By side and unit."""
 
 
 class BooksError(ValueError):
-    """Books whose debits and credits differ, or a sum beyond 64 bits."""
+    """Books whose debits and credits differ, a sum beyond 64 bits, or a verdict that does not follow from them."""
 
 
 @dataclass
 class Account:
-    """One account: `<class>:<subject>`, its sums in g CO2e, and how often and when last it was posted to."""
+    """One account: its sums in `unit`, and how often and when last it was posted to."""
 
     account: str
     subject: str
+    kind: str
+    unit: str
+    year: int | None
+    detail: str
     debit_g: int = 0
     credit_g: int = 0
     records: int = 0
     height: int = 0
 
-    def post(self, debit_g: int, credit_g: int, height: int) -> None:
+    @classmethod
+    def named(cls, name: str) -> "Account":
+        """A new account. Raises ValueError for a name that is not of the chart."""
+        told = chart.parse(name)
+        return cls(name, told.subject, told.kind, told.unit, told.year, told.detail)
+
+    @property
+    def balance(self) -> int:
+        """What it holds, on the side on which its class grows."""
+        return chart.CLASSES[self.kind].grows * (self.debit_g - self.credit_g)
+
+    def post(self, debit: int, credit: int, records: int, height: int) -> None:
         """Add to both sums. Raises BooksError beyond 64 bits."""
-        self.debit_g += debit_g
-        self.credit_g += credit_g
-        self.records += 1
+        self.debit_g += debit
+        self.credit_g += credit
+        self.records += records
         self.height = height
-        if max(abs(self.debit_g), abs(self.credit_g)) > I64_MAX:
+        if self.debit_g > I64_MAX or self.credit_g > I64_MAX:
             raise BooksError(f"{self.account} is beyond 64 bits")
+
+
+class Posted(NamedTuple):
+    """A posting, and what its account holds after it."""
+
+    posting: Posting
+    balance: int
 
 
 @dataclass
 class Books:
-    """All accounts after some height."""
+    """All accounts after some height, and the book that judges submissions.
 
+    What waits for nothing but accounts and parties: no record and no submission is kept.
+    """
+
+    utc_offset_minutes: int = 0
     accounts: dict[str, Account] = field(default_factory=dict)
+    book: Book = field(default_factory=Book)
+    sums: Sums = field(default_factory=Counter)
+    """Of all debits and of all credits."""
+    _pairs: dict[tuple[int, int], tuple[Account, Account]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """Where the emissions of a point and a year are posted, by its number among `_points`."""
+    _points: list[Any] = field(default_factory=list, init=False, repr=False, compare=False)
 
-    def post(self, record: Mapping[str, Any], height: int) -> tuple[Account, Account]:
-        """Post an accepted record of a block; the two accounts that it changed."""
-        grams, subject = posted_g(dict(record)), record["subject"]
-        emissions, obligation = self._account("emissions", subject), self._account("obligation", subject)
-        emissions.post(grams, 0, height)
-        obligation.post(0, grams, height)
-        return emissions, obligation
+    def __post_init__(self) -> None:
+        self.book.utc_offset_minutes = self.utc_offset_minutes
 
-    def _account(self, kind: str, subject: str) -> Account:
-        name = f"{kind}:{subject}"
-        return self.accounts.setdefault(name, Account(name, subject))
+    def post(self, record: Mapping[str, Any], height: int) -> list[Posted]:
+        """Post an accepted record of a block."""
+        year, source = self.book.year(record["window_start"]), source_of(record["rule"])
+        debited, credited = self.book.emission_accounts(record["subject"], year, source)
+        grams = posted_g(dict(record))
+        up, down = max(grams, 0), max(-grams, 0)
+        return self._enter((Posting(debited, up, down), Posting(credited, down, up)), height)
+
+    def post_plain(self, plain: Plain, chosen: NDArray[np.intp], height: int) -> set[str]:
+        """Post plain records of a block, those at the chosen places (n,); the names of the accounts that it changed."""
+        if not len(chosen):
+            return set()
+        if plain.points is not self._points:
+            self._points, self._pairs = plain.points, {}
+        years = self._years(plain.start[chosen])
+        key = plain.point[chosen] * _YEARS + years
+        order = np.argsort(key, kind="stable")
+        firsts = np.flatnonzero(np.diff(key[order], prepend=-1))
+        grams, counts = plain.emission[chosen][order], np.diff(firsts, append=len(order))
+        # plain emissions are below 2^48, a block's records below 2^15: the sums stay inside 64 bits
+        ups, downs = (np.add.reduceat(np.maximum(part, 0), firsts) for part in (grams, -grams))
+        changed: set[str] = set()
+        rows = zip(key[order[firsts]].tolist(), ups.tolist(), downs.tolist(), counts.tolist(), strict=True)
+        for keyed, up, down, count in rows:
+            emissions, obligation = self._pair(*divmod(keyed, _YEARS))
+            emissions.post(up, down, count, height)
+            obligation.post(down, up, count, height)
+            changed |= {emissions.account, obligation.account}
+        total = int(ups.sum() + downs.sum())
+        self.sums["debit", "g"] += total
+        self.sums["credit", "g"] += total
+        return changed
+
+    def _years(self, starts: NDArray[np.int64]) -> NDArray[np.int64]:
+        local = (starts + self.utc_offset_minutes * 60_000).astype("datetime64[ms]")
+        return local.astype("datetime64[Y]").astype(np.int64) + 1970
+
+    def _pair(self, point: int, year: int) -> tuple[Account, Account]:
+        found = self._pairs.get((point, year))
+        if found is None:
+            fields = self._points[point].fields
+            names = self.book.emission_accounts(fields["subject"], year, source_of(fields["rule"]))
+            found = self._pairs[point, year] = self._account(names[0]), self._account(names[1])
+        return found
+
+    def apply(self, submission: Submission, time_ms: int, height: int) -> list[Posted]:
+        """Post an accepted submission of a block of that time. Raises BooksError if the book refuses it."""
+        refusal, entry = self.book.apply(submission, time_ms)
+        if refusal is not Refusal.PASS:
+            raise BooksError(f"{submission.party}'s submission {submission.number}: {refusal.label}")
+        if submission.kind == "closing":
+            self._pairs = {}
+        return self._enter(entry, height)
+
+    def _enter(self, entry: Entry, height: int) -> list[Posted]:
+        posted = []
+        for posting in entry:
+            account = self._account(posting.account)
+            account.post(posting.debit, posting.credit, 1, height)
+            self.sums["debit", account.unit] += posting.debit
+            self.sums["credit", account.unit] += posting.credit
+            posted.append(Posted(posting, account.balance))
+        return posted
+
+    def _account(self, name: str) -> Account:
+        found = self.accounts.get(name)
+        if found is None:
+            found = self.accounts[name] = Account.named(name)
+        return found
 
     def check(self) -> None:
-        """Raises BooksError unless all debits equal all credits."""
-        debits = sum(account.debit_g for account in self.accounts.values())
-        credits_ = sum(account.credit_g for account in self.accounts.values())
-        if debits != credits_:
-            raise BooksError(f"debits of {debits} g and credits of {credits_} g")
+        """Raises BooksError unless all debits equal all credits, unit by unit."""
+        for unit in ("g", "t", "fen"):
+            if self.sums["debit", unit] != self.sums["credit", unit]:
+                raise BooksError(
+                    f"debits of {self.sums['debit', unit]} {unit} and credits of {self.sums['credit', unit]} {unit}"
+                )
+
+    def audit(self) -> None:
+        """Raises BooksError unless the accounts add up to the sums, and are what the book has. Takes every account."""
+        if +sums_of(self.accounts.values()) != +self.sums:
+            raise BooksError("the accounts do not add up to what was posted")
+        for name, balance in self.book.balances.items():
+            account = self.accounts[name]
+            is_shared = account.kind in _METERED
+            if not is_shared and account.debit_g - account.credit_g != balance:
+                raise BooksError(f"{name}: not what submissions posted")
+        self.check()
 
     def __iter__(self) -> Iterator[Account]:
         return iter(sorted(self.accounts.values(), key=lambda account: account.account))
 
-    def dump(self) -> list[dict[str, Any]]:
-        """The books as a JSON value."""
-        return [asdict(account) for account in self]
-
     @classmethod
-    def load(cls, data: list[dict[str, Any]]) -> "Books":
-        """The books of a value that `dump` made."""
-        return cls({item["account"]: Account(**item) for item in data})
+    def load(cls, utc_offset_minutes: int, accounts: Iterable[dict[str, Any]], lines: Iterable[str]) -> "Books":
+        """Books of the fields of their accounts and the lines of their book. Raises BooksError if they don't add up."""
+        known = {fields["account"]: Account(**fields) for fields in accounts}
+        books = cls(utc_offset_minutes, known, sums=sums_of(known.values()))
+        for line in lines:
+            books.book.read_line(line.split(" ")[1:])
+        books.audit()
+        return books
+
+
+_YEARS = 10_000
+_METERED = ("emissions", "corrections", "obligation")
+"""Classes that window records post to, beside submissions."""
+
+
+def sums_of(accounts: Iterable[Account]) -> Sums:
+    """All debits and all credits of some accounts."""
+    sums: Sums = Counter()
+    for account in accounts:
+        sums["debit", account.unit] += account.debit_g
+        sums["credit", account.unit] += account.credit_g
+    return sums
+
+
+@cache
+def source_of(rule: str) -> str:
+    """What emits by the rule that a record states: the source of the rule that the text begins with."""
+    first = rule.partition(" · ")[0].partition(":")[0]
+    name = first.replace("-based", "").replace(" ", "_")
+    return RULES[name].source if name in RULES else name

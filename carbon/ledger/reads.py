@@ -105,8 +105,11 @@ class View:
     """The instants at which its parts are cut: `changes_of_hands` of the registry."""
     height: int = 0
     time_ms: int = 0
-    books: Books = field(default_factory=Books)
+    books: Books = field(init=False)
     parts: dict[Part, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.books = Books(self.offset_minutes)
 
     def stand(self, height: int, time_ms: int) -> None:
         """Everything of the block of that height and time was taken in."""

@@ -120,7 +120,7 @@ class LedgerFile:
 
     def _cut(self, genesis: Genesis, height: int) -> None:
         """Set the copy back to a height up to which its blocks are sound."""
-        follower, state = Follower(genesis), State(1000 * genesis.evidence_horizon_seconds)
+        follower, state = Follower(genesis), State(1000 * genesis.evidence_horizon_seconds, genesis.utc_offset_minutes)
         rows = self._database.execute("SELECT height, package FROM block WHERE height <= ? ORDER BY height", (height,))
         for row in rows:
             replay(state, *_opened(follower, *row))

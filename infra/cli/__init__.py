@@ -12,6 +12,7 @@ from infra.cli import (
     accounts,
     command,
     committee,
+    compliance,
     demo,
     evidence,
     gateway,
@@ -94,6 +95,7 @@ app.command("verify-evidence")(evidence.verify_evidence)
 app.add_typer(committee.app, name="committee")
 app.add_typer(registry.app, name="registry")
 app.command("submit")(submit.submit)
+app.add_typer(compliance.app, name="compliance")
 app.command("simulate")(simulate.simulate)
 app.add_typer(meter.app, name="meter")
 app.add_typer(schemas.app, name="schemas")

@@ -164,8 +164,8 @@ def _digests(settings: Settings, channel: Channel, height: int) -> Iterator[str]
 
 
 def _balances(settings: Settings) -> dict[str, int]:
-    rows = ask(settings, "SELECT subject, balance FROM balances WHERE account LIKE 'emissions:%' ORDER BY subject")
-    return {row["subject"]: int(row["balance"]) for row in rows}
+    asked = "SELECT subject, sum(balance) AS emitted FROM balances WHERE account LIKE 'emissions:%' GROUP BY subject"
+    return {row["subject"]: int(row["emitted"]) for row in ask(settings, f"{asked} ORDER BY subject")}
 
 
 def show(summary: Summary, seconds: float, data: Path, declared: Parameters) -> None:

@@ -68,7 +68,7 @@ class Accounts:
         for message in self._consumer.consume(500, timeout):
             balance = codec.decode("balance", message.value() or b"") if message.error() is None else {}
             if balance.get("account", "").startswith("emissions:"):
-                hours = self.at[balance["account"].replace("emissions:plant", "gw")]
+                hours = self.at[balance["subject"].replace("plant", "gw")]
                 hours += [message.timestamp()[1]] * (balance["records"] // POINTS - len(hours))
 
     def close(self) -> None:

@@ -2,12 +2,15 @@
 
 import json
 from dataclasses import replace
+from datetime import date
+from fractions import Fraction
 from typing import Any
 
 import pytest
 
 from carbon import amendment, factors, registry
 from carbon.amendment import Amendment, amended
+from carbon.factors.succession import entry_of
 from carbon.registry import Registry, RegistryError
 from tests import registrars
 from tests.small import registry_bytes
@@ -139,3 +142,65 @@ def test_an_entry_that_is_not_canonical_is_refused() -> None:
     loose = json.dumps(json.loads(made.put[0][1])).encode()
     with pytest.raises(RegistryError, match="canonical"):
         amended(NOW, replace(made, put=(("points", loose),)))
+
+
+OXIDATION = b"coal_oxidation_rate,99"
+LATER = entry_of("2027-1", date(2027, 1, 1), registrars.changed_tables(OXIDATION, OXIDATION[:-1] + b"8"))
+DEFAULT = b"coal_default_carbon_per_heat_2021,0.03356"
+"""A row that no point uses."""
+
+
+def test_a_factor_set_comes_behind_the_last_and_closes_the_points_whose_coefficient_it_changes() -> None:
+    made = change(("factors", LATER))
+    after = amended(NOW, made)
+    assert [s.version for s in after.sets] == ["2026-1", "2027-1"]
+    assert after.factors is after.sets[-1] and after.factors.digest != NOW.factors.digest
+    assert made.closed == tuple(sorted(NOW.points))
+    assert after.points["plant-0-0"].coefficient * 99 == NOW.points["plant-0-0"].coefficient * 98
+    again = entry_of("2027-2", date(2027, 1, 1), registrars.changed_tables(DEFAULT, DEFAULT + b"1"))
+    third = amended(NOW, change(("factors", again)))
+    assert (change(("factors", again)).closed, third.factors.version) == ((), "2027-2")
+
+
+def test_a_set_and_the_rules_that_need_it_come_in_one_change() -> None:
+    row = b"grid_factors.CN.new"
+    tables = registrars.changed_tables(b"CN.national.2023,", b"CN.new,0.5,kgCO2/kWh,s,c,B,number\r\nCN.national.2023,")
+    rule = {"rule": "purchased_electricity", "factor": row.decode()}
+    put = ("factors", entry_of("2027-1", date(2027, 1, 1), tables)), entry("points", "plant-0-0", emission=rule)
+    assert amended(NOW, change(*put)).points["plant-0-0"].coefficient == Fraction("0.5")
+    with pytest.raises(RegistryError, match="no factor"):
+        change(put[1])
+
+
+@pytest.mark.parametrize(
+    ("entry_", "says"),
+    [
+        ({**LATER, "id": "2026-1"}, "is known"),
+        ({**LATER, "files": {n: d.decode() for n, d in factors.load().files.items()}}, "its tables are"),
+        ({**LATER, "from": "2025-12-31"}, "valid from 2025-12-31, before 2026-1"),
+        ({**LATER, "from": "soon"}, "isoformat"),
+        ({**LATER, "files": {}}, "no tables"),
+        ({**LATER, "files": []}, "items"),
+        ({**LATER, "files": {"table.csv": "x"}}, "table.csv:1: columns"),
+        ({**LATER, "files": {"table.csv": "x" * 262_145}}, "more than 262144 bytes"),
+        ({**LATER, "more": 1}, "not \\['files', 'from', 'id', 'more'\\]"),
+        ({**LATER, "files": {n: t for n, t in LATER["files"].items() if n != "power_plant_mee.csv"}}, "no factor"),
+    ],
+)
+def test_what_is_no_next_factor_set(entry_: dict[str, Any], says: str) -> None:
+    with pytest.raises(RegistryError, match=says):
+        change(("factors", entry_))
+
+
+def test_a_factor_set_never_changes_and_never_goes() -> None:
+    now = amended(NOW, change(("factors", LATER)))
+    other = entry_of("2027-1", date(2027, 1, 1), registrars.changed_tables(OXIDATION, OXIDATION[:-1] + b"7"))
+    for put in (other, {**LATER, "from": "2027-01-02"}):
+        with pytest.raises(RegistryError, match="the factor set 2027-1 stays as it is"):
+            change(("factors", put), now=now)
+    with pytest.raises(RegistryError, match="changes nothing"):
+        change(("factors", LATER), now=now)
+    with pytest.raises(RegistryError, match="that may go"):
+        change(drop=(("factors", "2027-1"),), now=now)
+    with pytest.raises(RegistryError, match="valid from 2026-12-31, before 2027-1"):
+        change(("factors", {**other, "id": "2026-2", "from": "2026-12-31"}), now=now)

@@ -15,7 +15,7 @@ from carbon.refusal import Refusal
 from carbon.registry import canonical_json
 from carbon.submission import ROLES
 from schemas import codec
-from tests.contents import BENCHMARK, COMMITMENT, CONTENTS, D_ROWS, MARCH, OUTPUT, YEAR, judged, month
+from tests.contents import BENCHMARK, COMMITMENT, CONTENTS, D_ROWS, MARCH, OUTPUT, YEAR, judged, month, stated
 
 DAY, HOUR = 86_400_000, 3_600_000
 G, FEN, PRICE = ground.MOST_G, ground.MOST_FEN, ground.MOST_PRICE_FEN_T
@@ -318,6 +318,9 @@ REFUSED: dict[Refusal, list[tuple[str, dict[str, Any]]]] = {
         ("reversal", {"number": 0}),
         ("reversal", {"number": 2}),
         ("reversal", {"reason": ""}),
+        ("reversal", {"body": b"nothing"}),
+        ("reversal", {"body": stated("output", CONTENTS["output"], number=1, party="somebody").body}),
+        ("reversal", {"body": stated("output", CONTENTS["output"], number=2).body}),
         ("plan", {"months": months(*[1] * 11)}),
         ("plan", {"months": months(*[1] * 13)}),
         ("plan", {"product": ""}),

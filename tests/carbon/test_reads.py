@@ -79,7 +79,8 @@ def test_a_correction_adds_its_difference_to_the_part_of_its_window() -> None:
     found = view(record("plant", 100), record("plant", 5, START + HOUR), corrected)
     assert list(found.parts.values()) == [75]
     emissions, obligation = found.accounts("plant")
-    assert (emissions.debit_g, obligation.credit_g, emissions.records, emissions.height) == (75, 75, 3, 3)
+    assert (emissions.debit_g, emissions.credit_g, emissions.records, emissions.height) == (105, 30, 3, 3)
+    assert emissions.balance == obligation.balance == 75
     assert (found.height, moment_text(found.time_ms)) == (3, "1970-01-01T00:00:03.000Z")
 
 

@@ -1,6 +1,8 @@
 """Changes of the registry: who must have signed one, when it acts, and that the genesis alone still suffices."""
 
 from dataclasses import replace
+from datetime import date
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 
 from carbon import amendment, drafting, signing, window
 from carbon import record as records
+from carbon.factors.succession import entry_of
 from carbon.packet import PacketError, verify
 from carbon.refusal import Refusal
 from carbon.registry import Registry
@@ -165,6 +168,67 @@ def counts(scene: Scene) -> list[int]:
 
 def test_from_its_height_on_a_threshold_counts_otherwise_and_not_before(whole: Scene) -> None:
     assert counts(whole) == [4, 4, 4, 1]
+
+
+LESS = registrars.changed_tables(b"coal_oxidation_rate,99", b"coal_oxidation_rate,98")
+
+
+def posted(scene: Scene) -> list[tuple[bytes, int]]:
+    """Factor set and grams of the first window of POINT at each height that recorded some."""
+    payloads = [p for package in scene.store.kept for p in packages.read(package).payloads]
+    fields = [records.decode(p) for p in payloads if POINT.encode() in p and b"registr" not in p]
+    return [(each["factors"], each["emission_g"]) for each in fields if each["point"] == POINT][::2]
+
+
+def test_from_its_height_on_a_factor_set_counts_and_its_records_name_it() -> None:
+    scene = Scene()
+    scene.order(scene.windows(0, 2))
+    was, old = scene.now.factors.digest, scene.windows
+    put = ("factors", entry_of("2027-1", date(2027, 1, 1), LESS))
+    assert scene.change(put) is Refusal.PASS
+    scene.until(BEGINS - 1)
+    assert (scene.now.factors.version, scene.now.sets[0].digest) == ("2027-1", was)
+    heads = dict(scene.heads)
+    # the same hours drafted by the set before, in a batch that names the registry in force
+    ahead = old(2, 1, BEGINS)
+    assert {one.refusal for one in scene.judge(ahead)} == {Refusal.WRONG_FACTORS}
+    scene.heads, scene.number = heads, scene.number - 1
+    scene.begin()
+    assert set(scene.order(scene.windows(2, 2, BEGINS))) == {(Refusal.PASS, BEGINS)}
+    (first, before), (second, after) = posted(scene)
+    assert (first, second) == (was, scene.now.factors.digest) and first != second
+    assert after == round(Fraction(98 * before, 99))
+    report = verify_all(scene.world.genesis, scene.store.kept)
+    assert (report.refused, report.balances) == ("", scene.ledger.balances)
+
+
+def test_a_factor_set_closes_the_points_that_it_counts_otherwise() -> None:
+    scene = with_a_late_reading(Scene())
+    scene.order(scene.windows(0, 2))
+    assert scene.change(("factors", entry_of("2027-1", date(2027, 1, 1), LESS))) is Refusal.PASS
+    scene.until(BEGINS - 1)
+    scene.begin()
+    assert scene.order(late(scene)) == [(Refusal.CLOSED, BEGINS)]
+
+
+def test_under_a_factor_set_that_changes_no_coefficient_a_window_is_still_corrected() -> None:
+    scene = with_a_late_reading(Scene())
+    scene.order(scene.windows(0, 2))
+    tables = registrars.changed_tables(b"per_heat_2021,0.03356", b"per_heat_2021,0.03357")
+    assert scene.change(("factors", entry_of("2027-1", date(2027, 1, 1), tables))) is Refusal.PASS
+    scene.until(BEGINS - 1)
+    scene.begin()
+    assert scene.order(late(scene)) == [(Refusal.PASS, BEGINS)]
+
+
+def test_a_change_that_hides_what_a_factor_set_closes_is_refused() -> None:
+    scene = Scene()
+    good = amendment.amendment(scene.now, 1, 0, FIRST, [("factors", entry_of("2027-1", date(2027, 1, 1), LESS))], [])
+    assert good.closed == tuple(sorted(scene.now.points))
+    wrong = registration.signed(
+        replace(good, closed=()), registrars.REGISTRAR, seed(registrars.REGISTRAR), scene.world.channel
+    )
+    assert judged(scene, wrong) is Refusal.WRONG_REGISTRY
 
 
 def test_what_names_a_registry_that_is_not_in_force_is_refused() -> None:

@@ -37,7 +37,7 @@ MONTH_MS = 32 * 86_400_000
 class Market(Scene):
     """A ledger driven by hand, in whose registry parties stand, in a time after what they submit."""
 
-    time_ms = 1_451_606_400_000 + MONTH_MS
+    time_ms = 1_451_606_400_000 + 2 * MONTH_MS
 
     def __init__(self) -> None:
         super().__init__(parties=PARTIES)

@@ -14,7 +14,7 @@ from pathlib import Path
 from infra.demo import parameters, scenario
 from infra.demo.scenario import Expected
 from tests.e2e import expected
-from tests.e2e.running import DAYS, Service, rows, status_of
+from tests.e2e.running import DAYS, EMITTED, Service, rows, status_of
 
 KINDS = (
     "broker",
@@ -80,8 +80,8 @@ def run(data: Path, seed: int, kinds: Sequence[str], days: int = DAYS) -> list[D
                 hit.append(Done(kill, process))
         code = demo.end()
         assert code == 0, f"seed {seed}, killed {'; '.join(map(str, hit))}: exit code {code}\n{demo.said[-6000:]}"
-    found = rows(data, "query", "SELECT subject, balance FROM balances WHERE account LIKE 'emissions:%'")
-    assert {row["subject"]: int(row["balance"]) for row in found} == expected.balances(days)
+    found = rows(data, "query", EMITTED)
+    assert {row["subject"]: int(row["emitted"]) for row in found} == expected.balances(days)
     return hit
 
 

@@ -16,6 +16,9 @@ ROOT = Path(__file__).parents[2]
 DAYS = 3
 """The gap and every planted reading are in the first three days."""
 
+EMITTED = "SELECT subject, sum(balance) AS emitted FROM balances WHERE account LIKE 'emissions:%' GROUP BY subject"
+"""What the accounts say that each subject emitted, g CO2e."""
+
 
 def command(data: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """`carbonledger --data DATA ARGUMENTS`, run to its end."""

@@ -25,7 +25,7 @@ from infra.settings import Settings
 from schemas import codec, topics
 from schemas.topics import Bounds
 from tests.e2e import expected
-from tests.e2e.running import DAYS, Service, command, rows
+from tests.e2e.running import DAYS, EMITTED, Service, command, rows
 from tests.streams.pipeline import Tap, tap, wait_until
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(600)]
@@ -66,8 +66,8 @@ def test_it_says_what_it_did_and_that_everything_holds(demo: Service) -> None:
 
 
 def test_the_tables_hold_the_balances_that_pandas_computes(data: Path) -> None:
-    found = rows(data, "query", "SELECT subject, balance FROM balances WHERE account LIKE 'emissions:%'")
-    assert {row["subject"]: int(row["balance"]) for row in found} == expected.balances(DAYS)
+    found = rows(data, "query", EMITTED)
+    assert {row["subject"]: int(row["emitted"]) for row in found} == expected.balances(DAYS)
 
 
 def test_the_ledger_alone_gives_the_same_balances_from_every_members_copy(data: Path) -> None:
@@ -143,7 +143,7 @@ def test_the_topics_say_the_same(data: Path, started_again: str) -> None:
     balances = expected.balances(DAYS)
     with tap(started_again, topics.ACCOUNTS_BALANCES) as reader:
         found = newest(reader, "balance", 2 * len(balances))
-    emissions = {one["subject"]: one["debit_g"] for one in found if one["account"].startswith("emissions:")}
+    emissions = {one["subject"]: one["debit_g"] for one in found if one["kind"] == "emissions"}
     assert emissions == balances
 
 

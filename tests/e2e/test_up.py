@@ -11,7 +11,7 @@ from infra.channel import Channel
 from infra.demo import parameters, scenario
 from infra.roles import roles_of
 from tests.e2e import expected
-from tests.e2e.running import Service, command, rows, status_of
+from tests.e2e.running import EMITTED, Service, command, rows, status_of
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(600)]
 DAYS = 2
@@ -51,8 +51,8 @@ def recorded(data: Path) -> int:
 
 
 def balances(data: Path) -> dict[str, int]:
-    listed = rows(data, "query", "SELECT subject, balance FROM balances WHERE account LIKE 'emissions:%'")
-    return {row["subject"]: int(row["balance"]) for row in listed}
+    listed = rows(data, "query", EMITTED)
+    return {row["subject"]: int(row["emitted"]) for row in listed}
 
 
 def test_status_query_and_proofs_beside_a_running_up_then_down(up: Service, channel: Channel, tmp_path: Path) -> None:

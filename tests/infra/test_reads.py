@@ -69,7 +69,7 @@ def test_a_table_says_where_it_stands(invoke: Invoke) -> None:
     code, printed, _ = invoke("account", SUBJECT, "--as-of", "2")
     assert code == 0
     assert printed.startswith("As of height 2, 1970-01-01T00:00:01.000Z\n")
-    assert re.search(r"emissions:plant .* g CO2e", printed)
+    assert re.search(r"emissions:plant:2016:combustion .* g CO2e", printed)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,18 @@ import pytest
 from schemas.history import SCHEMAS_DIR, HistoryError, current_ids, current_schema, published, versions
 from schemas.publish import problems, publish, unreadable
 
-OLD_BALANCE = {"account": "a:s", "subject": "s", "debit_g": 3, "credit_g": 1, "records": 2, "height": 7}
+OLD_BALANCE = {
+    "account": "a:s",
+    "subject": "s",
+    "debit_g": 3,
+    "credit_g": 1,
+    "records": 2,
+    "height": 7,
+    "kind": "a",
+    "unit": "g",
+    "year": None,
+    "detail": "",
+}
 
 
 @pytest.fixture
@@ -121,7 +133,7 @@ assert codec.decode("balance", message) == value | {{"extra": "?"}}
 assert codec.decode_bare(codec.schema_name({first}), old) == codec.decode("balance", message)
 new = codec.encode("balance", value)
 assert codec.decode("balance", new) == codec.decode("balance", message) and new != message
-for wrong in (message + b"\\0", message[:-1] + b"\\x8e\\0", message[:-1]):
+for wrong in (message + b"\\0", message[:-1] + b"\\x80\\0", message[:-1]):
     try:
         codec.decode("balance", wrong)
     except codec.CodecError:
@@ -156,7 +168,7 @@ def test_the_command_publishes_and_explains(folder: Path) -> None:
     edit(folder, "balance", drop_field("height"))
     said = run()
     assert said.returncode == 1
-    assert "balance: version 1 can't read version 3 (/fields/5: height)" in said.stderr
+    assert re.search(r"balance: version 1 can't read version 3 \(.*/fields/5: height\)", said.stderr)
 
 
 def test_a_draft_counts_as_a_version_before_it_is_published(folder: Path) -> None:

@@ -15,7 +15,7 @@ from consensus.log.reader import LedgerReader, OpenedBlock
 from consensus.member.publisher import messages_of
 from schemas import codec, topics
 from streams import accounts
-from streams.accounts import Accounts, AccountsConfig, BooksFile, Posted, post_block
+from streams.accounts import Accounts, AccountsConfig, BooksFile, Standing, post_block
 from tests.consensus.aggregator import with_fields
 from tests.consensus.test_contract import POINT, corrected, late_scene
 from tests.consensus.test_ledger import Chain
@@ -24,6 +24,7 @@ from tests.registrars import REGISTRARS
 from tests.small import START, World
 from tests.streams.pipeline import Tap, send, tap, wait_until
 
+EMISSIONS, OBLIGATION = "emissions:plant:2016:combustion", "obligation:plant:2016"
 Sent = list[tuple[str, bytes, bytes]]
 
 
@@ -68,14 +69,14 @@ def test_balances_are_the_ledgers(chain: Chain) -> None:
     books, changed = Books(), []
     for block in opened(chain):
         changed.append(post_block(books, block, chain.world.registry)[0])
-    emissions = {account.subject: account.debit_g for account in books if account.account.startswith("emissions:")}
+    emissions = {account.subject: account.debit_g for account in books if account.kind == "emissions"}
     assert emissions == chain.ledger.balances
     assert {account.records for account in books} == {21}
     assert [[balance["account"] for balance in block] for block in changed] == [
-        ["emissions:plant", "obligation:plant"],
-        ["emissions:plant", "obligation:plant"],
+        [EMISSIONS, OBLIGATION],
+        [EMISSIONS, OBLIGATION],
         [],
-        ["emissions:plant", "obligation:plant"],
+        [EMISSIONS, OBLIGATION],
     ]
 
 
@@ -100,17 +101,17 @@ def test_a_correction_posts_the_difference() -> None:
     books = Books()
     for block in opened(chain):
         post_block(books, block, chain.world.registry)
-    assert books.accounts["emissions:plant"].debit_g == chain.ledger.balances["plant"]
+    assert books.accounts[EMISSIONS].debit_g == chain.ledger.balances["plant"]
 
 
 def test_books_come_back_from_disk_as_they_were(chain: Chain, tmp_path: Path) -> None:
-    file, books = BooksFile(tmp_path / "deep" / "books.sqlite"), Books()
-    assert file.load() == Posted()
+    file, books = BooksFile(tmp_path / "deep" / "books.sqlite", 0), Books()
+    assert file.load() == Standing(Books())
     follower = Follower(chain.world.genesis)
     follower.accept(chain.blocks()[0])
     post_block(books, opened(chain)[0], chain.world.registry)
-    file.keep(Posted(books, follower.position, {topics.LEDGER_BLOCKS: 5}))
-    again = BooksFile(tmp_path / "deep" / "books.sqlite").load()
+    file.keep(Standing(books, follower.position, {topics.LEDGER_BLOCKS: 5}, changed={*books.accounts}))
+    again = BooksFile(tmp_path / "deep" / "books.sqlite", 0).load()
     assert (again.books, again.offsets) == (books, {topics.LEDGER_BLOCKS: 5})
     assert again.position is not None and again.position.dump() == follower.position.dump()
 
@@ -137,7 +138,7 @@ class Deaf(Accounts):
                 self._reader.offer_block(value, offset)
         for block in self._reader.ready():
             self._post(block)
-        self._file.keep(self._posted)
+        self._file.keep(self._standing)
         return self.sent
 
 
@@ -147,8 +148,10 @@ def test_a_new_point_is_posted_by_the_registry_that_the_ledger_tells(tmp_path: P
     with closing(Deaf(scene, tmp_path / "whole.sqlite")) as whole:
         sent = whole.read(packages)
     said = {key.decode(): codec.decode("balance", v) for topic, key, v in sent if topic == topics.ACCOUNTS_BALANCES}
-    assert {name: said[f"emissions:{name}"]["debit_g"] for name in scene.ledger.balances} == scene.ledger.balances
-    assert said["emissions:boiler"]["records"] == 2
+    assert {
+        name: said[f"emissions:{name}:2016:combustion"]["debit_g"] for name in scene.ledger.balances
+    } == scene.ledger.balances
+    assert said["emissions:boiler:2016:combustion"]["records"] == 2
     codes = [codec.decode("alert", value)["code"] for topic, _, value in sent if topic == topics.ALERTS]
     assert len(codes) == 2 and all(f"/boiler.{'9' * 24}." in code for code in codes)
     for stop in (1, 2, 3, len(packages) - 1):
@@ -157,7 +160,7 @@ def test_a_new_point_is_posted_by_the_registry_that_the_ledger_tells(tmp_path: P
             before = list(first.read(packages[:stop]))
         with closing(Deaf(scene, store)) as second:
             assert before + second.read(packages[stop:]) == sent, f"restarted after height {stop}"
-        assert BooksFile(store).load().books == BooksFile(tmp_path / "whole.sqlite").load().books
+        assert BooksFile(store, 0).load().books == BooksFile(tmp_path / "whole.sqlite", 0).load().books
 
 
 # -- on a broker
@@ -184,7 +187,7 @@ def run_to(posted: Accounts, height: int) -> None:
 
     def stands() -> bool:
         posted.step(0.05)
-        position = posted._posted.position
+        position = posted._standing.position
         return position is not None and position.height >= height
 
     wait_until(stands, f"height {height}")
@@ -208,7 +211,7 @@ def test_a_replay_from_zero_says_the_same_to_the_byte(
         run_to(second, 4)
     assert last_values(balances) == said
     assert len(balances.messages) == 2 * count
-    assert BooksFile(tmp_path / "one.sqlite").load().books == BooksFile(tmp_path / "two.sqlite").load().books
+    assert BooksFile(tmp_path / "one.sqlite", 0).load().books == BooksFile(tmp_path / "two.sqlite", 0).load().books
 
 
 @pytest.mark.broker
@@ -233,7 +236,7 @@ def test_a_crash_between_sending_and_keeping_sends_the_same_bytes_again(
         run_to(again, 4)
         balances.poll()
         assert [(m.key(), m.value()) for m in balances.messages][len(sent) :][: len(sent)] == sent
-        assert again._posted.books.accounts["emissions:plant"].debit_g == chain.ledger.balances["plant"]
+        assert again._standing.books.accounts[EMISSIONS].debit_g == chain.ledger.balances["plant"]
 
 
 @pytest.mark.broker
@@ -256,11 +259,11 @@ def test_payloads_that_a_primary_withholds_are_asked_for(
         assert codec.decode("payload-request", requests.messages[0].value()) == {"height": 1, "attempt": 1}
         publish(bootstrap, whole)
         run_to(own, 4)
-        assert own._posted.books.accounts["emissions:plant"].debit_g == chain.ledger.balances["plant"]
+        assert own._standing.books.accounts[EMISSIONS].debit_g == chain.ledger.balances["plant"]
 
 
 @pytest.mark.broker
-def test_restarted_after_every_block_nothing_is_posted_twice(
+def test_restarted_after_every_block_nothing_is_standing_twice(
     chain: Chain, bootstrap: str, balances: Tap, tmp_path: Path
 ) -> None:
     """Blocks and payloads shuffled and repeated, with noise between them, and a new process after each height."""
@@ -274,10 +277,12 @@ def test_restarted_after_every_block_nothing_is_posted_twice(
                 one.step(0.3)
     with closing(processor(chain, bootstrap, tmp_path / "books.sqlite")) as last:
         run_to(last, 4)
-    kept = BooksFile(tmp_path / "books.sqlite").load()
+    kept = BooksFile(tmp_path / "books.sqlite", 0).load()
     assert {account.records for account in kept.books} == {21}
     said = [codec.decode("balance", value) for value in last_values(balances).values()]
-    assert {balance["subject"]: balance["debit_g"] for balance in said if balance["debit_g"]} == chain.ledger.balances
+    assert {
+        balance["subject"]: balance["debit_g"] for balance in said if balance["kind"] == "emissions"
+    } == chain.ledger.balances
 
 
 class Few:
@@ -308,7 +313,7 @@ def test_payloads_far_ahead_of_their_blocks_wait_on_the_topic(
         assert len(held._reader._payloads) <= 5 + 2
         publish(bootstrap, messages(chain))
         run_to(held, 4)
-        assert held._posted.books.accounts["emissions:plant"].debit_g == chain.ledger.balances["plant"]
+        assert held._standing.books.accounts[EMISSIONS].debit_g == chain.ledger.balances["plant"]
 
 
 @pytest.mark.broker
@@ -320,4 +325,4 @@ def test_balances_that_the_broker_does_not_take_stop_the_processor(
         monkeypatch.setattr(accounts.topics, "ACCOUNTS_BALANCES", "no.such.topic")
         with pytest.raises(RuntimeError, match="could not be delivered"):
             run_to(refused, 4)
-    assert BooksFile(tmp_path / "books.sqlite").load() == Posted(), "nothing is kept that was not said"
+    assert BooksFile(tmp_path / "books.sqlite", 0).load() == Standing(Books()), "nothing is kept that was not said"
