@@ -62,6 +62,7 @@ LEDGER_REQUESTS = "ledger.requests"
 LEDGER_SNAPSHOTS = "ledger.snapshots"
 AGGREGATE_STATE = "carbon.aggregate-gateways-changelog"
 ACCOUNTS_BALANCES = "accounts.balances"
+ACCOUNTS_FORECASTS = "accounts.forecasts"
 ALERTS = "alerts"
 
 METER_PARTITIONS = 4
@@ -143,6 +144,13 @@ _ALL = (
         settings=FOR_EVER | COMPACTED,
     ),
     Topic(ACCOUNTS_BALANCES, "account", "balance", "The balance of every account", settings=COMPACTED),
+    Topic(
+        ACCOUNTS_FORECASTS,
+        "subject",
+        "forecast",
+        "What each subject will emit, and how long its balance lasts",
+        settings=COMPACTED,
+    ),
     Topic(ALERTS, "alert id", "alert", "What somebody should know", settings=FOR_EVER),
 )
 

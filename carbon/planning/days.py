@@ -2,7 +2,8 @@
 
 from datetime import date
 
-DAY_MS = 86_400_000
+from carbon.calendar import DAY_MS
+
 _EPOCH = date(1970, 1, 1).toordinal()
 
 

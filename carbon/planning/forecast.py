@@ -30,8 +30,6 @@ four weeks of past. About what 80 % of the back-test's forecasts keep."""
 LONGER, SHORTER = 0.15, 0.25
 """Powers by which the relative error grows beyond 28 days, and below: fitted to the back-test, where it is nearly the
 same at all horizons, since what is wrong is the level and not the days."""
-_LEAST_SHARE = 0.05
-"""Of the mean day: no weekday and no season is taken to be quieter, which the others would be divided by."""
 
 
 @dataclass(frozen=True)
@@ -181,13 +179,12 @@ class _Levels:
             return np.ones_like(self._sums)
         shares = self._trailing(len(self.weeks) if weeks is None else weeks)
         mean = shares.mean(axis=1, keepdims=True)
-        by_mean = np.divide(shares, mean, out=np.ones_like(shares), where=mean > 0)
-        return np.asarray(np.maximum(by_mean, _LEAST_SHARE))
+        return np.asarray(np.divide(shares, mean, out=np.ones_like(shares), where=mean > 0))
 
     @cached_property
     def recent(self) -> Floats:
-        """The level of the last weeks, without the weekdays."""
-        return np.asarray((self._trailing(self.method.recent_weeks) / self.profile).mean(axis=1))
+        """The mean day of the last weeks, whole ones, so that the weekdays say nothing."""
+        return np.asarray(self._trailing(self.method.recent_weeks).mean(axis=1))
 
     def path(self, after: NDArray[np.int64], days: int) -> Floats:
         """The next days as forecast after those numbers of weeks, a row each."""

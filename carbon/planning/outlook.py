@@ -49,6 +49,8 @@ class Outlook:
     stated: Stated
     forecast: Forecast | None
     """Of the rest of the year; None while the history is too short, and at the year's end."""
+    silent: int = 0
+    """Sources that have told nothing for a week, whose emissions are missing."""
 
     @property
     def year(self) -> int:
@@ -106,10 +108,10 @@ class Outlook:
         return self.forecast.probability(budget_g, self.days_left if lead_days is None else lead_days)
 
 
-def look(subject: str, history: History, stated: Stated) -> Outlook:
+def look(subject: str, history: History, stated: Stated, silent: int = 0) -> Outlook:
     """The outlook after the last day of a history."""
     day = history.day
     left = first_of(year_of(day) + 1) - 1 - day
     read, season = season_of(history, left, stated.plan, stated.outputs)
     emitted = sum(history.since(first_of(year_of(day))).grams)
-    return Outlook(subject, day, emitted, stated, forecast(read.grams, left, season) if left else None)
+    return Outlook(subject, day, emitted, stated, forecast(read.grams, left, season) if left else None, silent)

@@ -16,13 +16,15 @@ class Plan:
     emission_g: tuple[int, ...]
     output: tuple[int, ...]
     product: str = ""
+    unit: str = ""
+    scale: int = 0
 
     @classmethod
     def of(cls, content: Mapping[str, Any]) -> "Plan":
         """The plan that a submission of kind plan states."""
         months = content["months"]
         emissions, outputs = (tuple(month[name] for month in months) for name in ("emission_g", "output"))
-        return cls(content["year"], emissions, outputs, content["product"])
+        return cls(content["year"], emissions, outputs, content["product"], content["unit"], content["scale"])
 
     @property
     def total_g(self) -> int:

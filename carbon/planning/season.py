@@ -22,7 +22,7 @@ class Output(NamedTuple):
 
     first: int
     end: int
-    quantity: int
+    quantity: float
 
 
 class History(NamedTuple):

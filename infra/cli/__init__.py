@@ -15,10 +15,13 @@ from infra.cli import (
     compliance,
     demo,
     evidence,
+    factors,
     gateway,
     growth,
     ledger,
     meter,
+    oversight,
+    plan,
     query,
     registry,
     regulator,
@@ -79,6 +82,7 @@ app.command("gateway")(gateway.gateway)
 app.command("command")(command.command)
 app.command("query")(query.query)
 app.command("account")(accounts.account)
+app.command("statement")(accounts.statement)
 app.command("structure")(accounts.structure)
 app.command("region")(regulator.region)
 app.command("verify")(ledger.verify)
@@ -95,9 +99,12 @@ app.command("verify-evidence")(evidence.verify_evidence)
 app.add_typer(committee.app, name="committee")
 app.add_typer(registry.app, name="registry")
 app.command("submit")(submit.submit)
+app.add_typer(factors.app, name="factors")
 app.add_typer(compliance.app, name="compliance")
+app.add_typer(oversight.app, name="regulator")
 app.command("simulate")(simulate.simulate)
 app.add_typer(meter.app, name="meter")
+app.add_typer(plan.app, name="plan")
 app.add_typer(schemas.app, name="schemas")
 app.add_typer(topics.app, name="topics")
 app.command("run", hidden=True)(run.run)

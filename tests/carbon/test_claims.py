@@ -23,9 +23,21 @@ LONG, TEXT = "n" * ground.MOST_NAME, "t" * ground.MOST_TEXT
 CUT = {"decision": [COMMITMENT], "cut_g": 2_600_000, "amount_g": 1_000_000_000}
 GAS = "allocation_benchmarks.2023.gas.heat"
 DECIDED = {"outputs": [], "allowed": []}
-EARLY_WARNING = canonical_json(
-    tomllib.loads(resources.files("carbon.planning").joinpath("early-warning.toml").read_text())
-).decode()
+NO_LEVELS: list[dict[str, Any]] = [
+    {"lead_days": "many"},
+    {"lead_days": -1},
+    {"lead_days": 367},
+    {"raise_percent": 90.5},
+    {"keep_percent": True},
+    {"keep_percent": 0},
+]
+
+
+def early_warning(**of_level: Any) -> str:
+    """The shipped rules with a level changed, as a submission has them."""
+    raw = tomllib.loads(resources.files("carbon.planning").joinpath("early-warning.toml").read_text())
+    raw["rules"][0]["levels"][0] |= of_level
+    return canonical_json(raw).decode()
 
 
 def sources(*rows: tuple[str, str, int, int]) -> list[dict[str, Any]]:
@@ -62,6 +74,9 @@ PASSING: list[tuple[str, dict[str, Any]]] = [
     ("allocation", {**DECIDED, "amount_g": G}),
     ("allocation", {**DECIDED, "decision": [COMMITMENT], "cut_g": 1, "amount_g": 0}),
     ("allocation", {"stage": "PRE", "share_percent": 70, "amount_g": 701_820_000}),
+    ("allocation", {"stage": "PRE", "share_percent": 1, "amount_g": 10_026_000}),
+    ("allocation", {"stage": "PRE"}),
+    ("allocation", {"allowed": sorted([*D_ROWS, *(f"row{n}" for n in range(ground.MOST_ROWS - 2))])}),
     ("allocation", CUT),
     ("allocation", {"decision": [COMMITMENT], "cut_g": G, "amount_g": 0}),
     ("allocation", {**outputs(correction="0.5"), "amount_g": 605_100_000}),
@@ -95,7 +110,8 @@ PASSING: list[tuple[str, dict[str, Any]]] = [
     ("laboratory", {"carbon_ppm": 300_000, "ncv_kj_kg": 60_000}),
     ("price", {"month": 12, "price_fen_t": 1}),
     ("ruleset", {"name": "weather", "rules": rules.shipped_json("weather")}),
-    ("ruleset", {"name": "early-warning", "rules": EARLY_WARNING}),
+    ("ruleset", {"name": "early-warning", "rules": early_warning()}),
+    ("ruleset", {"name": "early-warning", "rules": early_warning(lead_days=366)}),
     ("decision", {"amount_fen": -FEN, "records": []}),
     ("decision", {"amount_fen": 0, "reasons": TEXT}),
     ("weather", {"end": month(1) + 60 * DAY, "measures": []}),
@@ -158,6 +174,7 @@ REFUSED: dict[Refusal, list[tuple[str, dict[str, Any]]]] = {
         ("retirement", {"first": 2**63 - 1}),
         ("reduction", {"amount_g": G + 1}),
         ("verification", {"emissions_g": G + 1, "sources": sources(("a", "CO2", 1, G + 1))}),
+        ("verification", {"emissions_g": G + 1, "sources": sources(("a", "CO2", 1, G), ("b", "CO2", 1, 1))}),
         ("surrender", {"lines": lines((YEAR, G + 1))}),
         ("closing", {"net_sold_g": G + 1}),
         ("plan", {"months": months(G, 1, *[0] * 10)}),
@@ -226,7 +243,7 @@ REFUSED: dict[Refusal, list[tuple[str, dict[str, Any]]]] = {
         ("allocation", {"amount_g": 1_002_600_001}),
         ("allocation", {**CUT, "amount_g": 1_000_000_001}),
         ("allocation", {"share_percent": 99}),
-        ("allocation", {"stage": "PRE", "share_percent": 0}),
+        ("allocation", {"stage": "PRE", "share_percent": 0, **CUT, "amount_g": 0}),
         ("allocation", {"stage": "PRE", "share_percent": 101, "amount_g": 1_012_626_000}),
         ("allocation", outputs(correction="1.000001")),
         ("verification", {"emissions_g": 31}),
@@ -298,6 +315,7 @@ REFUSED: dict[Refusal, list[tuple[str, dict[str, Any]]]] = {
         ("allocation", {**CUT, "decision": [COMMITMENT, bytes(32)]}),
         ("allocation", {"allowed": [*D_ROWS[::-1]]}),
         ("allocation", {"allowed": [*D_ROWS, D_ROWS[1]]}),
+        ("allocation", {"allowed": sorted([*D_ROWS, *(f"row{n}" for n in range(ground.MOST_ROWS - 1))])}),
         ("allocation", {"outputs": [OUTPUT, OUTPUT]}),
         ("allocation", {"outputs": [OUTPUT, OUTPUT | {"unit": "unit-0"}]}),
         ("allocation", outputs(unit="a b")),
@@ -349,6 +367,7 @@ REFUSED: dict[Refusal, list[tuple[str, dict[str, Any]]]] = {
         ("ruleset", {"rules": "no JSON"}),
         ("ruleset", {"rules": "[" * 10_000}),
         ("ruleset", {"name": "early-warning"}),
+        *(("ruleset", {"name": "early-warning", "rules": early_warning(**level)}) for level in NO_LEVELS),
         ("ruleset", {"rules": " " * (ground.MOST_RULES + 1)}),
     ],
 }

@@ -161,9 +161,7 @@ def with_another_run() -> tuple[Scene, list[bytes]]:
 
 def counts(scene: Scene) -> list[int]:
     """Readings counted for POINT, window after window."""
-    payloads = [p for package in scene.store.kept for p in packages.read(package).payloads]
-    fields = [records.decode(p) for p in payloads if POINT.encode() in p and b"registr" not in p]
-    return [each["count"] for each in fields if each["point"] == POINT]
+    return [each["count"] for each in fields_of_point(scene)]
 
 
 def test_from_its_height_on_a_threshold_counts_otherwise_and_not_before(whole: Scene) -> None:
@@ -173,31 +171,34 @@ def test_from_its_height_on_a_threshold_counts_otherwise_and_not_before(whole: S
 LESS = registrars.changed_tables(b"coal_oxidation_rate,99", b"coal_oxidation_rate,98")
 
 
-def posted(scene: Scene) -> list[tuple[bytes, int]]:
-    """Factor set and grams of the first window of POINT at each height that recorded some."""
+def fields_of_point(scene: Scene) -> list[dict[str, Any]]:
+    """The records of POINT, window after window."""
     payloads = [p for package in scene.store.kept for p in packages.read(package).payloads]
     fields = [records.decode(p) for p in payloads if POINT.encode() in p and b"registr" not in p]
-    return [(each["factors"], each["emission_g"]) for each in fields if each["point"] == POINT][::2]
+    return [each for each in fields if each["point"] == POINT]
 
 
-def test_from_its_height_on_a_factor_set_counts_and_its_records_name_it() -> None:
+def with_another_factor_set() -> Scene:
+    """Two hours recorded, another factor set, and two more hours under it."""
     scene = Scene()
     scene.order(scene.windows(0, 2))
-    was, old = scene.now.factors.digest, scene.windows
-    put = ("factors", entry_of("2027-1", date(2027, 1, 1), LESS))
-    assert scene.change(put) is Refusal.PASS
+    assert scene.change(("factors", entry_of("2027-1", date(2027, 1, 1), LESS))) is Refusal.PASS
     scene.until(BEGINS - 1)
-    assert (scene.now.factors.version, scene.now.sets[0].digest) == ("2027-1", was)
+    # drafted by the set before, in a batch that names the registry in force
     heads = dict(scene.heads)
-    # the same hours drafted by the set before, in a batch that names the registry in force
-    ahead = old(2, 1, BEGINS)
-    assert {one.refusal for one in scene.judge(ahead)} == {Refusal.WRONG_FACTORS}
+    assert {one.refusal for one in scene.judge(scene.windows(2, 1, BEGINS))} == {Refusal.WRONG_FACTORS}
     scene.heads, scene.number = heads, scene.number - 1
     scene.begin()
     assert set(scene.order(scene.windows(2, 2, BEGINS))) == {(Refusal.PASS, BEGINS)}
-    (first, before), (second, after) = posted(scene)
-    assert (first, second) == (was, scene.now.factors.digest) and first != second
-    assert after == round(Fraction(98 * before, 99))
+    return scene
+
+
+def test_from_its_height_on_a_factor_set_counts_and_its_records_name_it() -> None:
+    scene = with_another_factor_set()
+    found, (shipped, now) = fields_of_point(scene), scene.now.sets
+    assert (shipped.version, now.version, scene.now.factors) == ("2026-1", "2027-1", now)
+    assert [each["factors"] for each in found] == [shipped.digest] * 2 + [now.digest] * 2
+    assert found[2]["emission_g"] == round(Fraction(98 * found[0]["emission_g"], 99))
     report = verify_all(scene.world.genesis, scene.store.kept)
     assert (report.refused, report.balances) == ("", scene.ledger.balances)
 

@@ -33,10 +33,12 @@ def test_a_constant_series_goes_on(method: Method, length: int) -> None:
 
 
 @pytest.mark.parametrize("length", [70, 73, 76])
-def test_weekdays_keep_their_places(length: int) -> None:
-    """Whatever the weekday on which the history ends, the quiet days come where they are due."""
-    whole = weekly(length + 14)
-    told = made(whole[:length], 14)
+@pytest.mark.parametrize("weekend", [0.0, 0.5])
+@pytest.mark.parametrize("method", [RETURNING, SEASONAL_NAIVE], ids=lambda m: m.name)
+def test_weekdays_keep_their_places(length: int, weekend: float, method: Method) -> None:
+    """Whatever the weekday on which the history ends, the quiet days, or closed ones, come where they are due."""
+    whole = weekly(length + 14, weekend=weekend)
+    told = made(whole[:length], 14, method=method)
     assert np.diff(told.mean_g, prepend=0) == pytest.approx(whole[length:])
 
 

@@ -49,7 +49,7 @@ def test_months_beside_what_was_emitted() -> None:
 def test_a_plan_of_a_submission() -> None:
     months = [{"emission_g": g, "output": 2 * g} for g in MONTHS]
     content = {"subject": "s", "year": 2023, "months": months, "product": "steel", "scale": 0, "unit": "t"}
-    assert Plan.of(content) == Plan(2023, MONTHS, tuple(2 * g for g in MONTHS), "steel")
+    assert Plan.of(content) == Plan(2023, MONTHS, tuple(2 * g for g in MONTHS), "steel", "t", 0)
 
 
 def target(*path: tuple[int, int]) -> Target:
