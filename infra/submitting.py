@@ -11,23 +11,28 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from fractions import Fraction
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from carbon import claims, signing, submission, wording
+from carbon import claims, signing, submission
+from carbon.claims.activity import activity_g
+from carbon.emission import rule_from
 from carbon.ledger.book import Book
 from carbon.refusal import Refusal
 from carbon.registry import Registry
 from carbon.submission import Submission
+from carbon.wording import Setting, WordingError, content_of
 from consensus.ledger import Ledger
 from consensus.log import package as packages
 from consensus.log.follower import Follower, VerifiedBlock
 from consensus.member.store import read_package
 from consensus.submission import STREAM, proposal
 from infra.channel import Channel
-from infra.copy import ReadOnly
+from infra.copy import LedgerCopy, ReadOnly
 from infra.errors import EnvironmentFault
+from infra.submission import past_of
 from schemas import codec
 
 BATCH_BYTES = 512_000
@@ -98,22 +103,65 @@ def words_of(path: Path) -> dict[str, Any]:
     return words
 
 
-def drafted(
-    words: Mapping[str, Any], party: str, number: int, channel: Channel, registry: Registry, folder: Path
-) -> Draft:
-    """The draft of words; documents stand in `folder`. Raises DraftError, WordingError."""
+@dataclass(frozen=True)
+class Desk:
+    """Where submissions are written: of a channel, under the registry in force, beside a copy of the ledger."""
 
-    def digest_of(name: str) -> bytes:
+    channel: Channel
+    registry: Registry
+    data: Path
+    member: int
+
+    def setting(self, folder: Path) -> Setting:
+        """What words mean here; documents stand in `folder`."""
+
+        def digest_of(name: str) -> bytes:
+            try:
+                return sha256((folder / name).read_bytes()).digest()
+            except OSError as error:
+                raise WordingError(f"{name}: neither a file here nor 64 hex digits ({error.strerror})") from error
+
+        return Setting(self.channel.genesis.utc_offset_minutes, self.registry.factors.digest, digest_of)
+
+    def draft(self, words: Mapping[str, Any], party: str, number: int, folder: Path) -> Draft:
+        """The draft of a file's words. Raises DraftError, WordingError, LedgerError, EnvironmentFault."""
+        if "kind" not in words:
+            raise DraftError("kind: is missing; see 'carbonledger submit kinds'")
+        kind, rest = words["kind"], {name: value for name, value in words.items() if name not in ("kind", "party")}
+        if kind == "reversal":
+            content = self._reversal(rest, party)
+        elif kind == "activity" and not {"emission", "emission_g"} & rest.keys():
+            content = self._computed(rest, folder)
+        else:
+            content = content_of(kind, rest, self.setting(folder))
+        return written(kind, content, party, number)
+
+    def _reversal(self, words: Mapping[str, Any], party: str) -> dict[str, Any]:
+        """What takes the party's submission of a number back, with the proof that it stands."""
+        if words.keys() != {"number", "reason"} or type(words["number"]) is not int or type(words["reason"]) is not str:
+            raise WordingError("a reversal states the number of the submission that it takes back, and a reason")
+        past = past_of(LedgerCopy(self.data, self.channel, self.member), party)
         try:
-            return sha256((folder / name).read_bytes()).digest()
-        except OSError as error:
-            raise wording.WordingError(f"{name}: neither a file here nor 64 hex digits ({error.strerror})") from error
+            return past.reversal(words["number"], words["reason"])
+        except KeyError as error:
+            raise WordingError(
+                f"number: nothing of {party} stands under {words['number']}, or none to take back"
+            ) from error
 
-    setting = wording.Setting(channel.genesis.utc_offset_minutes, registry.factors.digest, digest_of)
-    if "kind" not in words:
-        raise DraftError("kind: is missing; see 'carbonledger submit kinds'")
-    kind, rest = words["kind"], {name: value for name, value in words.items() if name not in ("kind", "party")}
-    content = wording.content_of(kind, rest, setting)
+    def _computed(self, words: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+        """Activity data with the emission that its rule gives."""
+        content = content_of("activity", {**words, "emission_g": 0}, self.setting(folder))
+        quantity = Fraction(content["quantity"], 10 ** content["scale"])
+        fields = {field["name"]: field["value"] for field in content["rule"]}
+        try:
+            grams = activity_g(quantity, content["unit"], rule_from(fields), self.registry.factors, content["allowed"])
+        except ValueError as error:
+            raise WordingError(f"emission: isn't stated, and can't be computed: {error}") from error
+        return {**content, "emission_g": grams}
+
+
+def written(kind: str, content: Mapping[str, Any], party: str, number: int) -> Draft:
+    """The draft of a content, with a salt of its own."""
     return Draft(submission.body_of(party, number, kind, content, secrets.token_bytes(submission.SALT_BYTES)))
 
 

@@ -161,9 +161,11 @@ def _submit(files: list[Path], asked: _Asked, prepare: Path | None, output: Form
 def _drafts(files: list[Path], asked: _Asked, channel: "Channel", ledger: "Ledger") -> tuple[str, list["Draft"]]:
     """Who brings them, and the drafts of the files: prepared ones as they are, others numbered on and signed."""
     from carbon.wording import WordingError
-    from infra import submitting
+    from consensus.log.follower import LedgerError
+    from infra import settings, submitting
 
     numbers, drafts, bringing = dict(ledger.book.numbers), [], asked.party
+    desk = submitting.Desk(channel, ledger.registry, settings.load().data, asked.member)
     for file in files:
         try:
             words = submitting.words_of(file)
@@ -175,9 +177,11 @@ def _drafts(files: list[Path], asked: _Asked, channel: "Channel", ledger: "Ledge
             if not party:
                 raise typer.BadParameter(f"{file}: --party says who submits it")
             number = numbers[party] = numbers.get(party, 0) + 1
-            draft = submitting.drafted(words, party, number, channel, ledger.registry, file.parent)
+            draft = desk.draft(words, party, number, file.parent)
         except (submitting.DraftError, WordingError) as error:
             raise typer.BadParameter(f"{file}: {error}") from error
+        except LedgerError as error:
+            raise _refuse(error) from error
         draft.sign(party, _seed(channel, party, asked.seed_file), channel.genesis.digest)
         drafts.append(draft)
         bringing = bringing or party

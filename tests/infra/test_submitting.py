@@ -157,6 +157,67 @@ def test_the_other_side_signs_what_was_prepared(played: Played, invoke: Invoke, 
     assert (code, "is not what is signed" in said) == (2, True)
 
 
+OUTPUT = """
+kind = "output"
+subject = "plant"
+period = "2016-01-05"
+product = "electricity"
+quantity = "12.5 MWh"
+document = "bill.pdf"
+"""
+BACK = """
+kind = "reversal"
+number = 1
+reason = "another day's figures"
+"""
+
+
+def test_what_was_stated_is_taken_back_by_its_number(played: Played, invoke: Invoke, tmp_path: Path) -> None:
+    (tmp_path / "bill.pdf").write_bytes(b"a bill")
+    output, back = tmp_path / "output.toml", tmp_path / "back.toml"
+    output.write_text(OUTPUT)
+    back.write_text(BACK)
+    for file, number in ((output, 1), (back, 2), (output, 3)):
+        (row,) = rows(invoke("submit", str(file), "--party", PLANT, "--output", "json"))
+        assert (row["verdict"], row["number"]) == ("accepted", number)
+    (overlaps,) = rows(invoke("submit", str(output), "--party", PLANT, "--output", "json"), 1)
+    assert (overlaps["reason"], overlaps["advice"]) == ("overlaps", advice(Refusal.OVERLAPS))
+    code, _, said = invoke("submit", str(back), "--party", PLANT)
+    assert (code, "nothing of plant-co stands under 1" in told(said)) == (2, True)
+
+
+BILL = """
+kind = "activity"
+subject = "plant"
+source = "grid"
+period = "2016-01-05/2016-01-06"
+quantity = "2 MWh"
+rule = {rule = "purchased_electricity", factor = "grid_factors.CN.national.2023"}
+document = "bill.pdf"
+"""
+
+
+def test_the_emission_of_activity_data_is_computed_where_it_is_not_stated(
+    played: Played, invoke: Invoke, tmp_path: Path
+) -> None:
+    (tmp_path / "bill.pdf").write_bytes(b"a bill")
+    file = tmp_path / "bill.toml"
+    file.write_text(BILL + 'emission = "1 g"')
+    (wrong,) = rows(invoke("submit", str(file), "--party", PLANT, "--output", "json"), 1)
+    assert (wrong["reason"], played.brought) == ("wrong_amount", 0)
+    file.write_text(BILL)
+    (row,) = rows(invoke("submit", str(file), "--party", PLANT, "--output", "json"))
+    assert row["verdict"] == "accepted"
+    file.write_text(BILL.replace("2 MWh", "2 t"))
+    code, _, said = invoke("submit", str(file), "--party", PLANT)
+    assert (code, "emission: isn't stated, and can't be computed" in told(said)) == (2, True)
+
+
+def told(said: str) -> str:
+    """What stands in the frame of a usage error."""
+    return " ".join(said.replace("│", " ").split())
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -171,9 +232,9 @@ def test_a_file_that_says_nothing_clear_is_refused_by_name(
 ) -> None:
     path = tmp_path / "wrong.toml"
     path.write_text(text)
-    code, _, told = invoke("submit", str(path), "--party", EXCHANGE)
+    code, _, shown = invoke("submit", str(path), "--party", EXCHANGE)
     assert (code, played.brought) == (2, 0)
-    assert said in " ".join(told.replace("│", " ").split())
+    assert said in told(shown)
 
 
 def test_a_key_that_others_can_read_is_not_used(played: Played, invoke: Invoke, tmp_path: Path) -> None:
