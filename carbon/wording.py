@@ -28,6 +28,8 @@ UNITS: Mapping[str, tuple[tuple[str, int], ...]] = {
     "percent": (("%", 1),),
 }
 """How a field's name ends: the units that its text may be converted to, and what one of them counts in the field."""
+REVERSAL = ("number", "reason")
+"""What people write of a reversal; its proof is the ledger's."""
 _PERIOD = {"start", "end"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DECIMAL = re.compile(r"(-?\d{1,18})(?:\.(\d{1,18}))? (\S.*)")
@@ -59,8 +61,9 @@ def content_of(kind: str, words: Mapping[str, Any], setting: Setting) -> dict[st
 
 
 def fields_of(kind: str) -> list[tuple[str, str, str]]:
-    """Each field of a kind: how it may be called, what to write, and what it means."""
-    return [(_word(field, _fields(kind)), _wanted(field), str(field.get("doc", ""))) for field in _fields(kind)]
+    """Each field of a kind that people write: how it may be called, what to write, and what it means."""
+    fields = [field for field in _fields(kind) if kind != "reversal" or field["name"] in REVERSAL]
+    return [(_word(field, fields), _wanted(field), str(field.get("doc", ""))) for field in fields]
 
 
 def _fields(kind: str) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ from carbon.ledger.book import Book
 from carbon.refusal import Refusal
 from carbon.registry import Registry
 from carbon.submission import Submission
-from carbon.wording import Setting, WordingError, content_of
+from carbon.wording import REVERSAL, Setting, WordingError, content_of
 from consensus.ledger import Ledger
 from consensus.log import package as packages
 from consensus.log.follower import Follower, VerifiedBlock
@@ -138,7 +138,7 @@ class Desk:
 
     def _reversal(self, words: Mapping[str, Any], party: str) -> dict[str, Any]:
         """What takes the party's submission of a number back, with the proof that it stands."""
-        if words.keys() != {"number", "reason"} or type(words["number"]) is not int or type(words["reason"]) is not str:
+        if words.keys() != set(REVERSAL) or type(words["number"]) is not int or type(words["reason"]) is not str:
             raise WordingError("a reversal states the number of the submission that it takes back, and a reason")
         past = past_of(LedgerCopy(self.data, self.channel, self.member), party)
         try:

@@ -249,6 +249,8 @@ def test_kinds_are_listed_with_roles_and_fields(tmp_path: Path, invoke: Invoke) 
     assert (by["price"], by["output"]) == ("exchange", "enterprise, statistics")
     fields = {row["field"]: row["write"] for row in rows(invoke("submit", "kinds", "transfer", "--output", "json"))}
     assert fields["amount"] == 'an amount such as "12.5 t"'
+    of_reversal = rows(invoke("submit", "kinds", "reversal", "--output", "json"))
+    assert [row["field"] for row in of_reversal] == ["number", "reason"]
     assert invoke("submit", "kinds", "transfers")[0] == 2
 
 
