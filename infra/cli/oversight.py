@@ -2,8 +2,9 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -25,6 +26,7 @@ RANKING = (
     *("t_per_10000_cny", "grade", "colour", "from_memory"),
 )
 TOTALS = ("name", "subjects", "emission_g", "unverified_g", "gdp_fen", "t_per_10000_cny", "outputs", "g_per_unit")
+PROPOSED = ("subject", "rule", "outcome", "amount_fen", "cut_g", "reasons")
 KEPT = ("subject", "limit_percent", "usual_g", "most_g", "actual_g", "percent", "kept")
 
 app = typer.Typer(
@@ -243,32 +245,61 @@ def propose(
     year: OfYear,
     refused: Annotated[list[str], typer.Option(metavar="SUBJECT", help="Refused to correct.")] = [],  # noqa: B006
     allow: Annotated[list[str], typer.Option(metavar="ROW", help="A factor row of confidence D.")] = [],  # noqa: B006
+    false_data: Annotated[
+        list[str], typer.Option(metavar="SUBJECT=FEN", help="Stated false data, and gained so much by it, 0.01 CNY.")
+    ] = [],  # noqa: B006
+    to: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Write each to a file that `submit` takes.")] = None,
     as_of: AsOf = None,
     viewer: Viewer = None,
     member: Member = 0,
+    output: Output = Form.TABLE,
 ) -> None:
-    """Write the decisions that the rules propose once the deadline has passed, as contents that `submit` takes.
+    """Show the decisions that the rules propose once the deadline has passed, with their reasons.
 
-    Each has its reasons and the records that it rests on. Nothing is decided until a regulator signs one; a wrong one
-    is taken back by a reversal.
+    With --false-data those for what an inspection found instead: its finding is yours to state, no record has it.
+    Nothing is decided until a regulator signs one; a wrong one is taken back by a reversal.
 
     \b
       carbonledger regulator propose region-demo --year 2023 --allow ets_rules.deadline_2023
-      carbonledger regulator propose region-demo --year 2023 --allow ets_rules.deadline_2023 --refused quarry
+      carbonledger regulator propose region-demo --year 2023 --allow ets_rules.deadline_2023 \\
+        --refused coal-north --to drafts
+      carbonledger submit drafts/*.json --party authority
     """
-    from carbon import submission
     from carbon.compliance import ComplianceError
     from carbon.factors import FactorError
 
-    _, found = _overseen(region, year, as_of, viewer, member)
+    view, found = _overseen(region, year, as_of, viewer, member)
     print(f"rules: {found.statements.rules['conduct'].standing}", file=sys.stderr)
     if allow:
         print(f"from memory, allowed by name: {', '.join(allow)}", file=sys.stderr)
+    gains = dict(map(_gain, false_data))
+    for name in (*gains, *refused):
+        registered(view, name)
     try:
-        rows = found.proposals(refused, allow)
+        rows = found.false_data(gains, refused, allow) if gains else found.proposals(refused, allow)
     except (ComplianceError, FactorError) as error:
         _refuse(error)
-    print(json.dumps([{"kind": "decision"} | submission.plain(row) for row in rows], indent=2, ensure_ascii=False))
+    if to is not None:
+        write_drafts(to, rows)
+    present(view, rows, output, PROPOSED)
+
+
+def _gain(text: str) -> tuple[str, int]:
+    name, _, gain = text.partition("=")
+    if not (gain.isascii() and gain.isdigit()):
+        raise typer.BadParameter(f"{text!r}: write SUBJECT=FEN, such as mill=0")
+    return name, int(gain)
+
+
+def write_drafts(folder: Path, contents: Iterable[Mapping[str, Any]]) -> None:
+    """Write decisions as files that `submit` takes, `<subject>-<rule>.json` each."""
+    from carbon import submission
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for content in contents:
+        words = {"kind": "decision"} | submission.plain(content)
+        path = folder / f"{content['subject']}-{content['rule']}.json"
+        path.write_text(json.dumps(words, indent=2, ensure_ascii=False) + "\n")
 
 
 def _refuse(reason: object) -> NoReturn:

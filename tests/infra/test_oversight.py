@@ -12,6 +12,7 @@ from carbon.registry import canonical_json
 from consensus.ledger import Ledger
 from consensus.member.store import LedgerFile
 from infra.channel import load
+from infra.cli import oversight
 from tests import parties
 from tests.committee import write_channel
 from tests.consensus.test_submission import Market
@@ -154,6 +155,24 @@ def test_proposals_need_a_deadline(invoke: Invoke) -> None:
     code, printed, said = invoke("regulator", "propose", "region", *YEAR)
     assert (code, printed) == (1, "")
     assert "the deadline of 2016: no factor" in said
+
+
+def test_false_data_is_fined_without_a_deadline(invoke: Invoke) -> None:
+    words = ("propose", "region", *YEAR, "--false-data", "plant=0")
+    (row,) = rows(invoke, *words, *JSON)
+    assert (row["subject"], row["rule"], row["amount_fen"]) == ("plant", "false_data", 50_000_000)
+    code, _, said = invoke("regulator", *words[:-1], "plant")
+    assert code == 2 and "write SUBJECT=FEN" in " ".join(said.split())
+    code, _, said = invoke("regulator", *words[:-1], "plan=0")
+    assert code == 2 and "is it plant?" in " ".join(said.split())
+
+
+def test_proposals_are_written_as_files_to_submit(tmp_path: Path) -> None:
+    content = {"subject": "plant", "rule": "on_time", "records": [bytes(32)], "amount_fen": 0}
+    oversight.write_drafts(tmp_path / "drafts", [content])
+    (file,) = (tmp_path / "drafts").iterdir()
+    assert file.name == "plant-on_time.json"
+    assert json.loads(file.read_text()) == content | {"kind": "decision", "records": ["00" * 32]}
 
 
 @pytest.mark.parametrize("viewer", ["public", PLANT + "x", OFFICE])
