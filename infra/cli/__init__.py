@@ -28,6 +28,7 @@ from infra.cli import (
     run,
     schemas,
     simulate,
+    stack,
     status,
     topics,
     up,
@@ -83,6 +84,8 @@ app.command("query")(query.query)
 app.command("account")(accounts.account)
 app.command("statement")(accounts.statement)
 app.command("structure")(accounts.structure)
+app.command("stack")(stack.stack)
+app.command("uncertainty")(stack.uncertainty)
 app.command("region")(regulator.region)
 app.command("verify")(ledger.verify)
 app.command("export")(ledger.export)
