@@ -23,6 +23,9 @@ from tests.small import HOUR, START
 
 JANUARY = {"start": START, "end": START + 31 * 24 * HOUR, "document": bytes(32)}
 LIMIT = {"subject": "plant", "grade": "C", "limit_percent": 50, "reason": "half"}
+# a tonne a day in January
+MONTHS = [{"emission_g": 31 * 10**6, "output": 0}] * 12
+PLAN = {"subject": "plant", "year": 2016, "months": MONTHS, "product": "", "scale": 0, "unit": ""}
 # the second of two recorded hours
 ALERT = {"region": "region", "level": "ORANGE", "start": START + HOUR, "end": START + 2 * HOUR, "measures": [LIMIT]}
 
@@ -34,6 +37,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     colour = json.loads(rules.shipped_json("colour")) | {"least_known": 1, "standing": "issued by the authority"}
     stated = [
         (PLANT, "output", JANUARY | {"subject": "plant", "product": "steel", "quantity": 4, "scale": 0, "unit": "t"}),
+        (PLANT, "plan", PLAN),
         (OFFICE, "gdp", JANUARY | {"subject": "plant", "amount_fen": 10**6}),
         (AUTHORITY, "weather", ALERT),
         (AUTHORITY, "ruleset", {"name": "colour", "rules": canonical_json(colour).decode()}),
@@ -79,8 +83,9 @@ def test_the_ranking_is_of_the_accounts_and_what_was_stated(invoke: Invoke) -> N
     assert (row["subject"], row["emission_g"], row["verified"]) == ("plant", grams, False)
     assert (row["product"], row["g_per_unit"], row["place"], row["of"]) == ("steel (t)", f"{grams / 4:.4f}", 1, 1)
     assert row["t_per_10000_cny"] == f"{grams / 10**6:.4f}"
-    # nothing but decisions is known of it, of which there are none; the rules in force ask for one figure
     assert (row["grade"], row["colour"]) == ("-", "green")
+    # one day is recorded
+    assert f"emission_to_plan {grams / 10**6:.4f} (at most 1.00): green" in row["why"]
 
 
 def test_it_says_by_whose_rules(invoke: Invoke) -> None:
@@ -90,12 +95,13 @@ def test_it_says_by_whose_rules(invoke: Invoke) -> None:
 
 def test_a_table_says_what_made_the_colours(invoke: Invoke) -> None:
     _, printed, _ = invoke("regulator", "ranking", "region", *YEAR)
-    assert printed.startswith("As of height 5")
-    assert "  plant: green. missed_surrenders 0.0000 (at most 0.00): green." in printed
+    assert printed.startswith("As of height 6")
+    assert "; missed_surrenders 0.0000 (at most 0.00): green." in printed
 
 
 def test_as_of_a_moment_before_nothing_was_stated(invoke: Invoke) -> None:
     (row,) = rows(invoke, "ranking", "region", *YEAR, *JSON, "--as-of", "1")
+    # nothing but decisions is known of it, of which there are none: too little for the rules that ship
     assert (row["product"], row["t_per_10000_cny"], row["colour"]) == (None, None, "green")
     assert rows(invoke, "ranking", "region", "--year", "2015", *JSON) == []
 
