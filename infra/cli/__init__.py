@@ -30,6 +30,7 @@ from infra.cli import (
     simulate,
     stack,
     status,
+    submit,
     topics,
     up,
     witness,
@@ -100,6 +101,7 @@ app.add_typer(evidence.app, name="evidence")
 app.command("verify-evidence")(evidence.verify_evidence)
 app.add_typer(committee.app, name="committee")
 app.add_typer(registry.app, name="registry")
+app.command("submit")(submit.submit)
 app.add_typer(factors.app, name="factors")
 app.add_typer(compliance.app, name="compliance")
 app.add_typer(oversight.app, name="regulator")
