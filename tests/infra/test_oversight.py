@@ -9,6 +9,7 @@ import pytest
 from carbon import rules
 from carbon.refusal import Refusal
 from carbon.registry import canonical_json
+from carbon.wording import Setting, content_of
 from consensus.ledger import Ledger
 from consensus.member.store import LedgerFile
 from infra.channel import load
@@ -74,6 +75,7 @@ def emission(invoke: Invoke) -> int:
     return int(row["emission_g"])
 
 
+SETTING = Setting(0, bytes(32), lambda name: bytes(32))
 YEAR, JSON = ("--year", "2016"), ("--output", "json")
 
 
@@ -128,6 +130,8 @@ def test_measures_are_a_file_to_submit(invoke: Invoke) -> None:
     assert (draft["kind"], draft["level"], draft["start"]) == ("weather", "RED", "2016-01-01T01:00")
     (row,) = draft["measures"]
     assert (row["subject"], row["grade"], row["limit_percent"]) == ("plant", "-", 0)
+    content = content_of(draft.pop("kind"), draft, SETTING)
+    assert (content["start"], content["end"], content["measures"]) == (START + HOUR, START + 2 * HOUR, [row])
 
 
 def test_measures_are_held_against_the_meters(invoke: Invoke) -> None:
@@ -174,11 +178,13 @@ def test_false_data_is_fined_without_a_deadline(invoke: Invoke) -> None:
 
 
 def test_proposals_are_written_as_files_to_submit(tmp_path: Path) -> None:
-    content = {"subject": "plant", "rule": "on_time", "records": [bytes(32)], "amount_fen": 0}
+    content = {"subject": "plant", "year": 2016, "rule": "on_time", "outcome": "named", "amount_fen": -5, "cut_g": 0}
+    content |= {"reasons": "in time", "records": [bytes(32)]}
     oversight.write_drafts(tmp_path / "drafts", [content])
     (file,) = (tmp_path / "drafts").iterdir()
     assert file.name == "plant-on_time.json"
-    assert json.loads(file.read_text()) == content | {"kind": "decision", "records": ["00" * 32]}
+    draft = json.loads(file.read_text())
+    assert content_of(draft.pop("kind"), draft, SETTING) == content
 
 
 @pytest.mark.parametrize("viewer", ["public", PLANT + "x", OFFICE])
