@@ -13,7 +13,7 @@ from carbon.wording import Setting, content_of
 from consensus.ledger import Ledger
 from consensus.member.store import LedgerFile
 from infra.channel import load
-from infra.cli import oversight
+from infra.cli import regulating
 from tests import parties
 from tests.committee import write_channel
 from tests.consensus.test_submission import Market
@@ -180,11 +180,26 @@ def test_false_data_is_fined_without_a_deadline(invoke: Invoke) -> None:
 def test_proposals_are_written_as_files_to_submit(tmp_path: Path) -> None:
     content = {"subject": "plant", "year": 2016, "rule": "on_time", "outcome": "named", "amount_fen": -5, "cut_g": 0}
     content |= {"reasons": "in time", "records": [bytes(32)]}
-    oversight.write_drafts(tmp_path / "drafts", [content])
+    regulating.write_drafts(tmp_path / "drafts", [content])
     (file,) = (tmp_path / "drafts").iterdir()
     assert file.name == "plant-on_time.json"
     draft = json.loads(file.read_text())
     assert content_of(draft.pop("kind"), draft, SETTING) == content
+
+
+def test_rules_of_ones_own_become_a_file_to_submit(invoke: Invoke, tmp_path: Path) -> None:
+    code, shipped, _ = invoke("regulator", "rules", "grade")
+    file = tmp_path / "grade.toml"
+    file.write_text(shipped.replace("0.90", "0.80"))
+    code, printed, _ = invoke("regulator", "rules", "grade", "--from", str(file))
+    draft = json.loads(printed)
+    content = content_of(draft.pop("kind"), draft, SETTING)
+    found = rules.parse_rules("grade", content["rules"])
+    assert code == 0 and found != rules.shipped("grade") and content["name"] == "grade"
+    file.write_text(shipped.replace("0.90", "1.90"))
+    code, printed, said = invoke("regulator", "rules", "grade", "--from", str(file))
+    assert (code, printed) == (1, "") and "its bands go from the best outcome to the worst" in said
+    assert invoke("regulator", "rules", "luck")[0] == 1
 
 
 @pytest.mark.parametrize("viewer", ["public", PLANT + "x", OFFICE])
