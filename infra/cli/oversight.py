@@ -42,7 +42,7 @@ class Extract(StrEnum):
 
 
 def overseen(region: str, year: int, as_of: str | None, viewer: str | None, member: int) -> "tuple[View, Oversight]":
-    """A region's year at a moment. Exits with 1 when the viewer may not see every subject of it, with 2 for no region."""
+    """A region's year at a moment. Exits with 1 when a viewer may not see all subjects of it, with 2 for no region."""
     from carbon.regulator.oversight import Oversight
 
     view = view_of(member, as_of)
