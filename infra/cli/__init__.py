@@ -24,6 +24,7 @@ from infra.cli import (
     plan,
     query,
     registry,
+    regulating,
     regulator,
     run,
     schemas,
@@ -104,6 +105,8 @@ app.add_typer(registry.app, name="registry")
 app.command("submit")(submit.submit)
 app.add_typer(factors.app, name="factors")
 app.add_typer(compliance.app, name="compliance")
+for _command in (regulating.measures, regulating.propose, regulating.rules):
+    oversight.app.command()(_command)
 app.add_typer(oversight.app, name="regulator")
 app.command("simulate")(simulate.simulate)
 app.add_typer(meter.app, name="meter")
