@@ -20,8 +20,9 @@ from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartit
 from carbon import plain as plains
 from carbon import record as records
 from carbon import submission as submissions
-from carbon.ledger.books import Books
+from carbon.ledger.books import Account, Books
 from carbon.registry import Registry
+from carbon.validity import is_valid_hour
 from consensus import registration
 from consensus.log.follower import Follower, OpenedLeaf, Position
 from consensus.log.genesis import Genesis
@@ -94,7 +95,7 @@ class BooksFile:
         sums = [[*place, amount] for place, amount in sorted(standing.books.sums.items())]
         places = {"position": standing.position.dump(), "offsets": standing.offsets}
         state = json.dumps(places | {"height": standing.position.height, "sums": sums})
-        accounts = [(name, json.dumps(vars(standing.books.accounts[name]))) for name in sorted(standing.changed)]
+        accounts = [(name, json.dumps(standing.books.accounts[name].row())) for name in sorted(standing.changed)]
         with self._database:
             self._database.execute("BEGIN")
             self._database.executemany("INSERT OR REPLACE INTO account VALUES (?, ?)", accounts)
@@ -118,8 +119,8 @@ def kept_sums(path: Path) -> tuple[int, dict[tuple[str, str], int]] | None:
     return state and (state["height"], {(side, unit): amount for side, unit, amount in state["sums"]})
 
 
-def post_block(books: Books, opened: OpenedBlock, registry: Registry) -> tuple[list[dict[str, Any]], list[Alert]]:
-    """Post what a block accepted, in its order; the balances that it changed, and alerts on incomplete windows.
+def post_block(books: Books, opened: OpenedBlock, registry: Registry) -> tuple[list[Account], list[Alert]]:
+    """Post what a block accepted, in its order; the accounts that it changed, and alerts on incomplete windows.
 
     `registry` is the one in force at the block's height, by which it was accepted. Raises BooksError.
     """
@@ -135,7 +136,7 @@ def post_block(books: Books, opened: OpenedBlock, registry: Registry) -> tuple[l
                 posted_now = books.apply(submissions.read(leaf.payload), opened.block.header["time"], height)
                 changed |= {posted.posting.account for posted in posted_now}
     books.check()
-    return [dict(vars(books.accounts[name])) for name in sorted(changed)], alerts
+    return [books.accounts[name] for name in sorted(changed)], alerts
 
 
 def _post_records(
@@ -165,6 +166,8 @@ def alert_of(record: dict[str, Any], commitment: bytes, height: int, registry: R
     """The alert on a window with fewer readings than a full one holds, or on what an hour is charged instead."""
     code, tier = records.code(record, commitment, registry), records.tier_of(record)
     text, kind = f"{record['point']}: {record['count']} of {record['expected']} readings in the window", "coverage"
+    if record["window_seconds"] == 3600 and not is_valid_hour(record["count"], record["expected"]):
+        text += ", no valid hour"
     if tier is not None:
         text, kind = f"{text}; charged {record['emission_g']} g by tier {tier.row or 'none'}", "substituted"
     about = {"subject": record["subject"], "point": record["point"], "at": record["window_start"], "height": height}
@@ -243,10 +246,10 @@ class Accounts:
             if change is not None:
                 self._standing.registrations[change.first] = leaf.payload
         registry = self._registries[registration.in_force(self._registries, block.block.height)]
-        balances, alerts = post_block(self._standing.books, block, registry)
-        self._standing.changed |= {balance["account"] for balance in balances}
-        for balance in balances:
-            self._send(topics.ACCOUNTS_BALANCES, balance["account"], codec.encode("balance", balance))
+        changed, alerts = post_block(self._standing.books, block, registry)
+        self._standing.changed |= {account.account for account in changed}
+        for account in changed:
+            self._send(topics.ACCOUNTS_BALANCES, account.account, codec.encode("balance", account.row()))
         for alert in alerts:
             self._send(topics.ALERTS, alert["id"], codec.encode("alert", alert))
         self._standing.position = block.position
