@@ -22,7 +22,9 @@ from carbon.factors.succession import succession
 from carbon.flue_gas import DryGas, Saturation
 from carbon.quantity import QuantityError
 from carbon.stack_mass import MassError, MassFormula, Measured, formula
+from carbon.subject import Subject, Unit, fault
 from carbon.substitution import AFTER_HOURS, LEAST_AFTER_HOURS, Regime, Substitution, tier_set
+from carbon.uncertainty import Declared
 
 POINT_KEY_BYTES = 16
 I64_MAX = 2**63 - 1
@@ -38,74 +40,6 @@ MAX_SCALE = 18
 
 class RegistryError(ValueError):
     """A registry that contradicts itself or is not in its canonical form."""
-
-
-@dataclass(frozen=True)
-class Kind:
-    """What a kind of subject is."""
-
-    controlled: bool
-    """Whether the market gives it allowances."""
-    regional: bool
-    """Whether it is an authority's area."""
-
-
-KINDS: Mapping[str, Kind] = {
-    "region": Kind(controlled=False, regional=True),
-    "supervisory unit": Kind(controlled=False, regional=True),
-    "group": Kind(controlled=True, regional=False),
-    "enterprise": Kind(controlled=True, regional=False),
-    "controlled": Kind(controlled=True, regional=False),
-    "plant": Kind(controlled=True, regional=False),
-    "SME": Kind(controlled=False, regional=False),
-    "non-controlled": Kind(controlled=False, regional=False),
-}
-"""Subjects by kind: a group is a parent company, a plant what an enterprise or a group has."""
-
-
-@dataclass(frozen=True)
-class Tenure:
-    """Under whom a subject is from an instant on, ms UTC."""
-
-    start: int
-    parent: str | None
-
-
-@dataclass(frozen=True)
-class Unit:
-    """A part of a subject: a boiler, a turbine, a kiln; and its points."""
-
-    id: str
-    points: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Subject:
-    """An enterprise, a parent company or a region. `kind` is one of `KINDS`.
-
-    What stands behind `parent` is in a registry file only where there is some.
-    """
-
-    id: str
-    name: str
-    kind: str
-    parent: str | None
-    """The company, or for want of one the region, that it was under first."""
-    parents: tuple[Tenure, ...] = ()
-    """Under whom it came later, in order of time."""
-    region: str | None = None
-    """In which region it lies: that of its parent when none is stated."""
-    sector: str | None = None
-    units: tuple[Unit, ...] = ()
-
-    def parent_at(self, at_ms: int) -> str | None:
-        """Under whom it is at an instant."""
-        return next((tenure.parent for tenure in reversed(self.parents) if tenure.start <= at_ms), self.parent)
-
-    @property
-    def regional(self) -> bool:
-        """Whether it is an authority's area."""
-        return KINDS[self.kind].regional
 
 
 @dataclass(frozen=True)
@@ -211,6 +145,8 @@ class Point:
     """By which tiers its missing hours are substituted, in order of time."""
     substitution_after: int = AFTER_HOURS
     """Hours that a missing hour waits for late readings before that."""
+    uncertainty: Declared | None = None
+    """What is declared of its quantity and its factor."""
     untrusted: tuple[str, ...] = ()
     """The factor rows of confidence D that its coefficient rests on, allowed by name."""
 
@@ -319,6 +255,14 @@ class Registry:
         return self.sets[-1]
 
     @cached_property
+    def points_of_subject(self) -> Mapping[str, list[Point]]:
+        """The points of each subject that has some."""
+        by_subject: dict[str, list[Point]] = {}
+        for point in self.points.values():
+            by_subject.setdefault(point.subject, []).append(point)
+        return by_subject
+
+    @cached_property
     def points_of(self) -> Mapping[str, list[Point]]:
         """The points of each gateway, by id."""
         by_gateway: dict[str, list[Point]] = {gateway: [] for gateway in self.gateways}
@@ -364,7 +308,7 @@ def _build(raw: dict[str, Any], file: bytes, shipped: FactorSet) -> Registry:
     return Registry(
         digest=sha256(file).digest(),
         prefix=raw["prefix"],
-        subjects={s["id"]: _subject(s) for s in raw["subjects"]},
+        subjects={s["id"]: Subject.read(s) for s in raw["subjects"]},
         gateways={g["id"]: _gateway(g) for g in raw["gateways"]},
         submitters={s["id"]: Submitter(s["id"], bytes.fromhex(s["key"])) for s in raw["submitters"]},
         operators={operator.id: operator for operator in operators},
@@ -375,12 +319,6 @@ def _build(raw: dict[str, Any], file: bytes, shipped: FactorSet) -> Registry:
         parties={party["id"]: _party(party) for party in raw.get("parties", ())},
         file=file,
     )
-
-
-def _subject(raw: dict[str, Any]) -> Subject:
-    parents = tuple(Tenure(**tenure) for tenure in raw.get("parents", ()))
-    units = tuple(Unit(unit["id"], tuple(unit.get("points", ()))) for unit in raw.get("units", ()))
-    return Subject(**{**raw, "parents": parents, "units": units})
 
 
 def _party(raw: dict[str, Any]) -> Party:
@@ -416,7 +354,11 @@ def _regime(factors: FactorSet, *, start: int, tiers: str, potential: int, allow
     return Regime(start, tier_set(tiers, factors, tuple(allowed)), potential)
 
 
-_PARTS: dict[str, type[DryGas | Saturation]] = {"dry_gas": DryGas, "saturation": Saturation}
+_PARTS: dict[str, type[DryGas | Saturation | Declared]] = {
+    "dry_gas": DryGas,
+    "saturation": Saturation,
+    "uncertainty": Declared,
+}
 
 
 def _check(registry: Registry) -> None:
@@ -447,56 +389,24 @@ def _check(registry: Registry) -> None:
     for party in registry.parties.values():
         _check_party(party, registry)
     for subject in registry.subjects.values():
-        _check_subject(subject, registry)
-    if any(subject not in registry.subjects for party in registry.parties.values() for subject in party.assigned):
-        raise RegistryError("an assigned subject is not registered")
+        points = [point.id for point in registry.points_of_subject.get(subject.id, ())]
+        if wrong := fault(subject, registry.subjects, points):
+            raise RegistryError(f"{subject.id}: {wrong}")
+        for unit in subject.units:
+            _check_stacks(unit, registry)
 
 
-def _check_subject(subject: Subject, registry: Registry) -> None:
-    if subject.kind not in KINDS:
-        raise RegistryError(f"{subject.id}: kind is one of {', '.join(KINDS)}, not {subject.kind!r}")
-    starts = [tenure.start for tenure in subject.parents]
-    if any(type(start) is not int or start < 0 for start in starts) or starts != sorted(set(starts)):
-        raise RegistryError(f"{subject.id}: parents follow one another, from instants in ms since 1970")
-    parents = {subject.parent, *(tenure.parent for tenure in subject.parents)} - {None}
-    if not parents <= registry.subjects.keys():
-        raise RegistryError(f"{subject.id}: a subject's parent is not registered")
-    if subject.regional and not all(registry.subjects[str(parent)].regional for parent in parents):
-        raise RegistryError(f"{subject.id}: a region is under regions alone")
-    if subject.region is not None and (
-        subject.regional or subject.region not in registry.subjects or not registry.subjects[subject.region].regional
-    ):
-        raise RegistryError(f"{subject.id}: a region is a registered subject of such a kind, and has a parent instead")
-    if subject.sector is not None and (type(subject.sector) is not str or not subject.sector):
-        raise RegistryError(f"{subject.id}: a sector has a name")
-    _check_units(subject, registry)
-    for at_ms in (-1, *starts):
-        _check_line(subject, at_ms, registry)
-
-
-def _check_units(subject: Subject, registry: Registry) -> None:
-    names = [unit.id for unit in subject.units]
-    points = [point for unit in subject.units for point in unit.points]
-    if len(set(names)) != len(names) or len(set(points)) != len(points):
-        raise RegistryError(f"{subject.id}: a unit stands once, and a point in one unit")
-    if any(point not in registry.points or registry.points[point].subject != subject.id for point in points):
-        raise RegistryError(f"{subject.id}: a unit's points are points of its subject")
-
-
-def _check_line(subject: Subject, at_ms: int, registry: Registry) -> None:
-    """Refuse a ring: it would be there from the change that closes it, so that is where to look."""
-    seen: set[str] = set()
-    above: str | None = subject.id
-    while above is not None and above in registry.subjects:
-        if above in seen:
-            raise RegistryError(f"{subject.id}: under itself")
-        seen.add(above)
-        above = registry.subjects[above].parent_at(at_ms)
+def _check_stacks(unit: Unit, registry: Registry) -> None:
+    rules = [registry.points[point].emission for point in unit.points]
+    stacks = [rule for rule in rules if isinstance(rule, CemsMass)]
+    if any(stack.covers(rule) for stack in stacks for rule in rules if rule not in stacks):
+        raise RegistryError(f"what {unit.id} burns is in its stack's mass already")
 
 
 def _check_party(party: Party, registry: Registry) -> None:
-    if party.role not in get_args(Role) or party.subject not in {None, *registry.subjects}:
-        raise RegistryError(f"{party.id}: role is one of {', '.join(get_args(Role))}, and its subject is registered")
+    named = [*party.assigned, *([] if party.subject is None else [party.subject])]
+    if party.role not in get_args(Role) or not registry.subjects.keys() >= set(named):
+        raise RegistryError(f"{party.id}: role is one of {', '.join(get_args(Role))}, and its subjects are registered")
     # an id stands in carbon codes and in the lines of the replicated state, and is the submitter of the party's batches
     if not identity.is_id(party.id) or party.id in registry.submitters:
         raise RegistryError(f"{party.id!r}: a party's id is of small letters, digits and hyphens, and no submitter's")

@@ -10,6 +10,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from carbon.emission.cems import CemsMass
 from carbon.flue_gas import DryGas, Saturation
 from carbon.packet import NOT_A_NUMBER, Packet
 from carbon.registry import Point, Registry
@@ -131,10 +132,13 @@ def _check_pairs(packet: Packet, points: list[Point | None], found: NDArray[np.u
 
 def _check_partners(packet: Packet, points: list[Point | None], found: NDArray[np.uint8]) -> None:
     for place, point in enumerate(points):
-        for partner in point.partners if point is not None and point.is_mass else ():
-            own = _passing(packet, found, place)
-            found[own] = Reason.PARTNER_MISSING
-            found[beside(packet, found, own, partner)[0]] = Reason.VALID
+        if point is None or not isinstance(point.emission, CemsMass):
+            continue
+        own = _passing(packet, found, place)
+        found[own] = Reason.PARTNER_MISSING
+        for partner in point.emission.partners:
+            own, _ = beside(packet, found, own, partner)
+        found[own] = Reason.VALID
 
 
 def beside(
@@ -157,9 +161,12 @@ def _pairs(
     """Indexes of `own` that have readings of `other` at their instant, and the first of these."""
     if not len(other):
         return other, other
-    times, first = np.unique(packet.at[other], return_index=True)
-    slot = np.minimum(np.searchsorted(times, packet.at[own]), len(times) - 1)
-    has = times[slot] == packet.at[own]
+    own_at, other_at = packet.at[own], packet.at[other]
+    if np.array_equal(own_at, other_at) and (other_at[1:] > other_at[:-1]).all():
+        return own, other
+    times, first = np.unique(other_at, return_index=True)
+    slot = np.minimum(np.searchsorted(times, own_at), len(times) - 1)
+    has = times[slot] == own_at
     return own[has], other[first[slot[has]]]
 
 

@@ -1,9 +1,14 @@
 """The ledger's figures at a moment, from a member's copy, each block checked before it counts."""
 
+from itertools import groupby
+from operator import itemgetter
+
 import numpy as np
 
-from carbon import record as records
-from carbon.ledger.reads import Moment, View, changes_of_hands
+from carbon.ledger.moment import Moment
+from carbon.ledger.reads import Recorded, View
+from carbon.ledger.statement import Cause
+from carbon.ledger.structure import changes_of_hands
 from carbon.registry import Registry
 from consensus import registration
 from consensus.log import leaf as leaves
@@ -13,19 +18,22 @@ from consensus.replay import check_payloads
 from infra.copy import LedgerCopy
 
 
-def view(copy: LedgerCopy, moment: Moment) -> View:
-    """What stands after the last block that a moment includes. Raises LedgerError, EnvironmentFault."""
-    found = _fold(copy, moment, changes_of_hands(copy.channel.registry))
-    while (changes := changes_of_hands(found.registry)) != found.changes:
+def view(copy: LedgerCopy, moment: Moment, watched: str | None = None) -> View:
+    """What stands after the last block that a moment includes, with the statement of a watched subject.
+
+    Raises LedgerError, EnvironmentFault.
+    """
+    found = _fold(copy, moment, changes_of_hands(copy.channel.registry), watched)
+    while (changes := changes_of_hands(found.registry)) != found.structure.changes:
         # a later registry says that a subject changed hands: what was read is cut there too
-        found = _fold(copy, moment, changes)
+        found = _fold(copy, moment, changes, watched)
     return found
 
 
-def _fold(copy: LedgerCopy, moment: Moment, changes: tuple[int, ...]) -> View:
+def _fold(copy: LedgerCopy, moment: Moment, changes: tuple[int, ...], watched: str | None) -> View:
     genesis = copy.channel.genesis
     reader, registries = Follower(genesis), {0: copy.channel.registry}
-    found = View(copy.channel.registry, genesis.utc_offset_minutes, changes)
+    found = View.at_genesis(copy.channel.registry, genesis.utc_offset_minutes, changes, watched)
     for package in copy.packages():
         message, salts, payloads = packages.read(package)
         block = reader.accept(message)
@@ -38,12 +46,17 @@ def _fold(copy: LedgerCopy, moment: Moment, changes: tuple[int, ...]) -> View:
 
 
 def _take(found: View, registries: dict[int, Registry], block: VerifiedBlock, payloads: list[bytes]) -> None:
+    cause = Cause(block.height, block.header["time"], "")
     kinds = np.where(block.columns["verdict"] == leaves.ACCEPTED, block.columns["kind"], 0)
-    for kind, payload in zip(kinds.tolist(), payloads, strict=True):
+    opened = map(Recorded, block.columns["commitment"].tolist(), payloads)
+    for kind, run in groupby(zip(kinds.tolist(), opened, strict=True), itemgetter(0)):
+        recorded = [item for _, item in run]
         if kind == leaves.WINDOW_RECORD:
-            # byte for byte what the members put together themselves
-            found.record(records.read(payload), block.height)
-        elif kind == leaves.REGISTRATION:
-            registration.adopt(registries, payload)
+            found.records(recorded, cause)
+        for item in recorded:
+            if kind == leaves.SUBMISSION:
+                found.submission(item, cause)
+            elif kind == leaves.REGISTRATION:
+                registration.adopt(registries, item.payload)
     found.registry = registries[max(registries)]
-    found.stand(block.height, block.header["time"])
+    found.stand(cause.height, cause.time_ms)

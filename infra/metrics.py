@@ -20,6 +20,9 @@ WAITING = "carbonledger_waiting"
 OLDEST = "carbonledger_waiting_oldest_seconds"
 HELD = "carbonledger_held"
 UP = "carbonledger_broker_up"
+POSTED = "carbonledger_books_posted"
+DIFFERENCE = "carbonledger_books_difference"
+HEIGHT = "carbonledger_books_height"
 
 
 class Stages(Collector):
@@ -50,6 +53,36 @@ class Stages(Collector):
         return []
 
 
+Sums = tuple[int, Mapping[tuple[str, str], int]]
+"""A height, and all debits and credits by side and unit."""
+
+
+class Balanced(Collector):
+    """What the account processor posted, and that debits equal credits. `sums` is None while nothing is posted."""
+
+    def __init__(self, sums: Callable[[], Sums | None]) -> None:
+        self._sums = sums
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """What Prometheus is given. The difference is taken of integers: the sums themselves are beyond a float."""
+        posted = GaugeMetricFamily(POSTED, "All debits and all credits of the books", labels=("side", "unit"))
+        difference = GaugeMetricFamily(DIFFERENCE, "Debits less credits: 0", labels=("unit",))
+        height = GaugeMetricFamily(HEIGHT, "Height at which the books stand")
+        found = self._sums()
+        if found is not None:
+            height.add_metric((), found[0])
+            for place, amount in found[1].items():
+                posted.add_metric(place, amount)
+            for unit in sorted({unit for _, unit in found[1]}):
+                debits, credits_ = (found[1].get((side, unit), 0) for side in ("debit", "credit"))
+                difference.add_metric((unit,), debits - credits_)
+        yield from (posted, difference, height)
+
+    def describe(self) -> list[GaugeMetricFamily]:
+        """Nothing is read before the first scrape."""
+        return []
+
+
 def reports(data: Path) -> dict[str, dict[str, Any]]:
     """What members, workers and gateways last wrote about themselves; who has written nothing yet is left out."""
     found = {f"member-{path.parent.name}": path for path in (data / "members").glob("*/status.json")}
@@ -63,10 +96,11 @@ def held(data: Path) -> dict[str, bool]:
     return {process: report["held"] for process, report in reports(data).items() if "held" in report}
 
 
-def serve(port: int, collector: Stages) -> Callable[[], None]:
+def serve(port: int, *collectors: Collector) -> Callable[[], None]:
     """Serve on loopback until the returned function is called. Raises EnvironmentFault for a port that is taken."""
     registry = CollectorRegistry()
-    registry.register(collector)
+    for collector in collectors:
+        registry.register(collector)
     try:
         server, thread = start_http_server(port, LOOPBACK, registry)
     except OSError as error:

@@ -10,6 +10,7 @@ from infra import services
 from infra.settings import Settings
 
 STORES = "stores"
+ACCOUNTS = "accounts.sqlite"
 """Folder of what the processes keep, below the data folder."""
 
 
@@ -47,7 +48,7 @@ def accounts(settings: Settings) -> None:
     from streams.accounts import Accounts, AccountsConfig
 
     channel = channels.load(settings.data)
-    store = settings.data / STORES / "accounts.sqlite"
+    store = settings.data / STORES / ACCOUNTS
     processor = Accounts(AccountsConfig(services.client(settings), channel.genesis, channel.registry, store))
     stopped = until_sigterm()
     while not stopped():

@@ -7,6 +7,7 @@ a crash the same bytes are sent again.
 
 import json
 import sqlite3
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -93,13 +94,28 @@ class BooksFile:
 
     def _write(self, standing: Standing) -> None:
         assert standing.position is not None
-        state = json.dumps({"position": standing.position.dump(), "offsets": standing.offsets})
+        sums = [[*place, amount] for place, amount in sorted(standing.books.sums.items())]
+        places = {"position": standing.position.dump(), "offsets": standing.offsets}
+        state = json.dumps(places | {"height": standing.position.height, "sums": sums})
         accounts = [(name, json.dumps(vars(standing.books.accounts[name]))) for name in sorted(standing.changed)]
         self._database.executemany("INSERT OR REPLACE INTO account VALUES (?, ?)", accounts)
         book = "\n".join(standing.books.book.lines())
         self._database.execute("INSERT OR REPLACE INTO standing VALUES (1, ?, ?)", (state, book))
         recorded = standing.registrations.items()
         self._database.executemany("INSERT OR IGNORE INTO registrations VALUES (?, ?)", recorded)
+
+
+def kept_sums(path: Path) -> tuple[int, dict[tuple[str, str], int]] | None:
+    """The height of the books on disk, and all debits and credits by side and unit; None before the first."""
+    if not path.exists():
+        return None
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+        try:
+            row = database.execute("SELECT state FROM standing").fetchone()
+        except sqlite3.OperationalError:  # being made, or busy
+            return None
+    state = json.loads(row[0]) if row else None
+    return state and (state["height"], {(side, unit): amount for side, unit, amount in state["sums"]})
 
 
 def post_block(books: Books, opened: OpenedBlock, registry: Registry) -> tuple[list[dict[str, Any]], list[Alert]]:

@@ -35,9 +35,10 @@ MASS = 2_065_527_116
 
 
 def stack(**changes: dict[str, Any]) -> World:
-    """A world of one stack; `changes` are to the fields of points by their role's last digit, as p0=… for CO2."""
-    more = {name: fields | changes.get(f"p{name[-1]}", {}) for name, fields in POINTS.items()}
-    return World.make(points=6, step_seconds=60, more=more)
+    """A world of one stack; `changes`: fields of points by their last digit, p0=… for CO2; p6 is one more."""
+    fields = POINTS | {f"plant-0-{role[1:]}": {} for role in changes if role > "p5"}
+    more = {name: of | changes.get(f"p{name[-1]}", {}) for name, of in fields.items()}
+    return World.make(points=len(fields), step_seconds=60, more=more)
 
 
 def minute(at: int, **values: int) -> list[tuple[str, int, int]]:

@@ -39,7 +39,7 @@ def month(number: int) -> int:
 
 
 POINTS = {
-    "plant-0-1": {"subject": "works", "start": month(3) + 3_600_000},
+    "plant-0-1": {"subject": "works", "start": month(3)},
     "plant-0-2": {"subject": "works", "emission": {"rule": "none"}},
 }
 REGISTRY = registry.parse(registry_bytes(subjects=SUBJECTS, more=POINTS), factors.load())

@@ -1,8 +1,10 @@
 """The evidence half of activity data: a rule of the emission model, a source that nobody meters, the emission again."""
 
+from collections.abc import Collection
 from fractions import Fraction
 from typing import Any
 
+from carbon.claims.declared import declared_refusal
 from carbon.claims.ground import (
     MOST_G,
     Ground,
@@ -15,11 +17,11 @@ from carbon.claims.ground import (
 )
 from carbon.claims.trust import rows_refusal
 from carbon.claims.units import quantity_refusal
-from carbon.emission import EmissionRule, Unbooked, emission_g, rule_from
-from carbon.factors import FactorError
+from carbon.emission import EmissionRule, Unbooked, coefficient_per, round_half_even, rule_from
+from carbon.emission.cems import CemsMass
+from carbon.factors import FactorError, FactorSet
 from carbon.quantity import QuantityError, ratio
 from carbon.refusal import Refusal
-from carbon.registry import Point
 from carbon.subjects import owners
 from carbon.submission import Submission
 
@@ -54,39 +56,48 @@ def _by_rule(content: Any, ground: Ground) -> Refusal:
         rule = rule_from({field["name"]: field["value"] for field in content["rule"]})
     except ValueError:
         return Refusal.UNKNOWN_TERM
-    if isinstance(rule, Unbooked):
+    if isinstance(rule, Unbooked | CemsMass):
         return Refusal.UNKNOWN_TERM
     return (
         _metered(content, rule, ground)
+        or declared_refusal(content["rule"])
         or rows_refusal(rule.rows, content["allowed"], factors)
         or _computed(content, rule, ground)
     )
 
 
 def _metered(content: Any, rule: EmissionRule, ground: Ground) -> Refusal:
-    """A source is metered that is a point, or a unit of which a point meters what the rule is about."""
-    subject = ground.registry.subjects[content["subject"]]
-    of_unit = {point for unit in subject.units if unit.id == content["source"] for point in unit.points}
-
-    def meters(point: Point) -> bool:
-        if isinstance(point.emission, Unbooked) or point.subject != subject.id or content["end"] <= point.start:
-            return False
-        return point.id == content["source"] or (point.id in of_unit and point.emission.source == rule.source)
-
-    return Refusal.METERED if any(map(meters, ground.registry.points.values())) else Refusal.PASS
+    """Of what a point of the subject meters, only a registered unit that none of them is of may file bills."""
+    subject, source = ground.registry.subjects[content["subject"]], content["source"]
+    known = ground.registry.points_of_subject.get(subject.id, ())
+    points = [p for p in known if not isinstance(p.emission, Unbooked) and p.start < content["end"]]
+    same = {p.id for p in points if p.emission.covers(rule)}
+    unit = next((unit for unit in subject.units if unit.id == source), None)
+    double = same if unit is None else same.intersection(unit.points)
+    return Refusal.METERED if double or source in {p.id for p in points} else Refusal.PASS
 
 
 def _computed(content: Any, rule: EmissionRule, ground: Ground) -> Refusal:
-    """Quantity × coefficient, rounded half-even once."""
+    unit = content["unit"]
     try:
-        per_unit = ratio(content["unit"], rule.unit)
+        ratio(unit, rule.unit)
     except QuantityError:
         return Refusal.WRONG_UNIT
+    quantity = Fraction(content["quantity"], 10 ** content["scale"])
     try:
-        coefficient = rule.coefficient(ground.registry.factors, content["allowed"]) * per_unit
+        grams = activity_g(quantity, unit, rule, ground.registry.factors, content["allowed"])
     except FactorError:
         return Refusal.UNKNOWN_FACTOR
     except QuantityError:
         return Refusal.MALFORMED
-    exact = coefficient * Fraction(1, 10 ** content["scale"])
-    return equal(content["emission_g"], emission_g(content["quantity"], exact.as_integer_ratio()))
+    return equal(content["emission_g"], grams)
+
+
+def activity_g(
+    quantity: Fraction, unit: str, rule: EmissionRule, factors: FactorSet, allowed: Collection[str] = ()
+) -> int:
+    """The emission of a quantity, g CO2e: quantity × coefficient, rounded half-even once.
+
+    Raises FactorError, QuantityError.
+    """
+    return round_half_even(*(quantity * coefficient_per(unit, rule, factors, allowed)).as_integer_ratio())

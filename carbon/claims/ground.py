@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from carbon import calendar
 from carbon.refusal import Refusal
-from carbon.registry import KINDS, Registry
+from carbon.registry import Registry
+from carbon.subject import KINDS
 from carbon.submission import Submission
 
 MOST_G = 10**15

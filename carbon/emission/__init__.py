@@ -15,7 +15,7 @@ from carbon.emission.rule import EmissionRule
 from carbon.factors import FactorSet
 from carbon.quantity import ratio
 
-__all__ = ["RULES", "EmissionRule", "Unbooked", "coefficient_per", "emission_g", "round_half_even", "rule_from"]
+__all__ = ["RULES", "EmissionRule", "Unbooked", "coefficient_per", "emission_g", "round_half_even", "rule_from", "told"]
 
 RULES: Mapping[str, type[EmissionRule]] = {
     "combustion": Combustion,
@@ -33,6 +33,9 @@ RULES: Mapping[str, type[EmissionRule]] = {
 }
 """Every rule by the name that a registry or a bill gives it."""
 
+_TOLD = {"market-based electricity": "market_electricity", "CEMS mass (HJ 212-2017, D.2)": "cems_mass"}
+"""Rules whose texts don't begin with their names."""
+
 
 def rule_from(data: Mapping[str, str]) -> EmissionRule:
     """The rule that a registration or a bill states: its name as `rule`, and its fields. Raises ValueError."""
@@ -45,6 +48,12 @@ def rule_from(data: Mapping[str, str]) -> EmissionRule:
         return RULES[data["rule"]](**fields)
     except TypeError as error:
         raise ValueError(f"no rule {data['rule']!r} of the fields {sorted(fields)}") from error
+
+
+def told(text: str) -> type[EmissionRule] | None:
+    """The rule that the text of a record names; None for one that this version doesn't know."""
+    name = text.partition(" · ")[0].partition(":")[0]
+    return RULES.get(_TOLD.get(name, name.replace(" ", "_")))
 
 
 def coefficient_per(unit: str, rule: EmissionRule, factors: FactorSet, allowed: Collection[str] = ()) -> Fraction:

@@ -35,6 +35,9 @@ class CemsMass(EmissionRule):
     barometric_pressure: str | None = None
     barometric_pa: str | None = None
     moisture: str | None = None
+    booked: str = "yes"
+    """Whether the mass is the unit's emission. If no, it stands in its records as a quantity and emits 0 g, beside an
+    emission that is calculated."""
 
     unit: ClassVar[str] = "gCO2"
     source: ClassVar[str] = "stack"
@@ -45,6 +48,8 @@ class CemsMass(EmissionRule):
     def __post_init__(self) -> None:
         if not {self.basis, self.flow_basis} <= set(get_args(Basis)):
             raise ValueError("a basis is dry or wet")
+        if self.booked not in ("yes", "no"):
+            raise ValueError("a mass is booked: yes or no")
         if (self.moisture is None) != (self.basis == self.flow_basis):
             raise ValueError("moisture is named where one basis is dry and the other wet, and only there")
         is_actual = (self.temperature is not None, self.static_pressure is not None)
@@ -61,12 +66,18 @@ class CemsMass(EmissionRule):
         return tuple(name for name in named if name is not None)
 
     def coefficient(self, factors: FactorSet, allowed: Collection[str] = ()) -> Fraction:
-        """Grams of CO2 per gram."""
-        return Fraction(1)
+        """Grams of CO2 per gram; 0 for what is not booked."""
+        return Fraction(self.booked == "yes")
+
+    def covers(self, other: EmissionRule) -> bool:
+        """All CO2 that a unit emits by itself comes through its stack."""
+        return self.booked == "yes" and (other.scope, other.gas) == (1, "CO2")
 
     def __str__(self) -> str:
-        gas = f"CEMS mass (HJ 212-2017, D.2): {self.basis} concentration · {self.flow_basis} flow {self.flow}"
+        gas = f"cems mass: {self.basis} concentration · {self.flow_basis} flow {self.flow}"
         if self.temperature is not None:
             ambient = self.barometric_pressure or f"{self.barometric_pa} Pa"
             gas += f" · temperature {self.temperature} · pressure {self.static_pressure} + {ambient}"
-        return gas if self.moisture is None else f"{gas} · moisture {self.moisture}"
+        if self.moisture is not None:
+            gas += f" · moisture {self.moisture}"
+        return gas if self.booked == "yes" else f"{gas} · not booked"

@@ -41,6 +41,10 @@ class EmissionRule(ABC):
         """The rows of the factor set that it reads."""
         return ()
 
+    def covers(self, other: "EmissionRule") -> bool:
+        """Whether another rule about the same unit would count again what this one counts."""
+        return self.source == other.source
+
     @abstractmethod
     def coefficient(self, factors: FactorSet, allowed: Collection[str] = ()) -> Fraction:
         """Grams of CO2e for one `unit`, exact. Raises FactorError, QuantityError; a D row only if `allowed`."""

@@ -34,10 +34,8 @@ class FactorSet:
         self.version = version
         self.start = start
         self.files = dict(sorted(files.items()))
-        self.digest = sha256(
-            b"".join(name.encode() + b"\0" + sha256(data).digest() for name, data in self.files.items())
-        ).digest()
-        self.rows: Mapping[str, Factor] = {row.id: row for name, data in self.files.items() for row in read(name, data)}
+        self.digest = digest_of(files)
+        self.rows = rows_of(files)
 
     def row(self, name: str) -> Factor:
         """The row named `table.name`. Raises FactorError."""
@@ -104,6 +102,17 @@ class FactorSet:
         if len(valid) != 1:
             raise FactorError(f"{len(valid)} of the {len(rows)} dated rows {prefix}… are valid on {day}, not one")
         return valid[0]
+
+
+def rows_of(files: Mapping[str, bytes]) -> Mapping[str, Factor]:
+    """The rows of a set's tables by `table.name`. Raises FactorError, with file, line and what is wrong."""
+    return {row.id: row for name, data in sorted(files.items()) for row in read(name, data)}
+
+
+def digest_of(files: Mapping[str, bytes]) -> bytes:
+    """The digest (32 bytes) of a set's tables."""
+    hashed = (name.encode() + b"\0" + sha256(data).digest() for name, data in sorted(files.items()))
+    return sha256(b"".join(hashed)).digest()
 
 
 @lru_cache(maxsize=16)

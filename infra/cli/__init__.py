@@ -15,6 +15,7 @@ from infra.cli import (
     compliance,
     demo,
     evidence,
+    factors,
     gateway,
     growth,
     ledger,
@@ -79,6 +80,7 @@ app.command("gateway")(gateway.gateway)
 app.command("command")(command.command)
 app.command("query")(query.query)
 app.command("account")(accounts.account)
+app.command("statement")(accounts.statement)
 app.command("structure")(accounts.structure)
 app.command("region")(regulator.region)
 app.command("verify")(ledger.verify)
@@ -94,6 +96,7 @@ app.add_typer(evidence.app, name="evidence")
 app.command("verify-evidence")(evidence.verify_evidence)
 app.add_typer(committee.app, name="committee")
 app.add_typer(registry.app, name="registry")
+app.add_typer(factors.app, name="factors")
 app.add_typer(compliance.app, name="compliance")
 app.command("simulate")(simulate.simulate)
 app.add_typer(meter.app, name="meter")

@@ -1,5 +1,6 @@
-"""The commands that read a subject's accounts: account, structure."""
+"""The commands that read a subject's accounts: account, statement, structure."""
 
+import sys
 from collections.abc import Iterator
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -7,12 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from infra.cli.output import Form, Output
-from infra.cli.reading import AsOf, Member, Subject, Viewer, Year, check_sight, emissions, present, view_of
+from infra.cli.reading import UNITS, AsOf, Member, Subject, Viewer, Year, check_sight, emissions, present, view_of
 
 if TYPE_CHECKING:
     from carbon.ledger.books import Account
+    from carbon.ledger.statement import Line
 
-ACCOUNT = ("account", "class", "debit", "credit", "balance", "unit", "postings", "last_height")
+ACCOUNT = ("account", "class", "year", "detail", "debit", "credit", "balance", "unit", "postings", "last_height")
+
+STATEMENT = ("at_height", "at", "account", "what", "with", "debit", "credit", "balance", "unit", "remark", "code")
+LINES = 100
 
 
 class Axis(StrEnum):
@@ -35,7 +40,7 @@ def account(
 ) -> None:
     """Show the accounts of a subject: what was debited and credited, and the balance, from the ledger alone.
 
-    The balance is debit less credit, so what a subject has to surrender (obligation) is negative.
+    The balance is what an account holds, on the side on which its class grows. Each is in its own unit.
 
     \b
       carbonledger account coal-north
@@ -49,9 +54,52 @@ def account(
 
 def _accounts(accounts: "list[Account]") -> Iterator[dict[str, Any]]:
     for one in accounts:
-        sums = {"debit": one.debit_g, "credit": one.credit_g, "balance": one.debit_g - one.credit_g}
-        name = {"account": one.account, "class": one.account.split(":")[0]}
-        yield name | sums | {"unit": "g CO2e", "postings": one.records, "last_height": one.height}
+        name = {"account": one.account, "class": one.kind, "year": one.year, "detail": one.detail or None}
+        sums = {"debit": one.debit_g, "credit": one.credit_g, "balance": one.balance}
+        yield name | sums | {"unit": UNITS[one.unit], "postings": one.records, "last_height": one.height}
+
+
+def statement(
+    subject: Subject,
+    account: Annotated[
+        str, typer.Argument(help="One account by its name, or all of a class, such as allowances.")
+    ] = "",
+    last: Annotated[int, typer.Option(min=0, help="So many lines, the last ones; 0 for all.")] = LINES,
+    as_of: AsOf = None,
+    viewer: Viewer = None,
+    member: Member = 0,
+    output: Output = Form.TABLE,
+) -> None:
+    """Show the statement of a subject's accounts, line by line, as a bank's: what, with whom, and what is left.
+
+    The code of a line stands for its record or submission: `resolve CODE` shows it, and `prove CODE` proves it.
+
+    \b
+      carbonledger statement coal-north
+      carbonledger statement coal-north allowances --last 0
+      carbonledger statement coal-north allowances:coal-north:2016 --as-of 1200 --output json
+    """
+    view = view_of(member, as_of, subject)
+    check_sight(view, subject, viewer)
+    lines = [line for line in view.lines if account in ("", line.account, line.account.partition(":")[0])]
+    if account and not lines:
+        known = sorted({line.account for line in view.lines})
+        raise typer.BadParameter(f"{subject} has no account {account!r}: it has {', '.join(known) or 'none yet'}")
+    shown = lines[-last:] if last else lines
+    present(view, map(_line, shown), output, STATEMENT)
+    if len(shown) < len(lines):
+        print(f"The last {len(shown)} of {len(lines)} lines; --last 0 shows all.", file=sys.stderr)
+
+
+def _line(line: "Line") -> dict[str, Any]:
+    from carbon.ledger.moment import moment_text
+
+    where = {"at_height": line.cause.height, "at": moment_text(line.cause.time_ms), "account": line.account}
+    sums = {"debit": line.debit, "credit": line.credit, "balance": line.balance, "unit": UNITS[line.unit]}
+    remarks = [f"corrects {line.corrects}"] if line.corrects is not None else []
+    remarks += [f"takes back {line.takes_back}"] if line.takes_back is not None else []
+    what = {"what": line.kind, "with": line.counterparty}
+    return where | what | sums | {"remark": ", ".join(remarks) or None, "code": line.cause.code}
 
 
 def structure(
@@ -72,7 +120,7 @@ def structure(
       carbonledger structure power-group --by subject --by scope
       carbonledger structure coal-north --by month --by point --year 2016 --output json
     """
-    from carbon.ledger.reads import divided
+    from carbon.ledger.structure import divided
 
     view = view_of(member, as_of)
     rows = divided(emissions(view, subject, year, viewer), by)

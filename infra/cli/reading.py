@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from carbon.ledger.reads import HIDDEN
+from carbon.ledger.structure import HIDDEN
 from infra.cli.ledger import CHECK_FAILED, copy_of
 from infra.cli.output import Form, show
 
 if TYPE_CHECKING:
-    from carbon.ledger.reads import Part, View
+    from carbon.ledger.reads import View
+    from carbon.ledger.structure import Part
     from carbon.registry import Party
 
 PUBLIC = "public"
+UNITS = {"g": "g CO2e", "t": "t CO2e", "fen": "0.01 CNY"}
+"""Units of accounts, as they are shown; a credit is one of a tonne."""
 
 AsOf = Annotated[
     str | None,
@@ -32,15 +35,18 @@ Viewer = Annotated[
 Year = Annotated[int | None, typer.Option(help="Of this compliance year alone.")]
 
 
-def view_of(member: int, as_of: str | None) -> "View":
-    """What the ledger says at a moment. Exits with 1 when the copy does not verify, with 2 for no moment."""
-    from carbon.ledger.reads import MomentError, moment_of
+def view_of(member: int, as_of: str | None, watched: str | None = None) -> "View":
+    """What the ledger says at a moment, with the statement of a watched subject.
+
+    Exits with 1 when the copy does not verify, with 2 for no moment.
+    """
+    from carbon.ledger.moment import MomentError, moment_of
     from consensus.log.follower import LedgerError
     from infra import figures
 
     copy = copy_of(member)
     try:
-        return figures.view(copy, moment_of(as_of, copy.channel.genesis.utc_offset_minutes))
+        return figures.view(copy, moment_of(as_of, copy.channel.genesis.utc_offset_minutes), watched)
     except MomentError as error:
         raise typer.BadParameter(str(error)) from error
     except LedgerError as error:
@@ -68,10 +74,12 @@ def emissions(view: "View", subject: str, year: int | None, viewer: str | None) 
 
     Without a viewer it is whoever holds the copy, who can read all of it.
     """
-    parts = view.emissions(registered(view, subject), None if year is None else f"{year:04d}")
+    from carbon.ledger import structure as structures
+
+    parts = view.emissions(registered(view, subject), year)
     if viewer is None:
         return list(parts)
-    seen = list(view.seen(parts, _party(view, viewer)))
+    seen = structures.seen(parts, _party(view, viewer), view.registry)
     if not view.registry.subjects[subject].regional:
         seen = [(part, grams) for part, grams in seen if part.subject != HIDDEN]
         if not seen:
@@ -108,7 +116,7 @@ def _unseen(view: "View", subject: str, viewer: str) -> typer.Exit:
 
 def present(view: "View", rows: Iterable[Mapping[str, Any]], form: Form, columns: Iterable[str]) -> None:
     """Show rows of figures, and the height and time at which they stand: above a table, and in each object of JSON."""
-    from carbon.ledger.reads import moment_text
+    from carbon.ledger.moment import moment_text
 
     stand = {"height": view.height, "time": moment_text(view.time_ms)}
     if form is Form.JSON:

@@ -5,6 +5,7 @@ A change goes `propose` (a file in plain words), `submit` (its registrar signs i
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,7 @@ from infra.cli.output import Form, Output, show
 from infra.errors import EnvironmentFault
 
 if TYPE_CHECKING:
+    from carbon.registry import Registry
     from infra.registration import Draft, History
 
 app = typer.Typer(
@@ -23,21 +25,25 @@ app = typer.Typer(
 )
 
 Pairs = list[str]
+Entry = tuple[str, dict[str, Any]]
+"""A section of the registry, and an entry for it."""
 
 
-def _refuse(reason: object) -> typer.Exit:
+def refuse(reason: object) -> typer.Exit:
+    """Say why a check failed; the exit to raise."""
     print(f"carbonledger: {reason}", file=sys.stderr)
     return typer.Exit(CHECK_FAILED)
 
 
-def _history(member: int) -> "History":
+def history_of(member: int) -> "History":
+    """The registries that a member's copy of the ledger leads to. Raises EnvironmentFault."""
     from consensus.log.follower import LedgerError
     from infra import registration
 
     try:
         return registration.history(copy_of(member))
     except LedgerError as error:
-        raise _refuse(error) from error
+        raise refuse(error) from error
 
 
 @app.command("show")
@@ -52,7 +58,7 @@ def show_registry(
       carbonledger registry show
       carbonledger registry show --height 5000 > registry.json
     """
-    found = _history(member)
+    found = history_of(member)
     if height is not None:
         sys.stdout.write(found.registries[found.at(height)].file.decode())
         return
@@ -83,21 +89,35 @@ def propose(
       carbonledger registry propose change.json --revoke gateway-3
       carbonledger registry propose change.json --rotate gateway-3=91c4… --first 5000
     """
+    from infra import registration
+
+    def entries(now: "Registry") -> list[Entry]:
+        found = [_entry(*_pair(text)) for text in put]
+        found += [registration.rotated(now, name, bytes.fromhex(key)) for name, key in map(_pair, rotate)]
+        return found + [registration.revoked(now, name) for name in revoke]
+
+    write_draft(file, entries, [_pair(text) for text in drop], first, member)
+
+
+def write_draft(
+    file: Path,
+    entries: Callable[["Registry"], list[Entry]],
+    drops: list[tuple[str, str]],
+    first: int | None,
+    member: int,
+) -> None:
+    """Write the change that puts what `entries` makes of the registry in force, and drops the others."""
     from carbon.registry import RegistryError
     from infra import registration
 
-    found = _history(member)
+    found = history_of(member)
     base = found.at(found.height + 1)
     if max(found.registries) != base:
-        raise _refuse(f"another registry comes at height {max(found.registries)}: one change at a time")
+        raise refuse(f"another registry comes at height {max(found.registries)}: one change at a time")
     now, number = found.registries[base], 1 + max(found.decided, default=0)
+    channel, begins = this_channel().genesis.digest, first or found.height + EARLIEST
     try:
-        entries = [_entry(*_pair(text)) for text in put]
-        entries += [registration.rotated(now, name, bytes.fromhex(key)) for name, key in map(_pair, rotate)]
-        entries += [registration.revoked(now, name) for name in revoke]
-        drops = tuple(_pair(text) for text in drop)
-        channel, begins = this_channel().genesis.digest, first or found.height + EARLIEST
-        draft = registration.Draft(channel, number, base, begins, tuple(entries), drops)
+        draft = registration.Draft(channel, number, base, begins, tuple(entries(now)), tuple(drops))
         change = draft.change(now)
     except (registration.DraftError, RegistryError, ValueError) as error:
         raise typer.BadParameter(str(error)) from error
@@ -113,7 +133,7 @@ def _pair(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _entry(section: str, path: str) -> tuple[str, dict[str, Any]]:
+def _entry(section: str, path: str) -> Entry:
     try:
         return section, dict(json.loads(Path(path).read_text()))
     except OSError as error:
@@ -140,7 +160,7 @@ def submit(
     from consensus import registration as rules
     from infra import channel, registration
 
-    found = _history(member)
+    found = history_of(member)
     try:
         draft = registration.Draft.load(file.read_text(), this_channel().genesis.digest)
         change = draft.change(found.registries[draft.base])
@@ -152,7 +172,7 @@ def submit(
     record = rules.signed(change, registrar, channel.read_seed(seed_file), draft.channel)
     refusal = rules.refusal(record, draft.number, draft.base, draft.channel, now)
     if refusal:
-        raise _refuse(f"{label(refusal)}: {seed_file} is not the key of the registrar {registrar}")
+        raise refuse(f"{label(refusal)}: {seed_file} is not the key of the registrar {registrar}")
     produce(rules.proposal(record), rules.STREAM)
     _wait(draft, member)
 
@@ -164,11 +184,11 @@ def _wait(draft: "Draft", member: int) -> None:
 
     deadline = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < deadline:
-        decided = _history(member).decided
+        decided = history_of(member).decided
         if draft.number in decided:
             height, reason = decided[draft.number]
             if reason:
-                raise _refuse(f"refused at height {height}: {label(reason)}")
+                raise refuse(f"refused at height {height}: {label(reason)}")
             print(f"recorded at height {height}: in force from height {draft.first}")
             return
         time.sleep(1)

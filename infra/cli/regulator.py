@@ -30,16 +30,16 @@ def region(
       carbonledger region region-demo --year 2016 --as-of 2026-06-30 --output json
       carbonledger region region-demo --viewer public
     """
-    from carbon.ledger.reads import totals_within
+    from carbon.ledger.structure import totals_within
 
     view = view_of(member, as_of)
-    totals = totals_within(emissions(view, name, year, viewer), name, view)
+    totals = totals_within(emissions(view, name, year, viewer), name, view.way(name), view.registry)
     present(view, _rows(view, name, totals), output, REGION)
 
 
 def _rows(view: "View", top: str, totals: "dict[str, Total]") -> Iterator[dict[str, Any]]:
     """A row each, by name, the whole last."""
-    from carbon.ledger.reads import share
+    from carbon.ledger.structure import share
     from carbon.subjects import Total
 
     whole = totals.get(top, Total())

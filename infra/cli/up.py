@@ -27,8 +27,10 @@ def up() -> None:
 
     from infra import channel, metrics, services, settings, watch
     from infra.demo import parameters
+    from infra.processes import ACCOUNTS, STORES
     from infra.roles import roles_of
     from infra.supervisor import Supervisor
+    from streams.accounts import kept_sums
 
     own = settings.load()
     made = channel.create(own.data, parameters.load(), days=None)
@@ -39,7 +41,8 @@ def up() -> None:
             groups = {process.group for process in planned.processes if process.group}
             client = own.client(planned.bootstrap)
             stages = metrics.Stages(partial(watch.stages, client, groups, own.data), partial(metrics.held, own.data))
-            stack.callback(metrics.serve(own.metrics_port, stages))
+            balanced = metrics.Balanced(partial(kept_sums, own.data / STORES / ACCOUNTS))
+            stack.callback(metrics.serve(own.metrics_port, stages, balanced))
         supervisor.run(
             lambda: _say(f"Everything runs; Kafka at {planned.bootstrap}, logs in {own.data / 'log'}. Ctrl-C ends it.")
         )

@@ -41,6 +41,7 @@ class Summary:
     report: Report
     readings: int
     counted: int
+    submissions: int
     rejected: dict[str, int]
     rejections: list[dict[str, Any]]
     gap: list[dict[str, Any]]
@@ -120,7 +121,8 @@ def gather(settings: Settings, channel: Channel, expected: Expected, client: dic
         "WHERE count < expected ORDER BY window_start",
     )
     checks = list(_checks(settings, channel, expected, report, int(total["n"]), counting.total, by_reason, gap))
-    return Summary(checks, report, int(total["n"]), counting.total, by_reason, rejections, gap)
+    stated = sum(expected.submissions.values())
+    return Summary(checks, report, int(total["n"]), counting.total, stated, by_reason, rejections, gap)
 
 
 def _checks(
@@ -137,8 +139,9 @@ def _checks(
     yield Check("readings that arrived", expected.readings, readings)
     yield Check("readings rejected, by reason", dict(sorted(expected.rejected.items())), dict(sorted(rejected.items())))
     yield Check("readings counted by the ledger", expected.counted, counted)
-    yield Check("records accepted", expected.records, report.accepted)
-    yield Check("records refused", 0, report.rejected)
+    yield Check("records and submissions accepted", expected.leaves, report.accepted)
+    yield Check("records and submissions refused", 0, report.rejected)
+    yield Check("submissions accepted, by kind", dict(sorted(expected.submissions.items())), _submissions(settings))
     (summed,) = ask(settings, "SELECT sum(count) AS n FROM records_latest")
     yield Check("readings counted by the tables", expected.counted, int(summed["n"]))
     yield Check(
@@ -150,6 +153,13 @@ def _checks(
     yield Check("balances of the accounts are the ledger's", report.balances, _balances(settings))
     (sums,) = ask(settings, "SELECT sum(debit_g) AS debit, sum(credit_g) AS credit FROM balances")
     yield Check("debits equal credits", int(sums["debit"]), int(sums["credit"]))
+
+
+def _submissions(settings: Settings) -> dict[str, int]:
+    rows = ask(
+        settings, "SELECT kind, count() AS n FROM submissions WHERE verdict = 'accepted' GROUP BY kind ORDER BY 1"
+    )
+    return {row["kind"]: int(row["n"]) for row in rows}
 
 
 def _digests(settings: Settings, channel: Channel, height: int) -> Iterator[str]:
@@ -200,7 +210,8 @@ def show(summary: Summary, seconds: float, data: Path, declared: Parameters) -> 
     for line in (
         f"{summary.readings:,} readings in, {summary.counted:,} accepted, {sum(summary.rejected.values())} rejected "
         f"({', '.join(f'{reason} {count}' for reason, count in sorted(summary.rejected.items()))}); "
-        f"{report.accepted:,} records recorded, ledger height {report.height}, "
+        f"{report.accepted - summary.submissions:,} records and {summary.submissions} submissions recorded, "
+        f"ledger height {report.height}, "
         f"certificates {'verified' if not report.refused else 'REFUSED'}.",
         f"{seconds:.0f} s from the first start to the last check: {summary.readings / seconds:,.0f} readings/s.",
         f"Everything is stopped; the data stays in {data}. Where to look next:",

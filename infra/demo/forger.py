@@ -5,19 +5,12 @@ from collections.abc import Mapping
 from decimal import Decimal
 from hashlib import sha256
 
-from confluent_kafka import KafkaException, Producer
-
 from carbon import packet, signing
+from infra.demo.delivery import Outgoing, deliver
 from infra.demo.parameters import Forged, Parameters, ms
 from schemas import topics
 from streams.edge.packing import Head, next_body
 from streams.edge.sources import RawReading
-
-_SECONDS = 10.0
-
-
-class ForgeryError(Exception):
-    """A forged packet that the broker did not take."""
 
 
 def message(parameters: Parameters, forged: Forged, channel: bytes, seed: bytes) -> bytes:
@@ -48,22 +41,9 @@ def send(
     """Send every declared forgery, with a fresh key or that of `seed`; returns how many the broker took.
 
     `channel` is the genesis digest (32 bytes), `kafka` the client's configuration by librdkafka's names. Raises
-    ForgeryError: some may have been taken.
+    NotTakenError.
     """
-    producer = Producer({"acks": "all", "partitioner": "murmur2_random", **kafka})
     seed = seed or secrets.token_bytes(signing.SEED_BYTES)
-    failures: list[str] = []
-    for forged in parameters.forged:
-        producer.produce(
-            topic,
-            message(parameters, forged, channel, seed),
-            forged.gateway.encode(),
-            on_delivery=lambda error, _: failures.append(error.str()) if error is not None else None,
-        )
-    try:
-        waiting = producer.flush(_SECONDS)
-    except KafkaException as error:
-        raise ForgeryError(f"the broker can't be reached: {error}") from error
-    if waiting or failures:
-        raise ForgeryError(f"{waiting + len(failures)} forged packets were not taken: {failures[:1]}")
-    return len(parameters.forged)
+    packets = (message(parameters, forged, channel, seed) for forged in parameters.forged)
+    carriers = (forged.gateway.encode() for forged in parameters.forged)
+    return deliver(kafka, (Outgoing(topic, *pair) for pair in zip(carriers, packets, strict=True)))

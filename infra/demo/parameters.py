@@ -146,6 +146,26 @@ class Forged(_Section):
     value: int
 
 
+class Stated(_Section):
+    """What no meter says of a subject in a year: tonnes of CO2e, output in `unit`, value added in CNY."""
+
+    subject: str
+    allowances: int = Field(gt=0)
+    planned: int = Field(gt=0)
+    product: str
+    output: int = Field(gt=0)
+    unit: str
+    value_added: int = Field(gt=0)
+
+
+class Submissions(_Section):
+    """What the parties state of the year."""
+
+    year: int
+    region_value_added: int = Field(gt=0)
+    stated: tuple[Stated, ...]
+
+
 class Metered(NamedTuple):
     """A point of the scenario: whose it is, who carries it, and the SimBench unit behind it."""
 
@@ -171,6 +191,7 @@ class Parameters(_Section):
     gateways: dict[str, tuple[str, ...]]
     plants: tuple[Plant, ...]
     enterprises: tuple[Enterprise, ...]
+    submissions: Submissions
     institutions: tuple[Institution, ...]
     gap: GapParameters
     planted: tuple[PlantedParameters, ...]
@@ -183,7 +204,7 @@ class Parameters(_Section):
 
     def _metered(self) -> Iterator[Metered]:
         carrier = {subject: gateway for gateway, subjects in self.gateways.items() for subject in subjects}
-        if len(carrier) != sum(map(len, self.gateways.values())) or carrier.keys() != self._emitters():
+        if len(carrier) != sum(map(len, self.gateways.values())) or carrier.keys() != self.emitters():
             raise ScenarioError("every plant and enterprise is carried by exactly one gateway")
         for plant in self.plants:
             for name in plant.units:
@@ -203,7 +224,8 @@ class Parameters(_Section):
         enterprises = (Institution(id=named.id, role="enterprise", subject=named.id) for named in own)
         return (*self.institutions, *enterprises)
 
-    def _emitters(self) -> set[str]:
+    def emitters(self) -> set[str]:
+        """Every plant and enterprise."""
         return {plant.id for plant in self.plants} | {enterprise.id for enterprise in self.enterprises}
 
     def ceiling_wh(self, metered: Metered) -> int:
@@ -252,6 +274,8 @@ def check(parameters: Parameters) -> None:
     ceilings = {metered.point: parameters.ceiling_wh(metered) for metered in parameters.metered}
     if len(ceilings) != len(parameters.metered):
         raise ScenarioError("a unit stands at two points")
+    if sorted(stated.subject for stated in parameters.submissions.stated) != sorted(parameters.emitters()):
+        raise ScenarioError("something is stated of every plant and enterprise, and of nobody else")
     for planted in parameters.planted:
         _check_planted(parameters, planted, ceilings)
     for forged in parameters.forged:

@@ -17,8 +17,9 @@ from carbon import factors, signing
 from infra import channel as channels
 from infra import services
 from infra.channel import Channel
-from infra.demo import checks, forger, parameters, scenario
+from infra.demo import checks, forger, parameters, scenario, stated
 from infra.demo.checks import Summary
+from infra.demo.delivery import NotTakenError, Outgoing, deliver
 from infra.demo.parameters import Parameters
 from infra.demo.scenario import Expected
 from infra.errors import EnvironmentFault
@@ -26,6 +27,7 @@ from infra.progress import Display, Progress, display
 from infra.roles import roles_of
 from infra.settings import Settings
 from infra.supervisor import Supervisor
+from schemas import topics
 
 MARK = "demo.json"
 MEASURED = "measured.json"
@@ -115,7 +117,7 @@ class Demo:
 
     def _watch(self, supervisor: Supervisor, client: dict[str, str], shown: Display, started: float) -> bool:
         """Step until everything has arrived; False when a signal came. Raises EnvironmentFault when nothing moves."""
-        forged = False
+        forged = submitted = False
         seen: tuple[Any, ...] = ()
         moved = time.monotonic()
         for tick in _ticks():
@@ -127,11 +129,14 @@ class Demo:
             counts = self.counts()
             if supervisor.ready and not forged:
                 forged = self._forge(client)
+            if supervisor.ready and not submitted:
+                submitted = self._submit(client)
             shown.update(self._progress(counts, supervisor, time.monotonic() - started))
             if (
                 supervisor.ready
-                and counts.records >= self.expected.records
+                and counts.records >= self.expected.leaves
                 and forged
+                and submitted
                 and checks.arrived(self.settings, self.channel, self.expected, counts.height)
             ):
                 return True
@@ -157,8 +162,27 @@ class Demo:
             _replace(seed, secrets.token_bytes(signing.SEED_BYTES))
         try:
             forger.send(self.declared, self.channel.genesis.digest, client, seed=seed.read_bytes())
-        except forger.ForgeryError as error:
+        except NotTakenError as error:
             self.say(f"the forger tries again: {error}")
+            return False
+        sent.touch()
+        return True
+
+    def _submit(self, client: dict[str, str]) -> bool:
+        """Bring what the parties state, once a channel; whether the broker has it.
+
+        The message is kept: after a crash of the broker or of this run the same bytes are sent again, which count once.
+        """
+        sent, kept = self.settings.data / "submitted", self.settings.data / "submissions.message"
+        if sent.exists():
+            return True
+        if not kept.exists():
+            _replace(kept, stated.proposal(self.declared, self.channel))
+        try:
+            partition = self.channel.genesis.partition
+            deliver(client, [Outgoing(topics.RECORDS_PROPOSED, b"submissions", kept.read_bytes(), partition)])
+        except NotTakenError as error:
+            self.say(f"the parties' submissions are sent again: {error}")
             return False
         sent.touch()
         return True
@@ -170,7 +194,7 @@ class Demo:
             rejected=counts.rejected,
             records=counts.records,
             height=counts.height,
-            lag=max(0, self.expected.records - counts.records),
+            lag=max(0, self.expected.leaves - counts.records),
             rate=counts.readings / seconds if seconds else 0.0,
             processes={name: life.state.value for name, life in supervisor.lives.items()},
         )

@@ -12,6 +12,7 @@ from typing import Any
 
 from carbon.registry import canonical_json
 from infra.demo.parameters import Metered, Parameters, PlantedParameters, ScenarioError, ms
+from infra.demo.stated import statements
 from streams.edge.sources.simbench import STEP_MS, Gap, Meter, Planted, ReplaySettings
 
 OBJECT_HEX = 24
@@ -156,7 +157,8 @@ class Expected:
     """What a replay must come to: packets and readings sent by the gateways, and what becomes of the readings.
 
     `rejected` counts readings by reason, and under `wrong_signature` the forged packets of one reading each, which are
-    not among `packets` and `readings`. `records` is one for each window of each point.
+    not among `packets` and `readings`. `records` is one for each window of each point, `submissions` what the
+    parties state, by kind.
     """
 
     packets: int
@@ -165,6 +167,12 @@ class Expected:
     left_out: int
     rejected: Mapping[str, int]
     records: int
+    submissions: Mapping[str, int]
+
+    @property
+    def leaves(self) -> int:
+        """What the ledger must come to hold."""
+        return self.records + sum(self.submissions.values())
 
 
 def expected(parameters: Parameters, days: int | None = None) -> Expected:
@@ -181,4 +189,5 @@ def expected(parameters: Parameters, days: int | None = None) -> Expected:
         left_out=left_out,
         rejected={**planted, "wrong_signature": len(parameters.forged)},
         records=points * rows * time.step_seconds // time.window_seconds,
+        submissions=Counter(statement.kind for statement in statements(parameters, 0, days)),
     )

@@ -16,7 +16,14 @@ from infra.demo.parameters import Metered, Parameters, PlantedParameters
 def screen(parameters: Parameters, factors: FactorSet) -> Group:
     """All tables, to be printed with rich. Raises FactorError when a named factor row does not exist."""
     head = (_data(parameters), _times(parameters), _rules(parameters, factors))
-    return Group(*head, _subjects(parameters), _parties(parameters), _points(parameters), _planted(parameters))
+    return Group(
+        *head,
+        _subjects(parameters),
+        _parties(parameters),
+        _stated(parameters),
+        _points(parameters),
+        _planted(parameters),
+    )
 
 
 def _data(parameters: Parameters) -> RenderableType:
@@ -71,6 +78,17 @@ def _parties(parameters: Parameters) -> Table:
     table = Table("party", "role", "speaks for", title="Declared: who may make submissions", title_justify="left")
     for party in parameters.parties:
         table.add_row(party.id, party.role, party.subject or "all")
+    return table
+
+
+def _stated(parameters: Parameters) -> Table:
+    stated = parameters.submissions
+    columns = ("subject", "allowances t", "planned t", "output", "product", "value added CNY")
+    table = Table(*columns, title=f"Declared, figures of nobody: submissions of {stated.year}", title_justify="left")
+    for one in stated.stated:
+        amounts = f"{one.allowances}", f"{one.planned}", f"{one.output} {one.unit}"
+        table.add_row(one.subject, *amounts, one.product, f"{one.value_added}")
+    table.add_row(parameters.region.id, "-", "-", "-", "-", f"{stated.region_value_added}")
     return table
 
 

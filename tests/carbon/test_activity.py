@@ -12,10 +12,12 @@ from carbon.refusal import Refusal
 from tests.contents import POINTS, REGISTRY, SUBJECTS, judged, month
 from tests.small import RULE, registry_bytes
 
+CEMS = {"rule": "cems_mass", "basis": "dry", "flow": "flow", "flow_basis": "dry"}
 DIESEL = {"rule": "fuel", "fuel": "fuel_defaults.ndrc_other.diesel", "per": "t"}
 MEE_DIESEL = {"rule": "fuel", "fuel": "fuel_defaults.mee_power.diesel", "per": "t"}
 MEE_ROWS = [f"fuel_defaults.mee_power.diesel.{part}" for part in ("carbon_per_heat", "ncv", "oxidation")]
 GRID = {"rule": "purchased_electricity", "factor": "grid_factors.CN.national.2023"}
+COMBUSTION = {**RULE, "rule": "combustion"}
 BIOMASS = {"rule": "biogenic", "carbon": "0.4", "ncv": "15", "oxidation": "fuel_defaults.ndrc_other.diesel.oxidation"}
 
 
@@ -68,6 +70,7 @@ def test_biomass_counts_as_nothing() -> None:
         (Refusal.WRONG_FACTORS, {"factors": bytes(32)}),
         (Refusal.UNKNOWN_TERM, {"rule": rule({"rule": "none"})}),
         (Refusal.UNKNOWN_TERM, {"rule": rule({"rule": "guess"})}),
+        (Refusal.UNKNOWN_TERM, {"rule": rule(CEMS)}),
         (Refusal.UNKNOWN_TERM, {"rule": rule({"factor": GRID["factor"]})}),
         (Refusal.UNKNOWN_TERM, {"rule": rule({**GRID, "more": "1"})}),
         (Refusal.UNKNOWN_TERM, {"rule": rule({**DIESEL, "per": "barrel"})}),
@@ -75,7 +78,6 @@ def test_biomass_counts_as_nothing() -> None:
         (Refusal.UNKNOWN_FACTOR, {"rule": rule({**GRID, "factor": "grid_factors.CN.national.1999"})}),
         (Refusal.UNKNOWN_FACTOR, {"rule": rule({**GRID, "factor": "gwp.GWP100.CH4.AR5"})}),
         (Refusal.MALFORMED, {"rule": rule({**BIOMASS, "carbon": "much"}), "unit": "t"}),
-        (Refusal.MALFORMED, {"rule": rule({**BIOMASS, "carbon": "-0.1"}), "unit": "t"}),
         (Refusal.WRONG_UNIT, {"unit": "Nm3"}),
     ],
 )
@@ -83,8 +85,39 @@ def test_what_is_no_rule_of_the_model(wanted: Refusal, changes: dict[str, Any]) 
     assert judged("activity", changes) is wanted
 
 
+def measured(carbon: str, ncv: str) -> dict[str, str]:
+    return {"rule": "measured_carbon", "carbon": carbon, "ncv": ncv, "oxidation": RULE["oxidation"]}
+
+
+MARKET = {
+    "rule": "market_electricity",
+    "contracted": "0.5",
+    "residual": "grid_factors.CN.national_excl_traded_nonfossil.2023",
+}
+
+
+@pytest.mark.parametrize(
+    ("within", "beyond", "unit"),
+    [
+        ({**COMBUSTION, "heat_rate": "3.6"}, {**COMBUSTION, "heat_rate": "3.599"}, "Wh"),
+        ({**COMBUSTION, "heat_rate": "50"}, {**COMBUSTION, "heat_rate": "50.1"}, "Wh"),
+        (measured("0.6", "60"), measured("0.6", "60.001"), "t"),
+        (measured("0.1", "1"), measured("0.09", "0.999"), "t"),
+        (measured("1", "10"), measured("1", "9.999"), "t"),
+        (measured("0.05", "10"), measured("0.04999", "10"), "t"),
+        (measured("0.5", "20"), measured("-0.5", "20"), "t"),
+        ({**MARKET, "contract": "0"}, {**MARKET, "contract": "2.01"}, "Wh"),
+    ],
+)
+def test_a_declared_number_is_one_that_the_thing_can_have(
+    within: dict[str, str], beyond: dict[str, str], unit: str
+) -> None:
+    amount = round_half_even(*(rule_from(within).coefficient(REGISTRY.factors) * 1_000).as_integer_ratio())
+    assert filed(within, amount, unit=unit) is Refusal.PASS
+    assert filed(beyond, amount, unit=unit) is Refusal.ABSURD
+
+
 DAY = 86_400_000
-COMBUSTION = {**RULE, "rule": "combustion"}
 
 
 def works(source: str, fields: Mapping[str, str] = COMBUSTION, **changes: Any) -> Refusal:
@@ -92,24 +125,51 @@ def works(source: str, fields: Mapping[str, str] = COMBUSTION, **changes: Any) -
     return filed(fields, amount, subject="works", source=source, **changes)
 
 
-def test_a_source_that_a_point_meters_is_not_filed_from_its_start_on() -> None:
-    # the point begins an hour into March
+def test_what_a_point_meters_is_not_filed_from_its_start_on() -> None:
+    # the point begins with March
     before = {"start": month(2), "end": month(3)}
     with_march = {"start": month(2), "end": month(3) + DAY}
-    assert works("plant-0-1", **before) is Refusal.PASS
-    assert works("plant-0-1", **with_march) is Refusal.METERED
-    assert works("kiln-1", **before) is Refusal.PASS
-    assert works("kiln-1", **with_march) is Refusal.METERED
+    for source in ("plant-0-1", "kiln-1", "boiler"):
+        assert works(source, **before) is Refusal.PASS
+        assert works(source, **with_march) is Refusal.METERED
 
 
-def test_what_else_of_a_metered_unit_may_be_filed() -> None:
-    assert works("kiln-1", GRID) is Refusal.PASS
+def test_a_registered_unit_that_no_point_meters_files_its_bills() -> None:
+    # its point books nothing
+    assert works("mill-1") is Refusal.PASS
+
+
+def test_what_else_a_metered_subject_uses_is_filed() -> None:
+    for source in ("kiln-1", "grid", "plant-0-2"):
+        assert works(source, GRID) is Refusal.PASS
     assert works("plant-0-1", GRID) is Refusal.METERED
-    assert works("kiln-2") is Refusal.PASS
-    # what checks other points books nothing
-    assert works("plant-0-2") is works("mill-1") is Refusal.PASS
-    # another subject's point
+
+
+def test_another_subjects_points_are_not_in_the_way() -> None:
     assert judged("activity", {"source": "plant-0-1"}) is Refusal.PASS
+
+
+@pytest.mark.parametrize(("booked", "burnt"), [("yes", Refusal.METERED), ("no", Refusal.PASS)])
+def test_a_booked_stack_meters_what_its_unit_burns(booked: str, burnt: Refusal) -> None:
+    flow = {"subject": "works", "unit": "Nm3/h", "emission": {"rule": "none"}}
+    stack = {"unit": "mg/Nm3", "max": 400_000, "emission": CEMS | {"flow": "plant-0-2", "booked": booked}}
+    points = POINTS | {"plant-0-1": POINTS["plant-0-1"] | stack, "plant-0-2": flow}
+    known = registry.parse(registry_bytes(subjects=SUBJECTS, more=points), factors.load())
+    coal, power = (grams(fields, [], 10**6) for fields in (COMBUSTION, GRID))
+    kiln = {"subject": "works", "source": "kiln-1"}
+    assert judged("activity", {"rule": rule(COMBUSTION), "emission_g": coal, **kiln}, known) is burnt
+    assert judged("activity", {"rule": rule(GRID), "emission_g": power, **kiln}, known) is Refusal.PASS
+
+
+def test_a_stack_meters_all_that_goes_up_it() -> None:
+    stack = {"unit": "mg/Nm3", "subject": "shop", "start": month(3), "max": 10**5}
+    flow = {**stack, "unit": "Nm3/h", "emission": {"rule": "none"}}
+    points = {"plant-0-1": {**stack, "emission": {**CEMS, "flow": "plant-0-2"}}, "plant-0-2": flow}
+    subjects = [{**entry, "units": []} for entry in SUBJECTS]
+    known = registry.parse(registry_bytes(subjects=subjects, more=points), factors.load())
+    diesel = {"rule": rule(DIESEL), "emission_g": grams(DIESEL, [], 1_000), "unit": "t"}
+    assert judged("activity", diesel, known) is Refusal.METERED
+    assert judged("activity", {}, known) is Refusal.PASS
 
 
 def test_a_month_in_which_the_subject_is_sold_is_filed_in_two() -> None:

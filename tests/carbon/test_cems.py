@@ -12,6 +12,7 @@ from carbon.validation import Reason
 from tests import cems
 from tests.cems import CO2, FLOW, GAS, MASS, MINUTE, MOISTURE, RULE, minute, minutes, stack
 from tests.small import HOUR, START
+from tests.small import RULE as FUEL
 
 SENT = START + HOUR
 
@@ -35,18 +36,19 @@ def draft(readings: list[Any], **changes: dict[str, Any]) -> record.Draft:
 def test_the_rule_says_what_it_multiplies():
     point = stack().registry.points[CO2]
     assert str(point.emission) == (
-        "CEMS mass (HJ 212-2017, D.2): dry concentration · wet flow plant-0-1 · temperature plant-0-2"
+        "cems mass: dry concentration · wet flow plant-0-1 · temperature plant-0-2"
         " · pressure plant-0-3 + plant-0-4 · moisture plant-0-5"
     )
     assert (point.quantity, point.ratio, point.partners) == (("gCO2", 3), (1, 1000), tuple(GAS)[1:])
     normal = CemsMass("wet", "q", "wet")
-    assert str(normal) == "CEMS mass (HJ 212-2017, D.2): wet concentration · wet flow q"
+    assert str(normal) == "cems mass: wet concentration · wet flow q"
 
 
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
         ({"basis": "damp"}, "dry or wet"),
+        ({"booked": "maybe"}, "yes or no"),
         ({"flow_basis": "dry"}, "moisture is named where"),
         ({"moisture": None}, "moisture is named where"),
         ({"temperature": None}, "named together"),
@@ -117,6 +119,28 @@ def test_what_a_concentration_counts_stays_and_its_partners_close_it():
     assert made.closed == (CO2, MOISTURE)
 
 
+def test_a_mass_that_is_not_booked_is_a_quantity_and_no_emission():
+    mass = {"emission": RULE | {"booked": "no"}}
+    found = draft([minutes(0, 50)], p0=mass)
+    assert (found.window.quantity, found.emission_g) == (50 * MASS, 0)
+    assert str(stack(p0=mass).registry.points[CO2].emission).endswith(" · not booked")
+
+
+def test_a_unit_whose_stack_is_booked_books_its_fuel_no_second_time():
+    def of_unit(booked: str, fuel: dict[str, Any]) -> registry.Registry:
+        raw = json.loads(stack(p0={"emission": RULE | {"booked": booked}}).registry.file)
+        raw["points"].append(
+            raw["points"][1] | {"id": "fuel", "object": "0" * 23 + "7", "unit": "Wh", "emission": fuel}
+        )
+        raw["subjects"][1]["units"] = [{"id": "boiler", "points": [CO2, "fuel"]}]
+        return registry.parse(registry.canonical_json(raw), factors.load())
+
+    with pytest.raises(RegistryError, match="in its stack's mass already"):
+        of_unit("yes", FUEL)
+    grid = {"rule": "purchased_electricity", "factor": "grid_factors.CN.national.2023"}
+    assert of_unit("no", FUEL).masses and of_unit("yes", grid).masses and of_unit("yes", cems.NONE).masses
+
+
 # -- readings
 
 
@@ -136,6 +160,14 @@ def test_a_partner_that_another_check_refuses_is_missing_too():
     check = {"saturation": {"partner": "plant-0-2", "pressure_pa": 95_000, "tolerance": "0"}}
     found = reasons(minute(0, p2=300), p5=check)
     assert [found[0], found[5]] == [Reason.PARTNER_MISSING, Reason.OVERSATURATED]
+
+
+def test_what_only_checks_a_concentration_need_not_be_there():
+    oxygen = {"unit": "%", "emission": cems.NONE}
+    checked = {"unit": "%", "max": 40, "dry_gas": {"partner": "plant-0-6", "co2_max": "18.7", "tolerance": "0"}}
+    world = {"p0": checked, "p6": oxygen}
+    assert reasons(minute(0, p0=12), **world)[0] is Reason.VALID
+    assert reasons([*minute(0, p0=12), ("plant-0-6", START, 15)], **world)[0] is Reason.TOO_MUCH_CO2
 
 
 def test_the_first_valid_reading_of_an_instant_is_the_partner():

@@ -210,6 +210,16 @@ def test_every_rule_says_another_text_and_where_it_is_from():
     assert all(SET.row(row) for rule in RULES for row in rule.rows)
 
 
+def test_a_rule_covers_its_source_and_a_booked_stack_all_that_burns_and_calcines():
+    of = dict(zip((row[0]["rule"] for row in WORKED), [*RULES, rule_from({"rule": "none"})], strict=True))
+    assert all(
+        one.covers(other) == (one.source == other.source) for one in RULES for other in RULES if one != of["cems_mass"]
+    )
+    covered = {name for name, rule in of.items() if of["cems_mass"].covers(rule)}
+    assert covered == {"combustion", "fuel", "measured_carbon", "default_carbon", "process", "cems_mass"}
+    assert not any(rule_from(STACK | {"booked": "no"}).covers(rule) for rule in RULES)
+
+
 @given(st.sampled_from(RULES), st.integers(-(10**12), 10**12), st.integers(-(10**12), 10**12))
 @settings(max_examples=60)
 def test_an_emission_is_linear_and_rises_with_its_quantity(rule: EmissionRule, one: int, other: int) -> None:

@@ -150,6 +150,7 @@ def test_whose_word_counts_on_whom(speaker: str, wanted: set[str]) -> None:
 @pytest.mark.parametrize(
     ("entry", "says"),
     [
+        (subject("Old Mill", "plant", None), "part of carbon codes"),
         (subject("mill", "factory", None), "kind is one of region, supervisory unit"),
         (subject("mill", "plant", "nobody"), "parent is not registered"),
         (subject("mill", "plant", None, parents=sold((5, "nobody"))), "parent is not registered"),
@@ -177,7 +178,7 @@ def test_what_contradicts_itself_is_refused(entry: dict[str, Any], says: str) ->
 
 
 def test_an_assignment_is_of_registered_subjects() -> None:
-    with pytest.raises(RegistryError, match="assigned subject"):
+    with pytest.raises(RegistryError, match="its subjects are registered"):
         parsed(parties=[party("verifier", "verifier", None, ["nobody"])])
 
 

@@ -1,6 +1,8 @@
 """Who must have signed a submission, and whose word counts on whom, at the time that it is about."""
 
+import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +24,7 @@ PARTIES = {
     "verifier": ("verifier", None),
     "statistics": ("statistics", "region"),
     "exchange": ("exchange", None),
+    "credits": ("offset registry", None),
 }
 
 
@@ -115,3 +118,10 @@ def test_the_moment_of_a_submission() -> None:
     assert moments["gdp"] == moments["output"] == month(4) - 1
     assert moments["transfer"] == 0
     assert submission.moment(submission.read(payload("price", ["exchange"], year=2**31 - 1)), OFFSET) == 0
+
+
+def test_the_table_of_rules_is_the_codes() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "submission-rules.md").read_text()
+    stated = {name: int(number) for number, name in re.findall(r"^\| (\d+) \| `(\w+)` \|", page, re.MULTILINE)}
+    assert stated == {refusal.label: refusal.value for refusal in Refusal if refusal.label in stated}
+    assert {refusal for refusal in Refusal if 15 <= refusal <= 39} <= {Refusal(number) for number in stated.values()}

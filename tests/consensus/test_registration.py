@@ -161,9 +161,7 @@ def with_another_run() -> tuple[Scene, list[bytes]]:
 
 def counts(scene: Scene) -> list[int]:
     """Readings counted for POINT, window after window."""
-    payloads = [p for package in scene.store.kept for p in packages.read(package).payloads]
-    fields = [records.decode(p) for p in payloads if POINT.encode() in p and b"registr" not in p]
-    return [each["count"] for each in fields if each["point"] == POINT]
+    return [each["count"] for each in fields_of_point(scene)]
 
 
 def test_from_its_height_on_a_threshold_counts_otherwise_and_not_before(whole: Scene) -> None:
@@ -173,11 +171,11 @@ def test_from_its_height_on_a_threshold_counts_otherwise_and_not_before(whole: S
 LESS = registrars.changed_tables(b"coal_oxidation_rate,99", b"coal_oxidation_rate,98")
 
 
-def posted(scene: Scene) -> list[tuple[bytes, int]]:
-    """Factor set and grams of the first window of POINT at each height that recorded some."""
+def fields_of_point(scene: Scene) -> list[dict[str, Any]]:
+    """The records of POINT, window after window."""
     payloads = [p for package in scene.store.kept for p in packages.read(package).payloads]
     fields = [records.decode(p) for p in payloads if POINT.encode() in p and b"registr" not in p]
-    return [(each["factors"], each["emission_g"]) for each in fields if each["point"] == POINT][::2]
+    return [each for each in fields if each["point"] == POINT]
 
 
 def test_from_its_height_on_a_factor_set_counts_and_its_records_name_it() -> None:
@@ -195,9 +193,13 @@ def test_from_its_height_on_a_factor_set_counts_and_its_records_name_it() -> Non
     scene.heads, scene.number = heads, scene.number - 1
     scene.begin()
     assert set(scene.order(scene.windows(2, 2, BEGINS))) == {(Refusal.PASS, BEGINS)}
-    (first, before), (second, after) = posted(scene)
-    assert (first, second) == (was, scene.now.factors.digest) and first != second
-    assert after == round(Fraction(98 * before, 99))
+    found, now = fields_of_point(scene), scene.now
+    assert [each["factors"] for each in found] == [was] * 2 + [now.factors.digest] * 2
+    assert found[2]["emission_g"] == round(Fraction(98 * found[0]["emission_g"], 99))
+    # the newest registry recomputes each of them by the set that it names
+    sets, rule = {known.digest: known for known in now.sets}, now.points[POINT].emission
+    for each in found:
+        assert each["emission_g"] == round(each["quantity"] * rule.coefficient(sets[each["factors"]]))
     report = verify_all(scene.world.genesis, scene.store.kept)
     assert (report.refused, report.balances) == ("", scene.ledger.balances)
 

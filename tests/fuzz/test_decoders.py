@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carbon import coding, factors, frames, identity, merkle, packet, plain, record, registry, signing
+from carbon import coding, factors, frames, identity, merkle, packet, plain, quantity, record, registry, signing
 from carbon.hours import Hours
 from consensus import batch, state
 from consensus.batch import BatchError
@@ -231,6 +231,16 @@ def _decoders() -> dict[str, Callable[[], Decoder]]:
             lambda data: registry.parse(data, factors.load()),
             (registry.RegistryError,),
             [registry_bytes(), registry_bytes(2, more=MORE_RULES)],
+        ),
+        "factor table": lambda: Decoder(
+            lambda data: factors.rows_of({"gwp.csv": data}),
+            (factors.FactorError,),
+            [b"".join(data.splitlines(keepends=True)[:9]) for data in factors.load().files.values()],
+        ),
+        "quantity": lambda: Decoder(
+            _text(quantity.Quantity.parse),
+            (quantity.QuantityError,),
+            [b"12.5 t", b"3.2 GJ/1e4 Nm3", b"0.5306 kgCO2/kWh", b"-5.7e-07 mg/Nm3 %"],
         ),
         "state": lambda: Decoder(partial(state.State.load, horizon_ms=HORIZON_MS), (ValueError,), [_state_text()]),
         "proof": lambda: Decoder(_json, (proof.ProofRefused,), _proofs()),

@@ -46,3 +46,13 @@ def test_prometheus_is_given_what_status_shows(tmp_path: Path) -> None:
             metrics.serve(port, metrics.Stages(asked, dict))
     finally:
         end()
+
+
+def test_debits_less_credits_are_taken_of_integers() -> None:
+    """A float has 53 bits: of sums beyond them the last grams would be lost."""
+    sums = {("debit", "g"): 2**60 + 1, ("credit", "g"): 2**60, ("debit", "t"): 5, ("credit", "t"): 5}
+    families = {family.name: family for family in metrics.Balanced(lambda: (7, sums)).collect()}
+    difference = {sample.labels["unit"]: sample.value for sample in families[metrics.DIFFERENCE].samples}
+    assert difference == {"g": 1, "t": 0}
+    assert [sample.value for sample in families[metrics.HEIGHT].samples] == [7]
+    assert not any(family.samples for family in metrics.Balanced(lambda: None).collect())
