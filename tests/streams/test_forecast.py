@@ -1,6 +1,6 @@
 """The forecast processor: from a certified ledger to outlooks and warnings, each day judged once whatever crashes."""
 
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,16 @@ from carbon.planning.watch import Watch
 from consensus.member.publisher import messages_of
 from schemas import codec, topics
 from streams.accounts import AccountsConfig
-from streams.forecast import Forecasts, WatchFile
+from streams.forecast import Forecasts, WatchFile, _watch_window, watch_block
 from tests import parties
+from tests.consensus.test_contract import corrected, late_scene
+from tests.consensus.test_ledger import Chain
 from tests.consensus.test_submission import Market
 from tests.parties import AUTHORITY, PARTIES, PLANT
 from tests.registrars import REGISTRARS
 from tests.small import HOUR, START, World
+from tests.streams.pipeline import send, tap, wait_until
+from tests.streams.test_accounts import opened
 
 Sent = list[tuple[str, str, bytes]]
 
@@ -143,6 +147,30 @@ def test_days_are_what_the_windows_add_up_to(market: Market, tmp_path: Path) -> 
         assert set(plant.heads.values()) == {START + 48 * HOUR}
 
 
+def test_a_corrected_window_changes_its_day() -> None:
+    chain = Chain()
+    scene, packets = late_scene()
+    chain.world, chain.evidence, chain.aggregator = scene.world, scene.evidence, scene.aggregator
+    chain.contract = scene.contract
+    chain.order(chain.aggregator.batch(chain.aggregator.hours(0, 1)))
+    before = chain.ledger.balances["plant"]
+    chain.order(chain.aggregator.batch([chain.aggregator.record(corrected(scene, packets))]))
+    watch = Watch(0)
+    for block in opened(chain):
+        watch_block(watch, block)
+    assert list(watch.subjects["plant"].grams) == [chain.ledger.balances["plant"]] != [before]
+
+
+def test_a_point_that_emits_nothing_by_itself_is_not_waited_for() -> None:
+    watch = Watch(0)
+    fields = {"subject": "plant", "point": "oxygen", "window_seconds": 3600}
+    for rule in ("none", "none · tiers of 40 CFR 75"):
+        _watch_window(watch, fields | {"rule": rule}, START, 0)
+    assert watch.subjects == {}
+    _watch_window(watch, fields | {"rule": "combustion: 9.5 GJ/MWh"}, START, 5)
+    assert watch.subjects["plant"].heads == {"oxygen": START + HOUR}
+
+
 def test_rules_and_a_quiet_subject_come_back_from_disk(market: Market, tmp_path: Path) -> None:
     with closing(Deaf(market, tmp_path / "whole.sqlite")) as whole:
         whole.read(market.store.kept)
@@ -161,5 +189,26 @@ def test_days_that_are_forgotten_leave_the_disk(market: Market, tmp_path: Path) 
         later = START + 800 * 24 * HOUR
         whole.watch.emitted("plant", "plant-0-0", later, later + HOUR, 5)
         whole._write()
+        assert whole.watch.changed == {}
+        assert whole._file._database.execute("SELECT min(day) FROM day").fetchone() == (day_of(START, 0) + 1,)
     again = WatchFile(tmp_path / "whole.sqlite", 0).load().watch.subjects["plant"]
     assert again.grams == whole.watch.subjects["plant"].grams and again.first == day_of(START, 0) + 1
+
+
+@pytest.mark.broker
+def test_outlooks_and_warnings_reach_their_topics(market: Market, bootstrap: str, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        forecasts, alerts = (stack.enter_context(tap(bootstrap, t)) for t in (topics.ACCOUNTS_FORECASTS, topics.ALERTS))
+        for topic in (topics.LEDGER_PAYLOADS, topics.LEDGER_BLOCKS):
+            sent = (m for package in market.store.kept for m in messages_of(package))
+            send(bootstrap, topic, [(key, value) for name, key, value in sent if name == topic], 0)
+        world = World.make(registrars=REGISTRARS, parties=PARTIES)
+        kafka = {"bootstrap.servers": bootstrap}
+        config = AccountsConfig(kafka, market.world.genesis, world.registry, tmp_path / "watch.sqlite")
+        running = stack.enter_context(closing(Forecasts(config)))
+        wait_until(
+            lambda: (running.step(0.05), forecasts.poll(), alerts.poll(), len(alerts.messages) >= 2)[-1], "alerts"
+        )
+        rows = [codec.decode("forecast", message.value()) for message in forecasts.messages]
+    assert [row["emitted_g"] for row in rows][-1] == market.ledger.balances["plant"]
+    assert {message.key().decode().split("/")[0] for message in alerts.messages} == {"balance_short"}
