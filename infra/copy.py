@@ -270,7 +270,7 @@ class LedgerCopy:
         return facts
 
 
-class _ReadOnly(LedgerFile):
+class ReadOnly(LedgerFile):
     """A member's copy, read beside it. Raises sqlite3.Error."""
 
     def __init__(self, path: Path) -> None:
@@ -284,7 +284,7 @@ def registry_in_force(data: Path, channel: Channel) -> tuple[int, Registry]:
     """
     height, found = 0, (0, channel.registry)
     for path in sorted((data / "members").glob("*/ledger.sqlite")):
-        with suppress(sqlite3.Error, LedgerError), closing(_ReadOnly(path)) as file:
+        with suppress(sqlite3.Error, LedgerError), closing(ReadOnly(path)) as file:
             kept = file.resume()
             if kept is None or kept[0].height <= height:
                 continue

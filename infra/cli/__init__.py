@@ -24,12 +24,14 @@ from infra.cli import (
     plan,
     query,
     registry,
+    regulating,
     regulator,
     run,
     schemas,
     simulate,
     stack,
     status,
+    submit,
     topics,
     up,
     witness,
@@ -100,8 +102,11 @@ app.add_typer(evidence.app, name="evidence")
 app.command("verify-evidence")(evidence.verify_evidence)
 app.add_typer(committee.app, name="committee")
 app.add_typer(registry.app, name="registry")
+app.command("submit")(submit.submit)
 app.add_typer(factors.app, name="factors")
 app.add_typer(compliance.app, name="compliance")
+for _command in (regulating.measures, regulating.propose, regulating.rules):
+    oversight.app.command()(_command)
 app.add_typer(oversight.app, name="regulator")
 app.command("simulate")(simulate.simulate)
 app.add_typer(meter.app, name="meter")

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from carbon.ledger.structure import HIDDEN
 from infra.cli.ledger import CHECK_FAILED, copy_of
 from infra.cli.output import Form, show
 
@@ -81,7 +80,7 @@ def emissions(view: "View", subject: str, year: int | None, viewer: str | None) 
         return list(parts)
     seen = structures.seen(parts, _party(view, viewer), view.registry)
     if not view.registry.subjects[subject].regional:
-        seen = [(part, grams) for part, grams in seen if part.subject != HIDDEN]
+        seen = [(part, grams) for part, grams in seen if part.subject != structures.HIDDEN]
         if not seen:
             raise _unseen(view, subject, viewer)
     return seen
