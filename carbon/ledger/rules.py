@@ -190,6 +190,9 @@ def closing(standing: Standing, submission: Submission, now_ms: int) -> Effect:
     content = submission.content
     subject, year = content["subject"], content["year"]
     _require_verified(standing, subject, year)
+    first = standing.closed.get(subject, calendar.YEARS[0] - 1) + 1
+    if any((subject, earlier) in standing.verified for earlier in range(first, year)):
+        raise Refused(Refusal.EARLIER_YEAR_OPEN)
     holdings = standing.holdings(subject, year)
     held, missing = sum(map(sum, holdings.values())), standing.open_need(subject, year)
     banked = min(held, standing.banking_cap(subject, year))
