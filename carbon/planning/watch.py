@@ -40,6 +40,8 @@ class Watched:
     plan: dict[str, Any] | None = None
     target: dict[str, Any] | None = None
     outputs: list[dict[str, Any]] = field(default_factory=list)
+    since: int = YEARS[-1]
+    """The first year of which emissions were told or verified."""
     judged: int | None = None
     """The last day whose warnings were told."""
     levels: dict[Kind, Held] = field(default_factory=dict)
@@ -110,6 +112,7 @@ class Watch:
         """A source told of a period [start, end), ms UTC: its grams are spread evenly over the days that it touches."""
         watched = self._touched(subject)
         first, last = day_of(start, self.offset_minutes), day_of(end - 1, self.offset_minutes)
+        watched.since = min(watched.since, year_of(first))
         count, sign, whole = last + 1 - first, -1 if grams < 0 else 1, abs(grams)
         for number in range(count):
             # so that what is taken back comes off the days that it was put on
@@ -134,6 +137,9 @@ class Watch:
                 self._touched(content["subject"]).target = _plain(content)
             case "output":
                 self._touched(content["subject"]).put_out(_plain(content), sign)
+            case "verification":
+                watched = self._touched(content["subject"])
+                watched.since = min(watched.since, content["year"])
             case "activity":
                 name = f"activity {content['source']}"
                 self.emitted(content["subject"], name, content["start"], content["end"], sign * content["emission_g"])
@@ -173,7 +179,7 @@ class Watch:
 
     def _stated(self, subject: str, watched: Watched, day: int, books: Books) -> Stated:
         year, book, obligation = year_of(day), books.book, 0
-        for open_ in range(book.closed.get(subject, YEARS[0] - 1) + 1, year + 1):
+        for open_ in range(max(book.closed.get(subject, 0) + 1, watched.since), year + 1):
             later = watched.between(max(day + 1, first_of(open_)), first_of(open_ + 1))
             obligation += _need(subject, open_, later, books)
         plan = None if watched.plan is None else Plan.of(watched.plan)

@@ -20,6 +20,7 @@ from infra.cli import (
     growth,
     ledger,
     meter,
+    outlook,
     oversight,
     plan,
     query,
@@ -86,6 +87,7 @@ app.command("query")(query.query)
 app.command("account")(accounts.account)
 app.command("statement")(accounts.statement)
 app.command("structure")(accounts.structure)
+app.command("warnings")(outlook.warnings)
 app.command("stack")(stack.stack)
 app.command("uncertainty")(stack.uncertainty)
 app.command("region")(regulator.region)

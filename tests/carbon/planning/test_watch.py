@@ -116,9 +116,19 @@ def test_the_year_before_is_still_to_be_surrendered_for() -> None:
         "verification", 3, subject="plant", year=2022, emissions_g=400, sources=[], document=bytes(32)
     )
     posted.apply(verified, NOW, 1)
+    watch.state(verified)
     emit(watch, posted, JANUARY, 0)
     (outlook,), _ = judged(watch, posted)
-    assert outlook.stated.available_g == 300 + 1_000 - 400 - 100
+    assert outlook.stated.available_g == 300 + 1_000 - 400 - 100  # though this watch was told of no day of that year
+
+
+def test_a_closed_year_is_settled() -> None:
+    watch, posted = Watch(OFFSET), books(allocation(1_000))
+    emit(watch, posted, JANUARY - 1, 450)
+    posted.book.closed["plant"] = 2022
+    emit(watch, posted, JANUARY, 100)
+    (_, outlook), _ = judged(watch, posted)
+    assert outlook.stated.available_g == 900
 
 
 def activity(emission_g: int, days: range, number: int = 1) -> Submission:
