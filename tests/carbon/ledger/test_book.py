@@ -158,6 +158,15 @@ def test_a_closing_states_what_the_book_has(desk: Desk) -> None:
     assert (held(desk, "allowances", 2023), held(desk, "banked", 2023)) == (0, 20 * TONNE)
 
 
+def test_years_are_closed_in_their_order(desk: Desk) -> None:
+    """Or an earlier year's shortfall would never be recorded."""
+    desk.state("verification", year=2022, emissions_g=TONNE)
+    verified(desk, emissions=0)
+    assert desk.state("closing", banked_g=100 * TONNE) is Refusal.EARLIER_YEAR_OPEN
+    assert desk.state("closing", year=2022, shortfall_g=TONNE) is PASS
+    assert desk.state("closing", banked_g=100 * TONNE) is PASS
+
+
 def test_what_is_beyond_the_cap_expires_the_oldest_first(desk: Desk) -> None:
     desk.state("allocation", year=2022, amount_g=4_000 * TONNE)
     verified(desk, emissions=0, allowances=20_000)
@@ -194,7 +203,7 @@ def test_the_caps_are_those_of_the_factor_set(desk: Desk, amount: int) -> None:
     assert desk.book.banking_cap("a", 2023) == compliance.banking_cap_g(2023, amount, shipped)
     desk.book.balances[account("due", "a", 2023)] = -amount
     desk.book.balances[account("retired", "a", 2023, "compliance")] = 10**9
-    assert desk.book.credited("a", 2023) // TONNE == compliance.offset_cap(amount, shipped)
+    assert desk.book.credited("a", 2023) == TONNE * compliance.offset_cap(amount, shipped)
 
 
 def test_banked_allowances_are_surrendered_and_sold_first(desk: Desk) -> None:
