@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from carbon import window as windows
-from carbon.emission import emission_g, round_half_even
+from carbon.emission import emission_g
 from carbon.record import Draft, EvidenceRange, RecordSalts, Replaced, Tier
 from carbon.registry import Point
-from carbon.validity import is_valid_hour
+from carbon.validity import is_valid_hour, whole_hour
 from carbon.window import PacketFacts, Span, Window
 
 
@@ -43,12 +43,10 @@ def first_version(point: Point, start: int, range_: Range) -> Draft:
 
 
 def _grams(point: Point, window: Window) -> int:
-    """What a window emits, g CO2e. A valid hour of a CEMS mass is the mean of its readings for the whole hour (HJ
-    212-2017, D.2.2, equation 24), rounded half-even once: 50 of 60 minutes with 1,000 kg emit 1,200 kg."""
+    """What a window emits, g CO2e. Of a CEMS mass a valid hour counts as a whole one."""
     if not point.is_mass or not is_valid_hour(window.count, point.expected):
         return emission_g(window.quantity, point.ratio)
-    grams, per = point.ratio
-    return round_half_even(window.quantity * point.expected * grams, window.count * per)
+    return whole_hour(window.quantity, window.count, point.expected, point.ratio)
 
 
 def corrected(point: Point, start: int, range_: Range, late: Sequence[PacketFacts]) -> tuple[Window, Window]:

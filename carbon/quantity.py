@@ -33,6 +33,9 @@ _SIZES: Mapping[str, tuple[str, Fraction]] = {
 }
 """Every unit: its dimension and its size in the base unit."""
 
+MOST_CHARACTERS = 64
+"""Of a unit's text: a stranger's could else be one of a million factors."""
+
 Dimension = frozenset[tuple[str, int]]
 """Base dimensions and their exponents, none of them 0."""
 
@@ -95,6 +98,8 @@ def ratio(unit: str, other: str) -> Fraction:
 
 def _unit(text: str) -> tuple[Fraction, Dimension]:
     """Size and dimension of a unit such as `GJ/1e4 Nm3`: one stroke at most, a product on either side of it."""
+    if len(text) > MOST_CHARACTERS:
+        raise QuantityError(f"a unit has at most {MOST_CHARACTERS} characters")
     above, stroke, below = text.partition("/")
     size, dimension = _units(above, text)
     if not stroke:

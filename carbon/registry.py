@@ -82,6 +82,8 @@ class Registrar:
 
 Role = Literal["enterprise", "regulator", "verifier", "exchange", "offset registry", "statistics", "laboratory"]
 """What a party is. An enterprise speaks for its subject, a regulator and statistics for all below theirs."""
+ASSIGNED: tuple[Role, ...] = ("verifier", "laboratory")
+"""Roles that may serve some subjects in place of all."""
 
 
 @dataclass(frozen=True)
@@ -254,6 +256,10 @@ class Registry:
         """The factor set in force."""
         return self.sets[-1]
 
+    def set_of(self, digest: bytes) -> FactorSet | None:
+        """The factor set that a record names by its digest."""
+        return next((known for known in self.sets if known.digest == digest), None)
+
     @cached_property
     def points_of_subject(self) -> Mapping[str, list[Point]]:
         """The points of each subject that has some."""
@@ -407,6 +413,10 @@ def _check_party(party: Party, registry: Registry) -> None:
     named = [*party.assigned, *([] if party.subject is None else [party.subject])]
     if party.role not in get_args(Role) or not registry.subjects.keys() >= set(named):
         raise RegistryError(f"{party.id}: role is one of {', '.join(get_args(Role))}, and its subjects are registered")
+    if party.assigned and (party.role not in ASSIGNED or party.subject is not None):
+        raise RegistryError(f"{party.id}: assigned are {' and '.join(ASSIGNED)}, in place of a subject")
+    if party.role == "enterprise" and party.subject is None:
+        raise RegistryError(f"{party.id}: an enterprise speaks for a subject")
     # an id stands in carbon codes and in the lines of the replicated state, and is the submitter of the party's batches
     if not identity.is_id(party.id) or party.id in registry.submitters:
         raise RegistryError(f"{party.id!r}: a party's id is of small letters, digits and hyphens, and no submitter's")

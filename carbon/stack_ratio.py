@@ -12,13 +12,20 @@ By hand, with level ln 0.8, deviation 0.02, slack 0.75 and limit 8: days of rati
 so the lower sum is 1.815, 3.629, 5.444, 7.259, 9.073: the fifth day tells.
 """
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import exp, log
 from statistics import fmean, stdev
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from carbon.validity import is_valid_day
+from carbon.calendar import DAY_MS
+from carbon.emission.cems import MASS_SCALE
+from carbon.substitution import HOUR_MS
+from carbon.validity import is_valid_day, is_valid_hour, whole_hour
+
+Fields = Mapping[str, Any]
+"""A window's newest record, decoded."""
 
 
 class Day(NamedTuple):
@@ -28,6 +35,24 @@ class Day(NamedTuple):
     measured_g: int
     calculated_g: int
     valid_hours: int
+
+
+def days(stack: Iterable[Fields], calculated: Iterable[Fields], utc_offset_minutes: int) -> list[Day]:
+    """The days of a CEMS mass's hours, and what the records of other points emitted in those that are valid.
+
+    Only these are compared: an hour that the stack didn't see is left out of the calculation too.
+    """
+    hours = {one["window_start"]: one for one in stack if is_valid_hour(one["count"], one["expected"])}
+    beside = defaultdict[int, int](int)
+    for one in calculated:
+        beside[one["window_start"] // HOUR_MS * HOUR_MS] += one["emission_g"]
+    found = dict[int, Day]()
+    for start, one in sorted(hours.items()):
+        begin = start - (start + utc_offset_minutes * 60_000) % DAY_MS
+        day = found.get(begin, Day(begin, 0, 0, 0))
+        grams = whole_hour(one["quantity"], one["count"], one["expected"], (1, 10**MASS_SCALE))
+        found[begin] = Day(begin, day.measured_g + grams, day.calculated_g + beside[start], day.valid_hours + 1)
+    return list(found.values())
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ By hand: 100 t with a meter of 3 % and 200 t with one of 2 %, both by a factor o
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import hypot
 from typing import NamedTuple
@@ -77,6 +77,32 @@ def total(parts: Iterable[Part]) -> float | None:
         independent.append(part.emission_g * part.own)
         together[part.factor] += part.emission_g * part.common
     return hypot(*independent, *together.values()) / abs(grams) if grams else None
+
+
+class Row(NamedTuple):
+    """A point in a budget: its emission, and its uncertainty in %; None where nothing is declared."""
+
+    point: str
+    emission_g: int
+    percent: float | None
+
+
+class Budget(NamedTuple):
+    """A total as far as its points declare how sure they are: `emission_g` of `all_g`, and its uncertainty in %."""
+
+    rows: tuple[Row, ...]
+    all_g: int
+    emission_g: int
+    percent: float | None
+
+
+def budget(emissions: Mapping[str, int], declared: Mapping[str, tuple[Declared, str]]) -> Budget:
+    """The budget of emissions in g by point; `declared` is of each that does, with its emission rule's text."""
+    parts = {point: Part.of(grams, *declared[point]) for point, grams in emissions.items() if point in declared}
+    alone = {point: product(part.own, part.common) for point, part in parts.items()}
+    rows = tuple(Row(point, grams, alone.get(point)) for point, grams in sorted(emissions.items()))
+    sure = sum(part.emission_g for part in parts.values())
+    return Budget(rows, sum(emissions.values()), sure, total(parts.values()))
 
 
 def limit(factors: FactorSet, method: str, tier: int) -> float:

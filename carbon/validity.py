@@ -5,6 +5,8 @@ the expected readings its window counts, so an hour's minutes are that share of 
 By hand: 540 of 720 readings of five seconds are 45 minutes, a valid hour; 539 are not.
 """
 
+from carbon.emission import round_half_even
+
 LEAST_MINUTES = 45
 """Valid minutes of a valid hour (D.2.2, equation 24; `cems_constants.min_minutes_per_hour`)."""
 LEAST_HOURS = 20
@@ -14,6 +16,12 @@ LEAST_HOURS = 20
 def is_valid_hour(count: int, expected: int) -> bool:
     """Whether an hour counts readings enough of those expected."""
     return count > 0 and 60 * count >= LEAST_MINUTES * expected
+
+
+def whole_hour(quantity: int, count: int, expected: int, ratio: tuple[int, int]) -> int:
+    """A valid hour's quantity times a ratio, as the mean of its readings for the whole hour (equation 24), rounded
+    half-even once: 50 of 60 minutes with 1,000 kg are 1,200 kg."""
+    return round_half_even(quantity * expected * ratio[0], count * ratio[1])
 
 
 def is_valid_day(valid_hours: int) -> bool:

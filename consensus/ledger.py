@@ -15,6 +15,7 @@ import numpy as np
 from carbon import merkle, submission
 from carbon import record as records
 from carbon.amendment import Amendment, amended
+from carbon.ledger.book import Book
 from carbon.refusal import Refusal
 from carbon.registry import Registry, RegistryError
 from consensus import registration
@@ -122,6 +123,11 @@ class Ledger:
     def balances(self) -> dict[str, int]:
         """Emissions of every subject in g CO2e, after the last height applied."""
         return dict(self._state.balances)
+
+    @property
+    def book(self) -> Book:
+        """The book of submissions, after the last height applied."""
+        return self._state.book
 
     @property
     def registry(self) -> Registry:

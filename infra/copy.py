@@ -13,6 +13,7 @@ from typing import Any
 
 from carbon import identity, packet, window
 from carbon import record as records
+from carbon.emission.figures import figures
 from carbon.refusal import label
 from carbon.registry import Point, Registry, RegistryError
 from carbon.window import PacketFacts
@@ -220,13 +221,27 @@ class LedgerCopy:
         }
         plain = {k: v.hex() if isinstance(v, bytes) else v for k, v in found.fields.items() if k != "evidence"}
         packets = [f"{e['gateway']} run {e['run']} packets {e['first']}–{e['last']}" for e in found.fields["evidence"]]
-        datum = self._datum(found, *reading) if reading else {**plain, "replaces": str(plain["replaces"])}
+        whole = {**plain, "replaces": str(plain["replaces"])} | self._figures(found)
+        datum = self._datum(found, *reading) if reading else whole
         point = self.registry.points[found.fields["point"]]
         newest = [v for v in self.versions(point, found.fields["window_start"]) if v.leaf.leaf.accepted]
         latest = newest[-1].fields["version"] if newest else None
         signer = self.registry.gateways[point.gateway]
         signed = {"gateway_kind": signer.kind, "attested": signer.attests}
         return datum | {"packets": packets, "latest_version": latest} | signed | place
+
+    def _figures(self, found: Found) -> dict[str, Any]:
+        """What an accepted record that emits comes to, by its rule and the factor set that it names."""
+        fields, factors = found.fields, self.registry.set_of(found.fields["factors"])
+        if not found.leaf.leaf.accepted or factors is None:
+            return {}
+        point = self.registries[found.leaf.leaf.registry_height].points[fields["point"]]
+        rule = point.emission
+        if not rule.gas:
+            return {}
+        again = figures(fields["quantity"], fields["scale"], fields["unit"], rule, factors, point.untrusted)
+        said = {"factor_set": factors.version, "source": rule.source, "gas": rule.gas, "scope": rule.scope}
+        return said | {"reference": rule.reference} | {f"computed_{name}": n for name, n in again._asdict().items()}
 
     def _datum(self, found: Found, packets: list[PacketFacts], leaf_hash: bytes) -> dict[str, Any]:
         key = (found.fields["point"], found.fields["window_start"])
@@ -255,7 +270,7 @@ class LedgerCopy:
         return facts
 
 
-class _ReadOnly(LedgerFile):
+class ReadOnly(LedgerFile):
     """A member's copy, read beside it. Raises sqlite3.Error."""
 
     def __init__(self, path: Path) -> None:
@@ -269,7 +284,7 @@ def registry_in_force(data: Path, channel: Channel) -> tuple[int, Registry]:
     """
     height, found = 0, (0, channel.registry)
     for path in sorted((data / "members").glob("*/ledger.sqlite")):
-        with suppress(sqlite3.Error, LedgerError), closing(_ReadOnly(path)) as file:
+        with suppress(sqlite3.Error, LedgerError), closing(ReadOnly(path)) as file:
             kept = file.resume()
             if kept is None or kept[0].height <= height:
                 continue

@@ -1,10 +1,14 @@
 """The ledger's figures at a moment, from a member's copy, each block checked before it counts."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from carbon import record as records
 from carbon.ledger.moment import Moment
 from carbon.ledger.reads import Recorded, View
 from carbon.ledger.statement import Cause
@@ -60,3 +64,41 @@ def _take(found: View, registries: dict[int, Registry], block: VerifiedBlock, pa
                 registration.adopt(registries, item.payload)
     found.registry = registries[max(registries)]
     found.stand(cause.height, cause.time_ms)
+
+
+class Span(NamedTuple):
+    """A time from an instant to another, ms UTC."""
+
+    start: int
+    end: int
+
+
+@dataclass
+class Shown:
+    """What a subject's meters show in some time, g CO2e; the first window's start and the last one's end, ms UTC."""
+
+    first: int
+    last: int
+    emission_g: int = 0
+
+
+def emitted(copy: LedgerCopy, moment: Moment, spans: Sequence[Span]) -> list[dict[str, Shown]]:
+    """What the meters of each subject show in some times: windows wholly within. Raises LedgerError."""
+    found: list[dict[str, Shown]] = [{} for _ in spans]
+    for block, opened in copy.blocks():
+        if not moment.includes(block.height, block.header["time"]):
+            break
+        for item in opened:
+            if item.leaf.leaf.kind == leaves.WINDOW_RECORD and item.leaf.leaf.accepted:
+                _add(found, spans, records.read(item.payload))
+    return found
+
+
+def _add(found: list[dict[str, Shown]], spans: Sequence[Span], record: dict[str, Any]) -> None:
+    start = record["window_start"]
+    end = start + 1000 * record["window_seconds"]
+    for shown, span in zip(found, spans, strict=True):
+        if span.start <= start and end <= span.end:
+            one = shown.setdefault(record["subject"], Shown(start, end))
+            one.first, one.last = min(one.first, start), max(one.last, end)
+            one.emission_g += records.posted_g(record)

@@ -7,6 +7,8 @@ from typing import Any
 from carbon import record as records
 from carbon import submission
 from carbon.identity import CarbonCode
+from carbon.ledger.book import Book
+from carbon.ledger.history import History
 from carbon.refusal import label
 from carbon.submission import ROLES
 from consensus.log.follower import LedgerError
@@ -31,6 +33,18 @@ def recorded(copy: LedgerCopy) -> Iterator[Found]:
                 raise LedgerError(f"leaf {item.leaf.index}: not the payload that the leaf commits to")
             with suppress(codec.CodecError):  # a refused one may be none
                 yield Found(block, item, dict(submission.read(item.payload).content))
+
+
+def past_of(copy: LedgerCopy, party: str) -> History:
+    """What a party stated that counts, as whoever takes something back needs it. Raises LedgerError."""
+    book, past = Book(), History()
+    for found in recorded(copy):
+        if found.leaf.leaf.accepted:
+            stated = submission.read(found.opened.payload)
+            _, entry = book.apply(stated, found.block.header["time"])
+            if stated.party == party:
+                past.take(stated, entry)
+    return past
 
 
 def find(copy: LedgerCopy, code: CarbonCode) -> Found:

@@ -18,7 +18,7 @@ import numpy as np
 from carbon import plain as plains
 from carbon import record as records
 from carbon import submission as submissions
-from carbon.ledger.books import Books
+from carbon.ledger.books import Account, Books
 from carbon.registry import Registry
 from consensus.log.follower import OpenedLeaf, Position
 from consensus.log.genesis import Genesis
@@ -97,7 +97,7 @@ class BooksFile:
         sums = [[*place, amount] for place, amount in sorted(standing.books.sums.items())]
         places = {"position": standing.position.dump(), "offsets": standing.offsets}
         state = json.dumps(places | {"height": standing.position.height, "sums": sums})
-        accounts = [(name, json.dumps(vars(standing.books.accounts[name]))) for name in sorted(standing.changed)]
+        accounts = [(name, json.dumps(standing.books.accounts[name].row())) for name in sorted(standing.changed)]
         self._database.executemany("INSERT OR REPLACE INTO account VALUES (?, ?)", accounts)
         book = "\n".join(standing.books.book.lines())
         self._database.execute("INSERT OR REPLACE INTO standing VALUES (1, ?, ?)", (state, book))
@@ -118,8 +118,8 @@ def kept_sums(path: Path) -> tuple[int, dict[tuple[str, str], int]] | None:
     return state and (state["height"], {(side, unit): amount for side, unit, amount in state["sums"]})
 
 
-def post_block(books: Books, opened: OpenedBlock, registry: Registry) -> tuple[list[dict[str, Any]], list[Alert]]:
-    """Post what a block accepted, in its order; the balances that it changed, and alerts on incomplete windows.
+def post_block(books: Books, opened: OpenedBlock, registry: Registry) -> tuple[list[Account], list[Alert]]:
+    """Post what a block accepted, in its order; the accounts that it changed, and alerts on incomplete windows.
 
     `registry` is the one in force at the block's height, by which it was accepted. Raises BooksError.
     """
@@ -135,7 +135,7 @@ def post_block(books: Books, opened: OpenedBlock, registry: Registry) -> tuple[l
                 posted_now = books.apply(submissions.read(leaf.payload), opened.block.header["time"], height)
                 changed |= {posted.posting.account for posted in posted_now}
     books.check()
-    return [dict(vars(books.accounts[name])) for name in sorted(changed)], alerts
+    return [books.accounts[name] for name in sorted(changed)], alerts
 
 
 def _post_records(
@@ -180,10 +180,10 @@ class Accounts(LedgerProcessor):
         super().__init__(config.kafka, config.genesis, config.registry, GROUP, self._standing)
 
     def _take_in(self, block: OpenedBlock, registry: Registry) -> None:
-        balances, alerts = post_block(self._standing.books, block, registry)
-        self._standing.changed |= {balance["account"] for balance in balances}
-        for balance in balances:
-            self._send(topics.ACCOUNTS_BALANCES, balance["account"], codec.encode("balance", balance))
+        changed, alerts = post_block(self._standing.books, block, registry)
+        self._standing.changed |= {account.account for account in changed}
+        for account in changed:
+            self._send(topics.ACCOUNTS_BALANCES, account.account, codec.encode("balance", account.row()))
         for alert in alerts:
             self._send(topics.ALERTS, alert["id"], codec.encode("alert", alert))
 

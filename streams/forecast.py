@@ -122,8 +122,8 @@ class Forecasts(LedgerProcessor):
 
     def _take_in(self, block: OpenedBlock, registry: Registry) -> None:
         books, watch, height = self._standing.books, self._standing.watch, block.block.height
-        balances, _ = post_block(books, block, registry)
-        self._standing.changed |= {balance["account"] for balance in balances}
+        changed, _ = post_block(books, block, registry)
+        self._standing.changed |= {account.account for account in changed}
         watch_block(watch, block)
         for outlook, warnings in watch.judge(books):
             levels = watch.subjects[outlook.subject].levels

@@ -38,8 +38,11 @@ def _outputs(submission: Submission) -> Refusal:
     if not content["product"]:
         nothing = (content["unit"], content["scale"], *outputs) == ("", 0, *[0] * MONTHS)
         return Refusal.PASS if nothing else Refusal.MALFORMED
-    each = (output_refusal(output, content["scale"], content["unit"], content["product"]) for output in outputs)
-    return name(content["product"]) or next((found for found in each if found), Refusal.PASS)
+    ends = (
+        output_refusal(end, content["scale"], content["unit"], content["product"])
+        for end in (min(outputs), max(outputs))
+    )
+    return name(content["product"]) or next((found for found in ends if found), Refusal.PASS)
 
 
 def target(submission: Submission, ground: Ground) -> Refusal:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from fractions import Fraction
+from functools import lru_cache
 
 from carbon.claims.ground import name
 from carbon.quantity import QuantityError, ratio
@@ -23,6 +24,7 @@ PRODUCTS: Mapping[str, str] = {
 """What products are measured in, by the same units; any other product in whichever it states."""
 
 
+@lru_cache(maxsize=1024)
 def measured_in(unit: str) -> str | None:
     """The unit of `MOST_OF` that measures the same as a unit, which is one word; None for any other."""
     if unit == "1" or name(unit):

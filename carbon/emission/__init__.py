@@ -33,7 +33,7 @@ RULES: Mapping[str, type[EmissionRule]] = {
 }
 """Every rule by the name that a registry or a bill gives it."""
 
-_TOLD = {"market-based electricity": "market_electricity", "CEMS mass (HJ 212-2017, D.2)": "cems_mass"}
+_TOLD = {"market-based electricity": "market_electricity"}
 """Rules whose texts don't begin with their names."""
 
 

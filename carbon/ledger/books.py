@@ -31,7 +31,7 @@ class BooksError(ValueError):
     """Books whose debits and credits differ, a sum beyond 64 bits, or a verdict that does not follow from them."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Account:
     """One account: its sums in `unit`, and how often and when last it was posted to."""
 
@@ -51,6 +51,10 @@ class Account:
         """A new account. Raises ValueError for a name that is not of the chart."""
         told = chart.parse(name)
         return cls(name, told.subject, told.kind, told.unit, told.year, told.detail)
+
+    def row(self) -> dict[str, Any]:
+        """Its fields, a value of schema balance."""
+        return {name: getattr(self, name) for name in self.__slots__}
 
     @property
     def balance(self) -> int:
@@ -86,10 +90,8 @@ class Books:
     book: Book = field(default_factory=Book)
     sums: Sums = field(default_factory=Counter)
     """Of all debits and of all credits."""
-    _pairs: dict[tuple[int, int], tuple[Account, Account]] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
-    """Where the emissions of a point and a year are posted, by its number among `_points`."""
+    _pairs: dict[int, tuple[Account, Account]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """Where the emissions of a point and a year are posted, by its number among `_points`, and the year."""
     _points: list[Any] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -116,28 +118,27 @@ class Books:
         grams, counts = plain.emission[chosen][order], np.diff(firsts, append=len(order))
         # plain emissions are below 2^48, a block's records below 2^15: the sums stay inside 64 bits
         ups, downs = (np.add.reduceat(np.maximum(part, 0), firsts) for part in (grams, -grams))
-        changed: set[str] = set()
+        changed: list[str] = []
         rows = zip(key[order[firsts]].tolist(), ups.tolist(), downs.tolist(), counts.tolist(), strict=True)
         for keyed, up, down, count in rows:
-            emissions, obligation = self._pair(*divmod(keyed, _YEARS))
+            emissions, obligation = self._pairs.get(keyed) or self._pair(keyed)
             emissions.post(up, down, count, height)
             obligation.post(down, up, count, height)
-            changed |= {emissions.account, obligation.account}
+            changed += (emissions.account, obligation.account)
         total = int(ups.sum() + downs.sum())
         self.sums["debit", "g"] += total
         self.sums["credit", "g"] += total
-        return changed
+        return set(changed)
 
     def _years(self, starts: NDArray[np.int64]) -> NDArray[np.int64]:
         local = (starts + self.utc_offset_minutes * 60_000).astype("datetime64[ms]")
         return local.astype("datetime64[Y]").astype(np.int64) + 1970
 
-    def _pair(self, point: int, year: int) -> tuple[Account, Account]:
-        found = self._pairs.get((point, year))
-        if found is None:
-            fields = self._points[point].fields
-            names = self.book.emission_accounts(fields["subject"], year, source_of(fields["rule"]))
-            found = self._pairs[point, year] = self._account(names[0]), self._account(names[1])
+    def _pair(self, key: int) -> tuple[Account, Account]:
+        point, year = divmod(key, _YEARS)
+        fields = self._points[point].fields
+        names = self.book.emission_accounts(fields["subject"], year, source_of(fields["rule"]))
+        found = self._pairs[key] = self._account(names[0]), self._account(names[1])
         return found
 
     def apply(self, submission: Submission, time_ms: int, height: int) -> list[Posted]:

@@ -7,6 +7,7 @@ behind what subjects have, have no subject: `issued::2023`. An entry's debits eq
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, NamedTuple
 from urllib.parse import quote, unquote
 
@@ -72,6 +73,7 @@ def account(kind: str, subject: str, *parts: object) -> str:
     return ":".join((kind, word(subject), *(word(str(part)) for part in parts)))
 
 
+@lru_cache(maxsize=65_536)
 def parse(name: str) -> AccountName:
     """What a name that `account` made says. Raises ValueError."""
     kind, subject, *parts = name.split(":")

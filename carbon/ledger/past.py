@@ -28,7 +28,7 @@ class Past(NamedTuple):
     def without(self, place: int, leaf: bytes, path: Sequence[bytes]) -> "Past | None":
         """With zeros where `leaf` stands; None if the path doesn't prove that it stands there."""
         found = peak_of(self.size, place)
-        if found is None or leaf == ZERO_DIGEST:
+        if found is None:
             return None
         number, height = found
         if len(path) != height or any(len(node) != len(leaf) for node in path):

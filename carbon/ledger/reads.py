@@ -20,6 +20,7 @@ from carbon.ledger.statement import Cause, Line
 from carbon.ledger.structure import Part, Structure
 from carbon.plain import Plain
 from carbon.registry import Registry
+from carbon.regulator.statements import Statements
 from carbon.subjects import Line as Way
 from carbon.subjects import owners, regions
 from carbon.submission import Submission
@@ -50,6 +51,11 @@ class View:
     """The subject whose statement is kept."""
     lines: list[Line] = field(default_factory=list)
     """Of its accounts, in ledger order."""
+    regulated: Statements = field(init=False)
+    """What the regulator's figures are made of."""
+
+    def __post_init__(self) -> None:
+        self.regulated = Statements(self.books.utc_offset_minutes)
 
     @classmethod
     def at_genesis(
@@ -96,6 +102,7 @@ class View:
         posted = statement.of_submission(self.books, read, replace(cause, code=code))
         self.lines += [line for line in posted if line.subject == self.watched]
         self.stated[read.party, read.number] = read
+        self.regulated.take(read, cause.time_ms)
         if read.kind == "activity":
             self.structure.activity(read.content)
         elif read.kind == "reversal":

@@ -67,12 +67,15 @@ def allocation(standing: Standing, submission: Submission, now_ms: int) -> Effec
 
 
 def _cut(standing: Standing, content: Mapping[str, Any]) -> Cut | None:
-    """The decision that a cut rests on: on the year before, of as much, not taken off yet. Raises Refused."""
+    """The decision that a cut rests on: on the year before, of as much. Raises Refused.
+
+    It comes off once, as a FINAL is posted once.
+    """
     if not content["cut_g"] and not content["decision"]:
         return None
     cut = standing.cuts.get((content["subject"], content["year"] - 1))
     stated = (content["stage"], content["decision"], content["cut_g"])
-    if cut is None or cut.used or stated != ("FINAL", [cut.commitment], cut.cut_g):
+    if cut is None or stated != ("FINAL", [cut.commitment], cut.cut_g):
         raise Refused(Refusal.NO_DECISION)
     return cut
 

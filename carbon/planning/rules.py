@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple, get_args
 from carbon.registry import Registry
 from carbon.subjects import owners, regions
 
+MOST_LEAD_DAYS = 366
 RULESET = "early-warning"
 """The name of the rules, as a ruleset submission calls them."""
 Kind = Literal["balance_short", "plan_exceeded"]
@@ -87,6 +88,9 @@ def _rule(levels: list[dict[str, Any]], **fields: Any) -> Rule:
     if rule.kind not in get_args(Kind) or type(rule.margin_percent) is not int or not rule.levels:
         raise RuleError(f"{rule.kind}: kind is one of {', '.join(get_args(Kind))}, with a margin and levels")
     for level in rule.levels:
+        numbers = (level.keep_percent, level.raise_percent, level.lead_days or 0)
+        if any(type(number) is not int for number in numbers) or not 0 <= numbers[2] <= MOST_LEAD_DAYS:
+            raise RuleError(f"{rule.kind}, {level.name}: percents and lead days are integers, of a year at most")
         if not 0 < level.keep_percent <= level.raise_percent <= 100:
             raise RuleError(f"{rule.kind}, {level.name}: what keeps a level is above 0 and at most what raises it")
         if level.severity not in get_args(Severity) or not set(level.tell) <= set(get_args(Audience)):

@@ -1,19 +1,22 @@
 """What a regulator makes of the accounts of its region at a moment: ratings, extracts, measures, proposals."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
 from carbon import calendar, compliance
+from carbon.compliance import ComplianceError
 from carbon.ledger.book import Book
+from carbon.ledger.reads import View
 from carbon.registry import Registry
 from carbon.regulator import extracts, totals, weather
 from carbon.regulator.conduct import Fact, proposals
 from carbon.regulator.extracts import YearOfAccounts
 from carbon.regulator.figures import Performance
 from carbon.regulator.rating import Rating, ratings
-from carbon.regulator.statements import Statements
+from carbon.regulator.statements import Statements, YearStated
 from carbon.rules.conduct import Conduct
 from carbon.rules.scale import Scale
 from carbon.rules.weather import Weather
@@ -35,6 +38,14 @@ class Oversight:
     statements: Statements
     emissions: Mapping[tuple[str, int], int]
     """What points and bills say that a subject emitted in a year, g CO2e."""
+
+    @classmethod
+    def of(cls, view: View, region: str, year: int) -> "Oversight":
+        """At the moment of a view."""
+        emissions: Counter[tuple[str, int]] = Counter()
+        for part, grams in view.structure.parts.items():
+            emissions[part.subject, int(part.year)] += grams
+        return cls(region, year, view.time_ms, view.registry, view.books.book, view.regulated, emissions)
 
     @cached_property
     def subjects(self) -> list[str]:
@@ -111,6 +122,29 @@ class Oversight:
         price = self.statements.prices.get(compliance.price_month(last_day))
         found = [fact for name in self.subjects for fact in self._facts(name, end_ms, price, name in refused)]
         return proposals(found, rules, factors, allowed)
+
+    def false_data(
+        self, gains: Mapping[str, int], refused: Collection[str] = (), allowed: Collection[str] = ()
+    ) -> list[dict[str, Any]]:
+        """The decisions that the rules in force propose for false data that an inspection found.
+
+        `gains` is what each subject gained by them, 0.01 CNY, 0 where that isn't known; `refused` names who refused to
+        correct. The inspection stands in no record: the regulator's signature vouches for it. Raises ComplianceError,
+        FactorError.
+        """
+        rules = self.statements.rules["conduct"]
+        assert isinstance(rules, Conduct)
+        found = [self._false_data(name, gains[name], name in refused) for name in sorted(gains)]
+        return proposals(found, rules, self.registry.factors, allowed)
+
+    def _false_data(self, name: str, gain_fen: int, refused: bool) -> Fact:
+        stated, after = (self.statements.years.get((name, year), YearStated()) for year in (self.year, self.year + 1))
+        records = tuple(stated.records.values())
+        if not refused:
+            return Fact(name, self.year, "false_data", {"gain_fen": gain_fen}, records)
+        if not after.allocated:
+            raise ComplianceError(f"nothing is allocated to {name} for {self.year + 1}, of which a part could be cut")
+        return Fact(name, self.year, "refused_false_data", {"next_year_g": after.allocated_g}, records)
 
     def _facts(self, name: str, end_ms: int, price: int | None, refused: bool) -> list[Fact]:
         """What the ledger says of a subject whose deadline was at an instant, as it stands now."""

@@ -53,6 +53,11 @@ class YearStated:
         """Value added, of as much of the year as is stated."""
         return self.gdp["fen"] if self.gdp["periods"] else None
 
+    @property
+    def allocated_g(self) -> int:
+        """What is allocated in all, as far as it is decided."""
+        return self.allocated.get("FINAL", self.allocated.get("PRE", 0))
+
 
 @dataclass
 class Statements:
@@ -116,12 +121,11 @@ class Statements:
     def accounts(self, subject: str, year: int) -> YearOfAccounts:
         """A subject's year as the extracts show it."""
         stated = self.years.get((subject, year), YearStated())
-        allocated = stated.allocated.get("FINAL", stated.allocated.get("PRE", 0))
         names = ("allowances", "traded", "fines", "rewards")
         return YearOfAccounts(
             subject,
             year,
-            allocated,
+            stated.allocated_g,
             **stated.money,
             accounts=tuple(account(name, subject, year) for name in names),
             verified=stated.verified_g is not None,

@@ -20,6 +20,7 @@ from infra.cli import (
     growth,
     ledger,
     meter,
+    oversight,
     plan,
     query,
     registry,
@@ -27,7 +28,9 @@ from infra.cli import (
     run,
     schemas,
     simulate,
+    stack,
     status,
+    submit,
     topics,
     up,
     witness,
@@ -82,6 +85,8 @@ app.command("query")(query.query)
 app.command("account")(accounts.account)
 app.command("statement")(accounts.statement)
 app.command("structure")(accounts.structure)
+app.command("stack")(stack.stack)
+app.command("uncertainty")(stack.uncertainty)
 app.command("region")(regulator.region)
 app.command("verify")(ledger.verify)
 app.command("export")(ledger.export)
@@ -96,8 +101,10 @@ app.add_typer(evidence.app, name="evidence")
 app.command("verify-evidence")(evidence.verify_evidence)
 app.add_typer(committee.app, name="committee")
 app.add_typer(registry.app, name="registry")
+app.command("submit")(submit.submit)
 app.add_typer(factors.app, name="factors")
 app.add_typer(compliance.app, name="compliance")
+app.add_typer(oversight.app, name="regulator")
 app.command("simulate")(simulate.simulate)
 app.add_typer(meter.app, name="meter")
 app.add_typer(plan.app, name="plan")

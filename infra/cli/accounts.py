@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from carbon.ledger.books import Account
     from carbon.ledger.statement import Line
 
-ACCOUNT = ("account", "class", "year", "detail", "debit", "credit", "balance", "unit", "postings", "last_height")
+ACCOUNT = ("account", "kind", "year", "detail", "debit", "credit", "balance", "unit", "postings", "last_height")
 
 STATEMENT = ("at_height", "at", "account", "what", "with", "debit", "credit", "balance", "unit", "remark", "code")
 LINES = 100
@@ -54,7 +54,7 @@ def account(
 
 def _accounts(accounts: "list[Account]") -> Iterator[dict[str, Any]]:
     for one in accounts:
-        name = {"account": one.account, "class": one.kind, "year": one.year, "detail": one.detail or None}
+        name = {"account": one.account, "kind": one.kind, "year": one.year, "detail": one.detail or None}
         sums = {"debit": one.debit_g, "credit": one.credit_g, "balance": one.balance}
         yield name | sums | {"unit": UNITS[one.unit], "postings": one.records, "last_height": one.height}
 

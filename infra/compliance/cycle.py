@@ -11,7 +11,7 @@ from carbon.factors import FactorSet
 from carbon.ledger.book import Book
 from carbon.regulator.conduct import Fact, proposals
 from infra.compliance import contents
-from infra.compliance.market import Market, Stated, market_of
+from infra.compliance.market import CHANNEL, Market, Stated, market_of
 from infra.compliance.scenario import Enterprise, Scenario, Trade, fen
 
 
@@ -51,12 +51,12 @@ class Year:
         return found[-1] if found else None
 
 
-def run(scenario: Scenario) -> Year:
-    """Play a scenario through.
+def run(scenario: Scenario, channel: bytes = CHANNEL) -> Year:
+    """Play a scenario through, with signatures for a channel.
 
     Raises NotAllowedError, ComplianceError, FactorError, RegistryError.
     """
-    market = market_of(scenario)
+    market = market_of(scenario, channel)
     factors, rows = market.registry.factors, needed_rows(scenario)
     missing = compliance.not_allowed(rows, factors, scenario.allowed)
     if missing:

@@ -12,10 +12,10 @@ from typing import Any
 
 from carbon import calendar, claims, signing
 from carbon import factors as factor_sets
-from carbon import record as records
 from carbon import registry as registries
 from carbon import submission as submissions
 from carbon.ledger.book import Book
+from carbon.ledger.chart import Entry
 from carbon.refusal import Refusal
 from carbon.registry import Registry, Role
 from carbon.submission import Submission
@@ -41,8 +41,13 @@ class Stated:
     day: date
     submission: Submission
     refusal: Refusal
-    entry: tuple[Any, ...]
-    commitment: bytes
+    entry: Entry
+    payload: bytes
+
+    @property
+    def commitment(self) -> bytes:
+        """What its leaf would commit to it by."""
+        return self.submission.commitment
 
 
 @dataclass
@@ -52,6 +57,7 @@ class Market:
     registry: Registry
     utc_offset_minutes: int
     book: Book
+    channel: bytes = CHANNEL
     stated: list[Stated] = field(default_factory=list)
     _numbers: dict[str, int] = field(default_factory=dict)
 
@@ -62,15 +68,14 @@ class Market:
         number = self._numbers[author] = self._numbers.get(author, 0) + 1
         salt = sha256(f"{author} {number}".encode()).digest()[: submissions.SALT_BYTES]
         body = submissions.body_of(author, number, kind, content, salt)
-        payload = submissions.signed(body, {party: seed(party) for party in parties}, CHANNEL)
+        payload = submissions.signed(body, {party: seed(party) for party in parties}, self.channel)
         refusal, entry = self._judge(payload, self.instant(day))
-        submission = submissions.read(payload)
-        made = Stated(day, submission, refusal, tuple(entry), records.commitment(salt, payload))
+        made = Stated(day, submissions.read(payload), refusal, entry, payload)
         self.stated.append(made)
         return made
 
-    def _judge(self, payload: bytes, time_ms: int) -> tuple[Refusal, tuple[Any, ...]]:
-        refusal = claims.refusal(payload, CHANNEL, self.registry, self.utc_offset_minutes)
+    def _judge(self, payload: bytes, time_ms: int) -> tuple[Refusal, Entry]:
+        refusal = claims.refusal(payload, self.channel, self.registry, self.utc_offset_minutes)
         if refusal is not Refusal.PASS:
             return refusal, ()
         return self.book.apply(submissions.read(payload), time_ms)
@@ -94,8 +99,18 @@ def seed(party: str) -> bytes:
     return sha256(f"compliance scenario {party}".encode()).digest()
 
 
-def market_of(scenario: Scenario) -> Market:
-    """The registry and the empty book of a scenario. Raises RegistryError, FactorError."""
+def market_of(scenario: Scenario, channel: bytes = CHANNEL) -> Market:
+    """The registry and the empty book of a scenario, signatures being for the channel.
+
+    Raises RegistryError, FactorError.
+    """
+    file, offset = registry_file(scenario), scenario.utc_offset_minutes
+    registry = registries.parse(file, factor_sets.load(scenario.factors))
+    return Market(registry, offset, Book(utc_offset_minutes=offset), channel)
+
+
+def registry_file(scenario: Scenario) -> bytes:
+    """The registry of a scenario, as its file: subjects and parties, no points."""
     raw = {
         "prefix": "99.1000.1",
         "subjects": _subjects(scenario),
@@ -105,8 +120,7 @@ def market_of(scenario: Scenario) -> Market:
         "limits": {"future_ms": 0, "age_ms": 0},
         "parties": _parties(scenario),
     }
-    registry = registries.parse(registries.canonical_json(raw), factor_sets.load(scenario.factors))
-    return Market(registry, scenario.utc_offset_minutes, Book(utc_offset_minutes=scenario.utc_offset_minutes))
+    return registries.canonical_json(raw)
 
 
 def _subjects(scenario: Scenario) -> list[dict[str, Any]]:

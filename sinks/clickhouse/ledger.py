@@ -1,4 +1,4 @@
-"""Feed of `blocks`, `records`, `submissions` and `registries`: the ledger, verified before it is written.
+"""Feed of `blocks`, `records`, `submissions`, `postings` and `registries`: the ledger, verified before it is written.
 
 A block counts once its certificate and leaves have been verified and every leaf's payload has come; it is written in
 the order of heights. Each table goes on after its own greatest height, not after an offset: a block may be published
@@ -15,13 +15,15 @@ from typing import Any
 
 import pyarrow as pa
 
+from carbon.ledger.books import Books
 from consensus.log.follower import Follower, LedgerError, Position, VerifiedBlock
-from consensus.log.leaf import REGISTRATION, SUBMISSION, WINDOW_RECORD
+from consensus.log.leaf import SUBMISSION, WINDOW_RECORD
 from consensus.log.reader import COPIES, certified_height
 from schemas import codec, topics
 from sinks.clickhouse import engine
 from sinks.clickhouse.feed import Message, Place, PoisonedError, RowBatch
 from sinks.clickhouse.payloads import PayloadPool
+from sinks.clickhouse.postings import BOOK, POSTINGS, Poster
 from sinks.clickhouse.records import RecordRow, columns, record_row
 from sinks.clickhouse.reference import Reference
 from sinks.clickhouse.rows import TIME
@@ -60,9 +62,6 @@ REGISTRIES = pa.schema(
         ("record", pa.string()),
     ]
 )
-
-_REPLACED = (REGISTRATION, SUBMISSION)
-"""Kinds whose rows replace themselves: they are written again until the position stands behind them."""
 
 _HIGHEST = """SELECT greatest((SELECT max(height) FROM records), (SELECT max(height) FROM submissions_log),
     (SELECT max(recorded) FROM registries))"""
@@ -109,6 +108,9 @@ class LedgerFeed:
         self._blocks = RowBatch("blocks", BLOCKS)
         self._registries = RowBatch("registries", REGISTRIES)
         self._submissions = RowBatch("submissions_log", SUBMISSIONS)
+        self._postings = RowBatch("postings_log", POSTINGS)
+        self._poster = Poster(Books(follower.genesis.utc_offset_minutes), reference.prefix)
+        self._book: str | None = None
         self._settled = self._noted = follower.position
         self._records: list[RecordRow] = []
         self._heights: list[str] = []
@@ -118,7 +120,7 @@ class LedgerFeed:
     @property
     def waiting(self) -> int:
         """Rows of the open batches."""
-        return len(self._blocks) + len(self._records) + len(self._submissions)
+        return len(self._blocks) + len(self._records) + len(self._submissions) + len(self._postings)
 
     @property
     def partition(self) -> int:
@@ -139,11 +141,17 @@ class LedgerFeed:
         heights = "SELECT (SELECT max(height) FROM blocks), (SELECT max(height) FROM records)"
         self._written_blocks, self._written_records = client.query(heights).result_rows[0]
         position = self._position(client)
-        if position is not None:
+        poster = None if position is None else self._resumed(client, position.height)
+        if position is not None and poster is not None:
+            self._poster, self._book = poster, poster.book()
             self._follower = Follower(self._follower.genesis, position)
             self._settled = self._noted = position
             self._learn(client)
         return {}
+
+    def _resumed(self, client: Any, height: int) -> Poster | None:
+        genesis = self._follower.genesis
+        return Poster.resumed(client, self._channel, height, genesis.utc_offset_minutes, self._reference.prefix)
 
     def _learn(self, client: Any) -> None:
         """Know the registries that were recorded, at least up to the position."""
@@ -180,7 +188,7 @@ class LedgerFeed:
             raise PoisonedError(str(error)) from error
         if fields["salt"] is None or fields["payload"] is None:
             raise PoisonedError("a payload that is sealed or forgotten")
-        settled = fields["height"] <= self._written_records
+        settled = fields["height"] <= self._settled.height
         self._pool.offer(fields["salt"], fields["payload"], message.offset, settled=settled)
 
     def _take_block(self, message: Message) -> None:
@@ -214,13 +222,9 @@ class LedgerFeed:
             raise PoisonedError(str(error)) from error
         if block is None:
             return
-        wanted = [leaf.leaf.commitment for leaf in block.leaves] if self._opens(block) else []
+        wanted = [leaf.leaf.commitment for leaf in block.leaves]
         self._pool.want(wanted)
         self._pending.append(_Pending(block, self._follower.position, wanted[::-1]))
-
-    def _opens(self, block: VerifiedBlock) -> bool:
-        """Whether the payloads of a block are of use: it is not written yet, or not for certain all of it."""
-        return block.height > self._written_records or any(kind in block.columns["kind"] for kind in _REPLACED)
 
     def _settle(self) -> None:
         """Make rows of the blocks at the front that have all they wait for."""
@@ -230,8 +234,7 @@ class LedgerFeed:
                 missing.pop()
             if missing:
                 return
-            if self._opens(block):
-                self._add(block, self._pool.take(leaf.leaf.commitment for leaf in block.leaves))
+            self._add(block, self._pool.take(leaf.leaf.commitment for leaf in block.leaves))
             if block.height > self._written_blocks:
                 self._blocks.add([block_row(block)], f"block:{block.height}")
                 self._written_blocks = block.height
@@ -241,12 +244,15 @@ class LedgerFeed:
         for leaf in block.leaves:
             record = payloads[leaf.leaf.commitment]
             if leaf.leaf.kind == SUBMISSION:
-                self._submissions.add([submission_row(block, leaf, record)], f"leaf:{leaf.index}")
+                self._submissions.add(
+                    [submission_row(block, leaf, record, self._reference.prefix)], f"leaf:{leaf.index}"
+                )
             change = self._reference.follow(leaf.leaf, record)
             if change is not None:
                 where = {"channel": self._channel, "first": change.first, "recorded": block.height}
                 row = where | {"digest": change.digest.hex(), "record": record.hex()}
                 self._registries.add([row], f"registry:{change.first}")
+        self._postings.add(self._poster.post(block, payloads), f"block:{block.height}")
         if block.height > self._written_records:
             self._add_records(block, payloads)
 
@@ -279,13 +285,18 @@ class LedgerFeed:
             engine.insert(client, "records", columns(self._records, self._reference), self._heights)
         self._records, self._heights = [], []
         self._submissions.flush(client)
+        self._postings.flush(client)
         self._blocks.flush(client)
         self._registries.flush(client)
         if self._settled is not self._noted:
             self._note(client)
 
     def _note(self, client: Any) -> None:
-        position = self._settled
+        position, book = self._settled, self._poster.book()
+        if book != self._book:
+            row = {"channel": self._channel, "height": position.height, "book": book}
+            engine.insert(client, "ledger_book", pa.Table.from_pylist([row], BOOK), [f"book:{position.height}"])
+            self._book = book
         row = {"channel": self._channel, "height": position.height, "position": json.dumps(position.dump())}
         engine.insert(client, "ledger_position", pa.Table.from_pylist([row], POSITION), [f"position:{position.height}"])
         self._noted = position

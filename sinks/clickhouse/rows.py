@@ -5,6 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from carbon.ledger.chart import CLASSES
 from schemas import codec, topics
 from sinks.clickhouse.feed import Message, Place, PoisonedError, RowBatch, greatest_offsets
 
@@ -36,9 +37,14 @@ BALANCES = pa.schema(
     [
         ("account", pa.string()),
         ("subject", pa.string()),
+        ("kind", pa.string()),
+        ("unit", pa.string()),
+        ("year", pa.int32()),
+        ("detail", pa.string()),
         ("debit_g", pa.int64()),
         ("credit_g", pa.int64()),
         ("balance", pa.int64()),
+        ("held", pa.int64()),
         ("records", pa.uint64()),
         ("height", pa.uint64()),
         *_SOURCE,
@@ -79,7 +85,8 @@ def rejection_rows(fields: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def balance_rows(fields: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The row of a balance."""
-    yield {**fields, "balance": fields["debit_g"] - fields["credit_g"]}
+    balance = fields["debit_g"] - fields["credit_g"]
+    yield {**fields, "balance": balance, "held": CLASSES[fields["kind"]].grows * balance if fields["kind"] else balance}
 
 
 def alert_rows(fields: dict[str, Any]) -> Iterator[dict[str, Any]]:

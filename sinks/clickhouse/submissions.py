@@ -25,6 +25,7 @@ SUBMISSIONS = pa.schema(
         ("counterparty", pa.string()),
         ("signers", pa.list_(pa.string())),
         ("content", pa.string()),
+        ("code", pa.string()),
         ("registry_height", pa.uint64()),
         ("commitment", pa.string()),
         ("leaf_hash", pa.string()),
@@ -32,8 +33,11 @@ SUBMISSIONS = pa.schema(
 )
 
 
-def submission_row(block: VerifiedBlock, verified: VerifiedLeaf, payload: bytes) -> dict[str, Any]:
-    """The row of a leaf and what it commits to. A rejected leaf's payload may be no submission: then little is said."""
+def submission_row(block: VerifiedBlock, verified: VerifiedLeaf, payload: bytes, prefix: str) -> dict[str, Any]:
+    """The row of a leaf and what it commits to, with its code of that prefix.
+
+    A rejected leaf's payload may be no submission: then little is said.
+    """
     leaf = verified.leaf
     return {
         "height": block.height,
@@ -41,18 +45,18 @@ def submission_row(block: VerifiedBlock, verified: VerifiedLeaf, payload: bytes)
         "leaf_index": verified.index,
         "verdict": "accepted" if leaf.accepted else "rejected",
         "reason": "" if leaf.accepted else label(leaf.reason),
-        **_said(payload),
+        **_said(payload, leaf.commitment, block.header["time"], prefix),
         "registry_height": leaf.registry_height,
         "commitment": leaf.commitment.hex(),
         "leaf_hash": verified.hash.hex(),
     }
 
 
-def _said(payload: bytes) -> dict[str, Any]:
+def _said(payload: bytes, commitment: bytes, time_ms: int, prefix: str) -> dict[str, Any]:
     try:
         read = submission.read(payload)
     except codec.CodecError:
-        texts = dict.fromkeys(("party", "kind", "subject", "counterparty", "content"), "")
+        texts = dict.fromkeys(("party", "kind", "subject", "counterparty", "content", "code"), "")
         return {**texts, "number": 0, "signers": []}
     return {
         "party": read.party,
@@ -61,5 +65,6 @@ def _said(payload: bytes) -> dict[str, Any]:
         "subject": read.subject or "",
         "counterparty": str(read.content.get("buyer", "")),
         "signers": [name for name, _ in read.signatures],
-        "content": json.dumps(read.content, default=bytes.hex, ensure_ascii=False),
+        "content": json.dumps(submission.plain(read.content), ensure_ascii=False),
+        "code": submission.code(read, commitment, time_ms, prefix),
     }

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import psutil
 
-from tests.benchmarks import committee, edge, hj212, ingest, latency, memory, pipeline, points, verification
+from tests.benchmarks import accounts, committee, edge, hj212, ingest, latency, memory, pipeline, points, verification
 from tests.sinks import bench as sink
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
@@ -51,6 +51,8 @@ def rows() -> Iterator[Row]:
     yield _sink()
     yield from _memory()
     yield from _verification()
+    for found in accounts.run():
+        yield Row(found.what, found.rate, found.unit, found.beside, found.floor, found.note)
 
 
 def _edge() -> Iterator[Row]:

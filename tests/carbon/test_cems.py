@@ -1,9 +1,12 @@
 """CEMS mass on its way through packets: what a registration may say, which readings count, and what a window emits."""
 
 import json
+from fractions import Fraction
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from carbon import amendment, drafting, factors, record, registry, validation, window
 from carbon.emission.cems import CemsMass
@@ -11,7 +14,7 @@ from carbon.registry import RegistryError
 from carbon.validation import Reason
 from tests import cems
 from tests.cems import CO2, FLOW, GAS, MASS, MINUTE, MOISTURE, RULE, minute, minutes, stack
-from tests.small import HOUR, START
+from tests.small import HOUR, START, World
 from tests.small import RULE as FUEL
 
 SENT = START + HOUR
@@ -230,3 +233,42 @@ def test_a_registry_without_masses_counts_values():
     assert found.masses == {}
     assert draft([minutes(0, 60)], p0={"emission": cems.NONE}).window.quantity == 60 * GAS[CO2]
     assert draft([minutes(0, 60)], p0={"emission": cems.NONE}).emission_g == 0
+
+
+FIVE_MINUTES = stack(**{f"p{i}": {"step_seconds": 300} for i in range(6)})
+slots = st.tuples(st.integers(0, 11), st.sampled_from([*GAS]), st.integers(0, 2), st.sampled_from("NNNND"))
+"""Slot of five minutes, point, which of three values, flag."""
+
+
+@given(st.lists(slots, max_size=60), st.integers(1, 3))
+@settings(max_examples=40)
+def test_any_readings_in_any_packets_are_the_plain_definition(readings, packets):
+    """The reference pairs readings one by one, in fractions."""
+    world = World(FIVE_MINUTES.registry, FIVE_MINUTES.genesis)
+    full = [(slot, name, 0, "N") for slot in range(12) for name in GAS]
+    readings = [*readings[::2], *full[::2], *readings[1::2], *full[1::2]]
+    share = len(readings) // packets + 1
+    parts = [readings[i * share : (i + 1) * share] for i in range(packets)]
+    messages = [
+        world.pack(SENT, [(name, START + 300_000 * slot, GAS[name] + which, flag) for slot, name, which, flag in part])
+        for part in parts
+    ]
+    facts = [world.facts(message) for message in messages]
+    masses: dict[int, int] = {}
+    for part in parts:
+        first: dict[tuple[int, str], int] = {}
+        for slot, name, which, flag in part:
+            if flag == "N":
+                first.setdefault((slot, name), GAS[name] + which)
+        for slot, name, which, flag in part:
+            beside = [first.get((slot, other)) for other in tuple(GAS)[1:]]
+            if name == CO2 and flag == "N" and None not in beside:
+                masses.setdefault(slot, plain(GAS[CO2] + which, *beside))
+    found = window.aggregate((CO2, START), facts)
+    assert (found.count, found.quantity) == (len(masses), sum(masses.values()))
+
+
+def plain(c: int, q: int, t: int, ps: int, ba: int, x: int) -> int:
+    """Milligrams in five minutes, by the standard's formula."""
+    kelvin, pascals, dry = 273 + Fraction(t, 10), 10 * ba + ps, 1 - Fraction(x, 1000)
+    return round(c * q * Fraction(273) / kelvin * Fraction(pascals, 101_325) * dry / 12)

@@ -1,7 +1,7 @@
 """Substitution from packets to the ledger: the aggregator proposes, the real contract and state judge."""
 
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -47,7 +47,13 @@ def world() -> World:
 class Scene:
     """Hours of quarters of two points; those of `missing` lack all but `left` readings of `blind`."""
 
-    def __init__(self, missing: Iterable[int], late: dict[int, tuple[int, int]] | None = None, left: int = 2) -> None:
+    def __init__(
+        self,
+        missing: Iterable[int],
+        late: dict[int, tuple[int, int]] | None = None,
+        left: int = 2,
+        world: Callable[[], World] = world,
+    ) -> None:
         """`late`: hour to (hour at which it comes, how many of its quarters come then)."""
         self.world, self.bench = world(), Bench(world())
         self.chain, held = self.world.chain(GATEWAY), set(missing)
@@ -99,6 +105,33 @@ def test_a_missing_hour_is_charged_after_its_time_and_the_ledger_takes_it() -> N
     balance = scene.committee.state.balances["plant"]
     assert balance == sum(record.posted_g(record.decode(link.payload)) for link in scene.links)
     assert balance > Scene(set()).committee.state.balances.get("plant", 0)
+
+
+def stack() -> World:
+    """`blind` is a concentration in g/Nm3, whose flow is `plain`: of hour h a quarter is (100 + h)² · 250 mg."""
+    rule = {"rule": "cems_mass", "basis": "dry", "flow": "plain", "flow_basis": "dry"}
+    points = {
+        "blind": TIERS | {"unit": "g/Nm3", "emission": rule},
+        "plain": {"unit": "Nm3/h", "emission": {"rule": "none"}},
+    }
+    return World({GATEWAY: [*points]}, step=900, lateness=600, more=points)
+
+
+def test_a_missing_hour_of_a_stack_is_charged_the_masses_before_it() -> None:
+    scene = Scene({10, 11}, world=stack)
+    assert scene.judged() == {Refusal.PASS}
+    charged = scene.fields("SUBSTITUTED")
+    assert [(f["count"], f["quantity"], f["emission_g"]) for f in charged] == [(2, 4 * 109**2 * 250, 109**2)] * 2
+    masses = [(100 + hour) ** 2 for hour in range(HOURS) if hour not in (10, 11)]
+    assert scene.committee.state.balances["plant"] == sum(masses) + 2 * 109**2
+
+
+def test_an_hour_of_a_stack_with_three_quarters_is_a_whole_one() -> None:
+    scene = Scene({10}, left=3, world=stack)
+    assert scene.judged() == {Refusal.PASS}
+    assert scene.fields("SUBSTITUTED") == []
+    (hour,) = [f for f in scene.fields("WINDOW") if (f["point"], f["window_start"]) == ("blind", START + 10 * HOUR)]
+    assert (hour["count"], hour["quantity"], hour["emission_g"]) == (3, 3 * 110**2 * 250, 110**2)
 
 
 def test_hours_before_the_first_date_and_points_without_tiers_are_left_alone() -> None:

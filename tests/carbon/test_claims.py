@@ -11,21 +11,35 @@ from hypothesis import strategies as st
 
 from carbon import claims, rules
 from carbon.claims import ground
+from carbon.ledger.book import Book
 from carbon.refusal import Refusal
 from carbon.registry import canonical_json
 from carbon.submission import ROLES
 from schemas import codec
-from tests.contents import BENCHMARK, COMMITMENT, CONTENTS, D_ROWS, MARCH, OUTPUT, YEAR, judged, month, stated
+from tests.contents import BENCHMARK, COMMITMENT, CONTENTS, D_ROWS, MARCH, OFFSET, OUTPUT, YEAR, judged, month, stated
 
 DAY, HOUR = 86_400_000, 3_600_000
+NOW = month(1) + 400 * DAY
 G, FEN, PRICE = ground.MOST_G, ground.MOST_FEN, ground.MOST_PRICE_FEN_T
 LONG, TEXT = "n" * ground.MOST_NAME, "t" * ground.MOST_TEXT
 CUT = {"decision": [COMMITMENT], "cut_g": 2_600_000, "amount_g": 1_000_000_000}
 GAS = "allocation_benchmarks.2023.gas.heat"
 DECIDED = {"outputs": [], "allowed": []}
-EARLY_WARNING = canonical_json(
-    tomllib.loads(resources.files("carbon.planning").joinpath("early-warning.toml").read_text())
-).decode()
+NO_LEVELS: list[dict[str, Any]] = [
+    {"lead_days": "many"},
+    {"lead_days": -1},
+    {"lead_days": 367},
+    {"raise_percent": 90.5},
+    {"keep_percent": True},
+    {"keep_percent": 0},
+]
+
+
+def early_warning(**of_level: Any) -> str:
+    """The shipped rules with a level changed, as a submission has them."""
+    raw = tomllib.loads(resources.files("carbon.planning").joinpath("early-warning.toml").read_text())
+    raw["rules"][0]["levels"][0] |= of_level
+    return canonical_json(raw).decode()
 
 
 def sources(*rows: tuple[str, str, int, int]) -> list[dict[str, Any]]:
@@ -98,7 +112,8 @@ PASSING: list[tuple[str, dict[str, Any]]] = [
     ("laboratory", {"carbon_ppm": 300_000, "ncv_kj_kg": 60_000}),
     ("price", {"month": 12, "price_fen_t": 1}),
     ("ruleset", {"name": "weather", "rules": rules.shipped_json("weather")}),
-    ("ruleset", {"name": "early-warning", "rules": EARLY_WARNING}),
+    ("ruleset", {"name": "early-warning", "rules": early_warning()}),
+    ("ruleset", {"name": "early-warning", "rules": early_warning(lead_days=366)}),
     ("decision", {"amount_fen": -FEN, "records": []}),
     ("decision", {"amount_fen": 0, "reasons": TEXT}),
     ("weather", {"end": month(1) + 60 * DAY, "measures": []}),
@@ -354,6 +369,7 @@ REFUSED: dict[Refusal, list[tuple[str, dict[str, Any]]]] = {
         ("ruleset", {"rules": "no JSON"}),
         ("ruleset", {"rules": "[" * 10_000}),
         ("ruleset", {"name": "early-warning"}),
+        *(("ruleset", {"name": "early-warning", "rules": early_warning(**level)}) for level in NO_LEVELS),
         ("ruleset", {"rules": " " * (ground.MOST_RULES + 1)}),
     ],
 }
@@ -400,8 +416,19 @@ WORDS = ["1", "0.5", "t", "CCER", "CO2", "colour", "early-warning", "{}\n", *D_R
 @given(data=st.data())
 @pytest.mark.parametrize("kind", ROLES)
 def test_no_content_stops_a_member(kind: str, data: st.DataObject) -> None:
-    """Whatever a party signs is judged: a field changed at a time, as all at once seldom get past the first rule."""
+    """Whatever a party signs is judged: a field changed at a time, as all at once seldom get past the first rule.
+
+    What passes is judged by a book that knows everything of the kind, and by one that knows nothing.
+    """
     fields = {field["name"]: field["type"] for field in codec.schema_json(f"submission-{kind}")["fields"]}
     changes = data.draw(st.fixed_dictionaries({}, optional={name: value(type_) for name, type_ in fields.items()}))
     known = {name for name in ("subject", "seller", "buyer", "region") if name in changes}
-    assert isinstance(judged(kind, {name: made for name, made in changes.items() if name not in known}), Refusal)
+    made = {name: made for name, made in changes.items() if name not in known}
+    refusal = judged(kind, made)
+    assert isinstance(refusal, Refusal)
+    if refusal is Refusal.PASS:
+        for book, before in ((Book(OFFSET), ()), (Book(OFFSET), ("output", "allocation", "offset", "verification"))):
+            for number, kind_ in enumerate((*before, kind), start=1):
+                book.apply(stated(kind_, CONTENTS[kind_], number=number), NOW)
+            said = stated(kind, {**CONTENTS[kind], **made}, number=10)
+            assert isinstance(book.apply(said, NOW)[0], Refusal)

@@ -3,10 +3,14 @@
 from datetime import date
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from carbon import compliance, factors
 from carbon.compliance import ComplianceError
 from carbon.factors import FactorError
+from carbon.ledger.book import Book
+from carbon.ledger.standing import GRAMS_PER_CREDIT, OFFSET_SHARE
 
 SET = factors.load()
 GWH, GJ, TONNE = 10**9, 10**3, 10**6  # in Wh, MJ and g
@@ -103,6 +107,18 @@ def test_banking_cap_by_hand():
         compliance.banking_cap_g(2025, 0, SET)
 
 
+@pytest.mark.parametrize("net_sold_g", [0, 1, 3, 4_001 * TONNE])
+def test_the_book_caps_what_is_carried_on_by_the_same_rule(net_sold_g: int):
+    book = Book()
+    book.balances["traded:mill:2023"] = net_sold_g
+    assert book.banking_cap("mill", 2023) == compliance.banking_cap_g(2023, net_sold_g, SET)
+
+
+def test_the_book_caps_offsets_by_the_same_rule():
+    for need_g in (1_000_020 * TONNE - 1, 1_000_020 * TONNE):
+        assert need_g // (OFFSET_SHARE * GRAMS_PER_CREDIT) == compliance.offset_cap(need_g, SET)
+
+
 def test_the_deadline_is_data():
     row = "ets_rules.deadline_2023"
     with pytest.raises(ComplianceError, match=row):
@@ -125,3 +141,29 @@ def test_false_data_by_hand():
     assert compliance.false_data_fine(50_000_000, SET) == (250_000_000, 500_000_000)
     assert compliance.false_data_fine(49_999_999, SET) == (50_000_000, 200_000_000)
     assert compliance.false_data_cut_percent(SET) == (50, 100)
+
+
+AMOUNTS = st.integers(0, 10**15)
+
+
+@settings(max_examples=50)
+@given(AMOUNTS, AMOUNTS, AMOUNTS)
+def test_an_allocation_is_linear_in_outputs_and_never_falls(wh: int, more: int, mj: int):
+    one, other, both = (output("2019_2020", amount, mj) for amount in (wh, more, wh + more))
+    given = [compliance.allocation_g(2019, units, SET) for units in ([one], [other], [both], [one, other])]
+    assert abs(given[3] - given[0] - given[1]) <= 1
+    assert given[2] >= given[0]
+    # the heat of both is counted twice in the units apart
+    heat = compliance.allocation_g(2019, [output("2019_2020", 0, mj)], SET)
+    assert abs(given[3] - given[2] - heat) <= 1
+
+
+@settings(max_examples=50)
+@given(AMOUNTS, st.integers(0, 10**6), AMOUNTS, st.integers(0, 10**6))
+def test_a_shortfall_is_what_is_left_and_its_fine_rises_with_it(need: int, offsets: int, surrendered: int, price: int):
+    missing = compliance.shortfall_g(need, offsets, surrendered)
+    assert missing == 0 or missing + offsets * TONNE + surrendered == need
+    assert compliance.shortfall_g(need, offsets, surrendered + missing) == 0
+    fine, more = (compliance.surrender_fine(grams, price, SET) for grams in (missing, missing + TONNE))
+    assert fine.least_fen <= fine.most_fen and fine.least_fen <= more.least_fen
+    assert abs(fine.most_fen - 2 * fine.least_fen) <= 1

@@ -9,10 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carbon import emission, factors
-from carbon.emission import EmissionRule, coefficient_per, rule_from
+from carbon.emission import EmissionRule, coefficient_per, rule_from, told
 from carbon.emission.combustion import Combustion, Fuel, default_carbon_row, weighted_carbon
 from carbon.emission.energy import PurchasedElectricity
+from carbon.emission.figures import figures
 from carbon.factors import FactorError
+from carbon.ledger.books import source_of
 from carbon.quantity import QuantityError
 from tests.small import COEFFICIENT
 
@@ -208,6 +210,22 @@ def test_every_rule_says_another_text_and_where_it_is_from():
     assert len({str(rule) for rule in RULES}) == len(RULES)
     assert all(rule.reference for rule in RULES)
     assert all(SET.row(row) for rule in RULES for row in rule.rows)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=str)
+def test_the_text_of_a_record_tells_the_rule_and_what_emits(rule: EmissionRule) -> None:
+    for text in (str(rule), f"{rule} · confidence D: {OXIDATION}", f"{rule} · missing hours after 24 h: part75"):
+        assert (told(text), source_of(text)) == (type(rule), rule.source)
+    assert told("alchemy: gold") is None
+
+
+def test_a_quantity_comes_to_its_emission_standard_coal_and_biogenic_carbon():
+    # 1.5 MWh · 1063.86225 kg/MWh; 1.5 MWh · 9.5 GJ/MWh / 29.3076 MJ/kgce = 486.222 kgce
+    assert figures(15, 1, "MWh", COAL, SET) == (1_595_793, 486_222, 0)
+    # 2 kg · 15 MJ/kg / 29.3076 MJ/kgce = 1.0236 kgce; 2 · 0.45 · 0.99 · 44/12 = 3.267 kg
+    assert figures(2, 0, "kg", rule_from(WOOD), SET) == (0, 1_024, 3_267)
+    with pytest.raises(QuantityError):
+        figures(2, 0, "kg", COAL, SET)
 
 
 def test_a_rule_covers_its_source_and_a_booked_stack_all_that_burns_and_calcines():

@@ -56,6 +56,7 @@ def test_conversions_by_hand(text: str, unit: str, wanted: str) -> None:
         ("1 GJ/t", "GJ", "GJ is energy, not energy/mass"),
         ("1 t", "furlong", "no unit 'furlong'"),
         ("1 GJ/", "GJ", "no unit 'GJ/'"),
+        ("1 " + "t " * 33, "t", "at most 64 characters"),
         ("1 a/b/c", "t", "not in the table"),
         ("1/3 t", "t", "not a decimal number"),
         ("1e999 t", "t", "not a decimal number"),

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carbon.stack_ratio import Day, Limits, Tracked, track
+from carbon.stack_ratio import days as days_of
 
 DAY = 86_400_000
 CALCULATED = 10**10
@@ -31,6 +32,22 @@ def made_up(seed: int, count: int = 260, step: float = 1.0, drift: float = 0.0, 
 
 def changes(series: list[Day], limits: Limits = Limits()) -> list[Tracked]:
     return [one for one in track(series, limits) if one.change is not None]
+
+
+def hour(at: int, count: int, quantity: int, grams: int = 0) -> dict[str, int]:
+    return {"window_start": 3_600_000 * at, "count": count, "expected": 60, "quantity": quantity, "emission_g": grams}
+
+
+def test_days_are_of_the_hours_that_the_stack_saw_at_the_plants_own_clock():
+    # hours 14 to 17 UTC are 22, 23, 0 and 1 o'clock eight hours further east; 50 minutes of 1 kg are an hour of 60 kg
+    stack = [hour(14, 60, 60_000_000), hour(15, 44, 44_000_000), hour(16, 50, 50_000_000), hour(17, 60, 60_000_000)]
+    fuel = [hour(at, 60, 0, 70_000) for at in range(13, 17)] + [hour(at, 60, 0, 10_000) for at in range(13, 17)]
+    east = 16 * 3_600_000
+    assert days_of(stack, fuel, 480) == [Day(east - DAY, 60_000, 80_000, 1), Day(east, 120_000, 80_000, 2)]
+    assert days_of(stack[::-1], fuel[::-1], 480) == days_of(stack, fuel, 480)
+    assert days_of(stack, [], 0) == [Day(0, 180_000, 0, 3)]
+    quarters = [hour(14, 1, 0, 20_000) | {"window_start": 14 * 3_600_000 + 900_000 * q} for q in range(4)]
+    assert days_of(stack[:1], quarters, 0) == [Day(0, 60_000, 80_000, 1)]
 
 
 def test_by_hand():

@@ -53,7 +53,7 @@ def test_a_correction_adds_its_difference_to_the_part_and_the_day_of_its_window(
         (COAL, ("combustion", "CO2", 1)),
         (GRID, ("electricity", "CO2", 2)),
         ("market-based electricity: 0.5 at 0.1 kgCO2/kWh, the rest a.b", ("electricity", "CO2", 2)),
-        ("CEMS mass (HJ 212-2017, D.2): dry concentration · wet flow f", ("stack", "CO2", 1)),
+        ("cems mass: dry concentration · wet flow f", ("stack", "CO2", 1)),
         ("methane: gwp.ar5", ("methane", "CH4", 1)),
     ],
 )

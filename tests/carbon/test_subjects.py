@@ -182,6 +182,17 @@ def test_an_assignment_is_of_registered_subjects() -> None:
         parsed(parties=[party("verifier", "verifier", None, ["nobody"])])
 
 
+def test_an_enterprise_speaks_for_a_subject() -> None:
+    with pytest.raises(RegistryError, match="speaks for a subject"):
+        parsed(parties=[party("somebody", "enterprise", None, [])])
+
+
+@pytest.mark.parametrize(("role", "subject"), [("enterprise", "mill"), ("regulator", None), ("verifier", "mill")])
+def test_only_verifiers_and_laboratories_are_assigned(role: str, subject: str | None) -> None:
+    with pytest.raises(RegistryError, match="in place of a subject"):
+        parsed(parties=[party("somebody", role, subject, ["shop"])])
+
+
 def test_a_ring_that_a_later_sale_opens_is_one_until_then() -> None:
     ring = subject("mill", "plant", "kiln", parents=sold((5, None)))
     with pytest.raises(RegistryError, match="under itself"):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from carbon import factors, registry, uncertainty
 from carbon.quantity import QuantityError
 from carbon.registry import RegistryError
-from carbon.uncertainty import Declared, Part, total
+from carbon.uncertainty import Declared, Part, budget, total
 from tests.small import registry_bytes
 
 T = 10**6
@@ -89,6 +89,16 @@ def test_a_registration_declares_it():
             parsed(wrong)
     with pytest.raises(QuantityError, match="0 to 100 %"):
         Declared("100.1")
+
+
+def test_a_budget_is_of_what_is_declared_and_says_of_how_much_that_is():
+    declared = {"a": (Declared("3", "1.5"), "coal"), "b": (Declared("2", "1.5"), "coal"), "x": (Declared("9"), "gas")}
+    found = budget({"b": 200 * T, "a": 100 * T, "c": 50 * T}, declared)
+    assert [(row.point, row.emission_g) for row in found.rows] == [("a", 100 * T), ("b", 200 * T), ("c", 50 * T)]
+    assert [row.percent for row in found.rows] == [pytest.approx(sqrt(3**2 + 1.5**2)), 2.5, None]
+    assert (found.all_g, found.emission_g) == (350 * T, 300 * T)
+    assert found.percent == pytest.approx(sqrt(3**2 + 4**2 + 4.5**2) / 3)
+    assert budget({"c": 5}, {}) == ((("c", 5, None),), 5, 0, None)
 
 
 def test_a_part_is_what_a_point_declares():

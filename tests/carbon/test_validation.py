@@ -135,6 +135,8 @@ def test_a_pair_is_of_one_instant_and_of_readings_that_pass_otherwise():
     twice = [("plant-0-1", GOOD - QUARTER, much), ("plant-0-1", GOOD, 0), ("plant-0-1", GOOD, much), co2]
     assert reasons(dry_gas("0"), SENT, twice)[-1] is Reason.VALID, "the first of one instant is the partner"
     assert reasons(dry_gas("0"), SENT, [twice[2], twice[1], co2])[-1] is Reason.TOO_MUCH_CO2
+    both = [("plant-0-1", GOOD, 0), ("plant-0-1", GOOD, much), co2, co2]
+    assert reasons(dry_gas("0"), SENT, both) == [Reason.VALID] * 4
     calibrating = ("plant-0-0", GOOD, 1800, "C")
     assert reasons(dry_gas("0"), SENT, [calibrating, twice[2]])[0] is Reason.NOT_NORMAL
 

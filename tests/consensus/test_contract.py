@@ -1,8 +1,12 @@
 """The evidence half: an aggregator that lies gets nothing past it, and what can't be checked yet gets no verdict."""
 
+from fractions import Fraction
+from typing import Any
+
 import pytest
 
 from carbon import drafting
+from carbon import record as records
 from carbon.record import EvidenceRange
 from carbon.refusal import Refusal
 from carbon.window import Span
@@ -15,8 +19,8 @@ POINT = "plant-0-1"
 
 
 class Scene:
-    def __init__(self) -> None:
-        self.world = World.make()
+    def __init__(self, **changes: Any) -> None:
+        self.world = World.make(**changes)
         self.evidence = Evidence(self.world)
         self.aggregator = Aggregator(self.world, self.evidence)
         self.contract = Contract(self.world.genesis, self.world.registry)
@@ -113,6 +117,31 @@ def test_an_empty_window_is_recorded_with_no_coverage():
     draft = scene.aggregator.draft(POINT, START)
     assert draft.window.count == 0
     assert scene.judge([scene.aggregator.record(draft)]) == [Refusal.PASS]
+
+
+GAS = {"rule": "fuel", "fuel": "fuel_defaults.ndrc_other.natural_gas", "per": "Nm3"}
+CLINKER = "process_emissions.cement_clinker_mee_2024"
+OTHER_RULES = {
+    POINT: {"unit": "Nm3", "scale": 2, "emission": GAS},
+    "plant-0-2": {"unit": "kg", "emission": {"rule": "process", "factor": CLINKER}, "allowed": [CLINKER]},
+}
+
+
+def test_fuel_and_processes_are_recomputed_in_their_units() -> None:
+    scene = Scene(more=OTHER_RULES)
+    scene.send(2)
+    scene.send(4)
+    drafts = [scene.aggregator.draft(point, START) for point in OTHER_RULES]
+    honest = [records.decode(scene.aggregator.record(draft)[2]) for draft in drafts]
+    # 0.01 Nm3 · 2162.18880899… g/Nm3 (389.31 · 15.3 · 0.99 · 44/12 / 10); 1 kg · 535 g/kg
+    per_unit = Fraction("589.687857") * 44 / 12 / 100, Fraction(535)
+    assert [one["emission_g"] for one in honest] == [
+        round(each * one["quantity"]) for each, one in zip(per_unit, honest, strict=True)
+    ]
+    assert honest[1]["rule"] == f"process: {CLINKER} · 1 · confidence D: {CLINKER}"
+    assert scene.judge([scene.aggregator.record(draft) for draft in drafts]) == [Refusal.PASS] * 2
+    unmarked = with_fields(rule=f"process: {CLINKER} · 1")
+    assert scene.judge([scene.aggregator.record(drafts[1], unmarked)]) == [Refusal.MALFORMED]
 
 
 def late_scene() -> tuple[Scene, list]:

@@ -178,28 +178,27 @@ def fields_of_point(scene: Scene) -> list[dict[str, Any]]:
     return [each for each in fields if each["point"] == POINT]
 
 
-def test_from_its_height_on_a_factor_set_counts_and_its_records_name_it() -> None:
+def with_another_factor_set() -> Scene:
+    """Two hours recorded, another factor set, and two more hours under it."""
     scene = Scene()
     scene.order(scene.windows(0, 2))
-    was, old = scene.now.factors.digest, scene.windows
-    put = ("factors", entry_of("2027-1", date(2027, 1, 1), LESS))
-    assert scene.change(put) is Refusal.PASS
+    assert scene.change(("factors", entry_of("2027-1", date(2027, 1, 1), LESS))) is Refusal.PASS
     scene.until(BEGINS - 1)
-    assert (scene.now.factors.version, scene.now.sets[0].digest) == ("2027-1", was)
+    # drafted by the set before, in a batch that names the registry in force
     heads = dict(scene.heads)
-    # the same hours drafted by the set before, in a batch that names the registry in force
-    ahead = old(2, 1, BEGINS)
-    assert {one.refusal for one in scene.judge(ahead)} == {Refusal.WRONG_FACTORS}
+    assert {one.refusal for one in scene.judge(scene.windows(2, 1, BEGINS))} == {Refusal.WRONG_FACTORS}
     scene.heads, scene.number = heads, scene.number - 1
     scene.begin()
     assert set(scene.order(scene.windows(2, 2, BEGINS))) == {(Refusal.PASS, BEGINS)}
-    found, now = fields_of_point(scene), scene.now
-    assert [each["factors"] for each in found] == [was] * 2 + [now.factors.digest] * 2
+    return scene
+
+
+def test_from_its_height_on_a_factor_set_counts_and_its_records_name_it() -> None:
+    scene = with_another_factor_set()
+    found, (shipped, now) = fields_of_point(scene), scene.now.sets
+    assert (shipped.version, now.version, scene.now.factors) == ("2026-1", "2027-1", now)
+    assert [each["factors"] for each in found] == [shipped.digest] * 2 + [now.digest] * 2
     assert found[2]["emission_g"] == round(Fraction(98 * found[0]["emission_g"], 99))
-    # the newest registry recomputes each of them by the set that it names
-    sets, rule = {known.digest: known for known in now.sets}, now.points[POINT].emission
-    for each in found:
-        assert each["emission_g"] == round(each["quantity"] * rule.coefficient(sets[each["factors"]]))
     report = verify_all(scene.world.genesis, scene.store.kept)
     assert (report.refused, report.balances) == ("", scene.ledger.balances)
 

@@ -29,6 +29,7 @@ from schemas import codec, topics
 from tests.committee import LedgerTail, Processes, produce, write_channel
 from tests.consensus.aggregator import Aggregator, Evidence, early, with_fields
 from tests.e2e.running import command, rows
+from tests.parties import EXCHANGE, PARTIES, PLANT
 from tests.small import HOUR, START, World, seed
 from tests.streams.pipeline import Tap, reset, tap, wait_until
 
@@ -100,7 +101,7 @@ class Scene:
 def scene(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     reset(broker)
     data = tmp_path_factory.mktemp("lies")
-    world = write_channel(data, points=3, gateways=1)
+    world = write_channel(data, points=3, gateways=1, parties=PARTIES)
     with ExitStack() as stack:
         processes = stack.enter_context(Processes(data, broker))
         for member in range(7):
@@ -280,6 +281,32 @@ def test_a_witness_and_a_growth_proof_agree_with_the_ledger(
     (tmp_path / "growth.json").write_text(command(scene.data, "prove-growth", "1", str(newest.height)).stdout)
     old, new = rows(scene.data, "verify-growth", str(tmp_path / "growth.json"), "--genesis", genesis)
     assert (old["height"], new["height"], new["root"]) == (1, newest.height, newest.tree.root().hex())
+
+
+# -- a party that submits
+
+
+def test_a_submission_goes_by_the_command_to_its_leaf_and_one_of_the_wrong_role_to_its_refusal(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CARBONLEDGER_BOOTSTRAP", scene.bootstrap)
+    file, genesis = tmp_path / "price.toml", str(scene.data / "channel" / "genesis.json")
+    file.write_text('kind = "price"\nyear = 2016\nmonth = 1\nprice = "79 CNY/t"\n')
+    (row,) = rows(scene.data, "submit", str(file), "--party", EXCHANGE)
+    scene.certified(1, 1)
+    assert (row["verdict"], row["number"], row["leaf_index"]) == ("accepted", 1, scene.leaves - 1)
+    (tmp_path / "proof.json").write_text(command(scene.data, "prove", row["code"]).stdout)
+    (shown,) = rows(scene.data, "verify-proof", str(tmp_path / "proof.json"), "--genesis", genesis)
+    assert (shown["verdict"], shown["content"]["price_fen_t"]) == ("accepted", 7_900)
+    refused = command(scene.data, "submit", str(file), "--party", PLANT, "--anyway", "--output", "json")
+    scene.certified(1, 0)
+    assert (refused.returncode, json.loads(refused.stdout)[0]["reason"]) == (1, "wrong_role")
+    wait_until(lambda: scene.refusals()[-1]["stream"] == "submissions", "the refusal")
+    told = scene.refusals()[-1]
+    assert (told["submitter"], told["reason"]) == (PLANT, "wrong_role")
+    assert len(told["votes"]) >= scene.world.genesis.committee.quorum
+    report = scene.verified()
+    assert (report.refused, report.size, report.accepted) == ("", scene.leaves, scene.accepted)
 
 
 # -- bad bytes

@@ -11,6 +11,7 @@ from carbon import packet as packets
 from carbon import record as records
 from consensus.ledger import Ledger
 from consensus.log.follower import Follower
+from consensus.log.leaf import WINDOW_RECORD
 from consensus.member.archive import Archive
 from consensus.member.publisher import messages_of
 from consensus.member.store import LedgerFile
@@ -19,7 +20,16 @@ from infra.copy import LedgerCopy
 from schemas import codec, topics
 from tests.carbon.test_charging import late_and_later, recorded
 from tests.committee import write_channel
-from tests.consensus.test_registration import BEGINS, NEW, POINT, Scene, narrowed, with_a_new_point, with_another_run
+from tests.consensus.test_registration import (
+    BEGINS,
+    NEW,
+    POINT,
+    Scene,
+    narrowed,
+    with_a_new_point,
+    with_another_factor_set,
+    with_another_run,
+)
 from tests.infra.copies import Invoke, invoker
 from tests.registrars import REGISTRARS
 from tests.small import HOUR, QUARTER, START
@@ -56,8 +66,13 @@ def reading_code(scene: Scene, messages: list[bytes], at: int) -> str:
 
 
 def new_record_code(scene: Scene) -> str:
-    """The code of the first record of the point that is new."""
-    point, name = scene.now.points[NEW], NEW.encode()
+    """The code of the first record of NEW."""
+    return record_code(scene, START + 2 * HOUR, NEW)
+
+
+def record_code(scene: Scene, start: int, point_id: str = POINT) -> str:
+    """The code of a point's record of a window."""
+    point = scene.now.points[point_id]
     follower = Follower(scene.world.genesis)
     blocks = [follower.accept(m[2]) for p in scene.store.kept for m in messages_of(p) if m[0] == topics.LEDGER_BLOCKS]
     payloads = [codec.decode_bare("block-package", package)["payloads"] for package in scene.store.kept]
@@ -65,12 +80,16 @@ def new_record_code(scene: Scene) -> str:
         leaf
         for block, opened in zip(blocks, payloads, strict=True)
         for leaf, payload in zip(block.leaves if block else (), opened, strict=True)
-        if payload[1 : 1 + len(name)] == name
+        if leaf.leaf.kind == WINDOW_RECORD and is_of(payload, point_id, start)
     )
-    start = START + 2 * HOUR
     return identity.record_code(
         scene.now.prefix, point.subject, point.object, start, point.window_seconds, leaf.leaf.commitment
     )
+
+
+def is_of(payload: bytes, point: str, start: int) -> bool:
+    fields = records.decode(payload)
+    return (fields["point"], fields["window_start"]) == (point, start)
 
 
 def shown(invoke: Invoke, data: Path, code: str) -> dict[str, Any]:
@@ -91,8 +110,21 @@ def test_a_record_of_a_new_point_is_found_and_proved(invoke: Invoke, tmp_path: P
     row = shown(invoke, tmp_path, code)
     assert (row["point"], row["subject"], row["record"]) == (NEW, "boiler", code)
     assert (row["verdict"], row["height"], row["gateway_kind"]) == ("accepted", BEGINS, "edge")
+    said = [row[name] for name in ("factor_set", "source", "gas", "scope", "computed_emission_g")]
+    assert said == ["2026-1", "combustion", "CO2", 1, row["emission_g"]]
     nobodys = code.replace("9" * 24, "8" * 24)
     assert invoke("resolve", nobodys)[0] == 1
+
+
+def test_a_record_is_computed_again_by_the_factor_set_that_it_names(invoke: Invoke, tmp_path: Path) -> None:
+    scene = with_another_factor_set()
+    store(tmp_path, scene, scene.messages)
+    for place, version in ((0, "2026-1"), (2, "2027-1")):
+        row = shown(invoke, tmp_path, record_code(scene, START + place * HOUR))
+        assert (row["factor_set"], row["computed_emission_g"]) == (version, row["emission_g"])
+        # 9.5 GJ/MWh / 29.3076 GJ/tce = 324.148 gce/kWh
+        assert row["computed_standard_coal_g"] == round(row["quantity"] * 9_500 / 29_307.6) > 1_000
+        assert row["computed_biogenic_g"] == 0
 
 
 def test_readings_of_a_run_that_is_over_and_of_the_next_are_found_and_proved(invoke: Invoke, tmp_path: Path) -> None:

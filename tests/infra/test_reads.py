@@ -41,7 +41,7 @@ def rows(invoke: Invoke, *arguments: str) -> list[dict[str, Any]]:
 
 def test_an_account_says_what_was_posted_by_when(invoke: Invoke) -> None:
     emissions, obligation = rows(invoke, "account", SUBJECT)
-    assert (emissions["class"], obligation["class"], emissions["unit"]) == ("emissions", "obligation", "g CO2e")
+    assert (emissions["kind"], obligation["kind"], emissions["unit"]) == ("emissions", "obligation", "g CO2e")
     assert emissions["balance"] == obligation["balance"] == emissions["debit"] > 0
     assert (emissions["height"], emissions["time"], emissions["postings"]) == (4, "1970-01-01T00:00:02.000Z", 15)
     first, _ = rows(invoke, "account", SUBJECT, "--as-of", "1")
@@ -141,9 +141,9 @@ def test_a_submission_is_a_line_that_can_be_proved(seen: Invoke) -> None:
     assert (line["at_height"], line["at"]) == (2, moment_text(Market.time_ms))
     code, shown, _ = seen("resolve", line["code"], "--output", "json")
     assert code == 0 and json.loads(shown)[0]["content.amount_g"] == 700
-    held = {row["class"]: row["balance"] for row in rows(seen, "account", SUBJECT)}
+    held = {row["kind"]: row["balance"] for row in rows(seen, "account", SUBJECT)}
     assert held["allowances"] == 700
-    assert "allowances" not in {row["class"] for row in rows(seen, "account", SUBJECT, "--as-of", "1")}
+    assert "allowances" not in {row["kind"] for row in rows(seen, "account", SUBJECT, "--as-of", "1")}
 
 
 @pytest.mark.parametrize("viewer", [PLANT, AUTHORITY, VERIFIER])

@@ -35,7 +35,7 @@ def test_a_submission_is_found_by_its_code_and_proved(market: Market, invoke: In
     first, refused = (code_of(copy, found) for found in recorded(copy))
     stated = submission.read(price(market, 1))
     assert first == submission.code(stated, market.leaves()[0].commitment, market.time_ms, "99.0000.1")
-    assert first.startswith(f"99.0000.1/{EXCHANGE}.price.2016020")
+    assert first.startswith(f"99.0000.1/{EXCHANGE}.price.201603")
     row = shown(invoke, tmp_path, first)
     assert (row["record"], row["verdict"], row["height"], row["leaf_index"]) == (first, "accepted", 2, 3)
     assert (row["party"], row["signed_by"], row["content.price_fen_t"]) == (EXCHANGE, EXCHANGE, 7_900)

@@ -113,10 +113,10 @@ def unreadable(number: int) -> bytes:
     return codec.encode("rejection", {**place, **blank, **digest, "items": [item]})
 
 
-def balance(account: str, height: int, debit: int = 0, credit: int = 0) -> bytes:
-    """A balance after a block."""
+def balance(account: str, height: int, debit: int = 0, credit: int = 0, **more: Any) -> bytes:
+    """A balance after a block; `more` are further fields."""
     fields = {"account": account, "subject": account.partition(":")[2], "debit_g": debit, "credit_g": credit}
-    return codec.encode("balance", fields | {"records": height, "height": height})
+    return codec.encode("balance", fields | {"records": height, "height": height} | more)
 
 
 def alert(id_: str, kind: str, subject: str | None) -> bytes:

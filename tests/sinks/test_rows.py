@@ -57,6 +57,14 @@ def test_a_balance_is_the_last_one(client: Any) -> None:
     assert rows == [("emissions:a", "a", 30, 4, 26, 5), ("x:b", "b", 0, 0, 0, 1)]
 
 
+def test_a_balance_holds_on_the_side_on_which_its_class_grows(client: Any) -> None:
+    more = {"kind": "fines", "unit": "fen", "year": 2023, "detail": ""}
+    due = {"kind": "due", "year": 2023}
+    fed(client, balances_feed(), [balance("fines:b:2023", 1, 9, **more), balance("due:b:2023", 1, 2, 7, **due)])
+    rows = client.query("SELECT kind, unit, year, balance, held FROM balances ORDER BY 1").result_rows
+    assert rows == [("due", "g", 2023, -5, 5), ("fines", "fen", 2023, 9, 9)]
+
+
 def test_an_alert_shows_once_and_a_warning_says_whom_it_is_about(client: Any) -> None:
     short = alert("balance_short/plant/2016-09-01/notice/group", "balance_short", "group")
     fed(client, alerts_feed(), [alert("coverage/code", "coverage", None), short, short])

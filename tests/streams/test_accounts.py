@@ -9,19 +9,22 @@ from typing import Any
 import pytest
 
 from carbon.ledger.books import Books
+from carbon.refusal import Refusal
 from consensus.log import reader
 from consensus.log.follower import Follower
 from consensus.log.reader import LedgerReader, OpenedBlock
 from consensus.member.publisher import messages_of
 from schemas import codec, topics
 from streams import accounts
-from streams.accounts import Accounts, AccountsConfig, BooksFile, Standing, post_block
+from streams.accounts import Accounts, AccountsConfig, BooksFile, Standing, kept_sums, post_block
+from tests import parties
 from tests.consensus.aggregator import with_fields
 from tests.consensus.test_contract import POINT, corrected, late_scene
 from tests.consensus.test_ledger import Chain
 from tests.consensus.test_registration import Scene, with_a_new_point
-from tests.registrars import REGISTRARS
-from tests.small import START, World
+from tests.independent.test_accounts import Year, whole
+from tests.parties import AUTHORITY, VERIFIER
+from tests.small import START
 from tests.streams.pipeline import Tap, send, tap, wait_until
 
 EMISSIONS, OBLIGATION = "emissions:plant:2016:combustion", "obligation:plant:2016"
@@ -66,13 +69,13 @@ def opened(chain: Chain) -> list[OpenedBlock]:
 
 
 def test_balances_are_the_ledgers(chain: Chain) -> None:
-    books, changed = Books(), []
+    books, names = Books(), []
     for block in opened(chain):
-        changed.append(post_block(books, block, chain.world.registry)[0])
+        names.append([account.account for account in post_block(books, block, chain.world.registry)[0]])
     emissions = {account.subject: account.debit_g for account in books if account.kind == "emissions"}
     assert emissions == chain.ledger.balances
     assert {account.records for account in books} == {21}
-    assert [[balance["account"] for balance in block] for block in changed] == [
+    assert names == [
         [EMISSIONS, OBLIGATION],
         [EMISSIONS, OBLIGATION],
         [],
@@ -120,10 +123,9 @@ class Deaf(Accounts):
     """A processor without a broker: what it sends is kept, what it reads is handed to it."""
 
     def __init__(self, scene: Scene, store: Path) -> None:
-        world = World.make(registrars=REGISTRARS)
         kafka = {"bootstrap.servers": "127.0.0.1:1", "log_level": "0"}
         self.sent: Sent = []
-        super().__init__(AccountsConfig(kafka, scene.world.genesis, world.registry, store))
+        super().__init__(AccountsConfig(kafka, scene.world.genesis, scene.ledger.registries[0], store))
 
     def _send(self, topic: str, key: str, value: bytes) -> None:
         self.sent.append((topic, key.encode(), value))
@@ -161,6 +163,50 @@ def test_a_new_point_is_posted_by_the_registry_that_the_ledger_tells(tmp_path: P
         with closing(Deaf(scene, store)) as second:
             assert before + second.read(packages[stop:]) == sent, f"restarted after height {stop}"
         assert BooksFile(store, 0).load().books == BooksFile(tmp_path / "whole.sqlite", 0).load().books
+
+
+def test_a_snapshot_and_the_tail_are_the_whole_replay(tmp_path: Path) -> None:
+    """Records and submissions, a restart after each height: what was sent, the books and their sums on disk."""
+    scene = whole()
+    packages = scene.store.kept
+    with closing(Deaf(scene, tmp_path / "whole.sqlite")) as once:
+        sent = once.read(packages)
+    store, again = tmp_path / "again.sqlite", Sent()
+    for package in packages:
+        with closing(Deaf(scene, store)) as restarted:
+            again += restarted.read([package])
+    assert again == sent
+    assert BooksFile(store, 0).load().books == BooksFile(tmp_path / "whole.sqlite", 0).load().books
+    kept = kept_sums(store)
+    assert kept is not None and kept[0] == len(packages)
+    assert {unit: kept[1]["debit", unit] - kept[1]["credit", unit] for unit in ("g", "t", "fen")} == {
+        "g": 0,
+        "t": 0,
+        "fen": 0,
+    }
+    assert kept_sums(tmp_path / "none.sqlite") is None
+    said = {
+        key.decode(): codec.decode("balance", value) for topic, key, value in sent if topic == topics.ACCOUNTS_BALANCES
+    }
+    held = said["banked:plant:2016"]
+    assert (held["kind"], held["unit"], held["year"], held["subject"]) == ("banked", "g", 2016, "plant")
+    assert (said["retired:plant:2016:compliance"]["unit"], said["credits::CCER"]["detail"]) == ("t", "CCER")
+
+
+def test_a_record_behind_a_closing_in_one_block_is_a_correction(tmp_path: Path) -> None:
+    year = Year()
+    year.meter(0, 1)
+    about = {"subject": "plant", "year": 2016}
+    assert year.submit(VERIFIER, "verification", **about, emissions_g=0, sources=[], document=bytes(32)) is Refusal.PASS
+    ended = {"shortfall_g": 0, "banked_g": 0, "expired_g": 0, "net_sold_g": 0, "allowed": []}
+    payload = parties.payload(year.world, AUTHORITY, 1, "closing", about | ended)
+    before, after = year.windows(1, 1), year.windows(2, 1)
+    verdicts = year.order(before, parties.batch(year.world, AUTHORITY, 1, [payload]), after)
+    assert {refusal for refusal, _ in verdicts} == {Refusal.PASS}
+    with closing(Deaf(year, tmp_path / "books.sqlite")) as once:
+        once.read(year.store.kept)
+        records = {one.account: one.records for one in once._standing.books if one.detail}
+    assert records == {"emissions:plant:2016:combustion": 6, "corrections:plant:2017:combustion": 3}
 
 
 # -- on a broker

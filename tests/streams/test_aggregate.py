@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Collection
+from datetime import date
+from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +12,7 @@ from unittest.mock import MagicMock
 import pytest
 
 from carbon import amendment, coding, packet, record
+from carbon.factors.succession import entry_of
 from carbon.proposing import OTHER_REGISTRY, Verdict
 from carbon.registry import Registry
 from schemas import codec, topics
@@ -100,6 +103,31 @@ def test_what_is_refused_for_its_registry_is_proposed_under_the_one_in_force(tmp
         assert {batch["registry_height"] for batch in after} == {FIRST}
         assert windows(after) == windows(before)
         assert scene.topics[topics.READINGS_REJECTED].sent == []
+
+    asyncio.run(run())
+
+
+def test_what_is_proposed_again_is_computed_by_the_factor_set_in_force(tmp_path: Path) -> None:
+    async def run() -> None:
+        scene = Scene(tmp_path)
+        chain = await scene.begin()
+        before = scene.proposed()
+        tables = registrars.changed_tables(b"CN.national.2022,0.5366", b"CN.national.2022,0.5466")
+        scene.amend(("factors", entry_of("2027-1", date(2027, 1, 1), tables)))
+        await scene.decide(OTHER_REGISTRY)
+        await scene.take(chain.pack([], START + 3 * HOUR))
+        after = scene.proposed()[len(before) :]
+        was, now = (
+            [record.decode(payload) for batch in batches for payload in batch["payloads"]]
+            for batches in (before, after)
+        )
+        assert {one["factors"] for one in was} == {scene.world.registry.factors.digest}
+        assert {one["factors"] for one in now} == {scene.in_force[1].factors.digest}
+        grams = {(one["point"], one["window_start"]): one["emission_g"] for one in was}
+        assert sum(grams.values()) > 0
+        for one in now:
+            again = Fraction(one["quantity"], 10 ** one["scale"]) * Fraction("0.5466")
+            assert grams[one["point"], one["window_start"]] < one["emission_g"] == round(again)
 
     asyncio.run(run())
 

@@ -169,6 +169,17 @@ def test_what_is_beyond_the_cap_expires_the_oldest_first(desk: Desk) -> None:
     assert held(desk, "expired", 2023) == 9_000 * TONNE
 
 
+def test_what_was_carried_on_expires_before_what_came_later(desk: Desk) -> None:
+    verified(desk, emissions=0)
+    desk.state("closing", banked_g=100 * TONNE)
+    later = calendar.year_start(2025, 0)
+    desk.state("allocation", year=2024, amount_g=9_960 * TONNE)
+    desk.state("verification", year=2024, emissions_g=0, at=later)
+    stated_ = {"year": 2024, "banked_g": 10_000 * TONNE, "expired_g": 60 * TONNE}
+    assert desk.state("closing", **stated_, at=later) is PASS
+    assert desk.book.holdings("a", 2024) == {2023: (40 * TONNE, 0), 2024: (9_960 * TONNE, 0)}
+
+
 def test_net_sales_are_rounded_half_even(desk: Desk) -> None:
     desk.state("allocation", amount_g=3)
     desk.state("transfer", amount_g=1)

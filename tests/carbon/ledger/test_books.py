@@ -85,6 +85,13 @@ def test_points_are_posted_elsewhere_once_their_year_is_closed() -> None:
     }
 
 
+def test_points_are_those_of_the_payloads_at_hand() -> None:
+    books = Books()
+    for subject in "ab":
+        books.post_plain(plain_of([record(subject, 5)]), np.arange(1), 1)
+    assert [books.accounts[f"obligation:{subject}:2023"].balance for subject in "ab"] == [5, 5]
+
+
 def test_no_balance_depends_on_the_order_across_subjects() -> None:
     """What each subject has is in its own order; between the subjects the orders are shuffled."""
     of_each = []
@@ -119,7 +126,7 @@ def test_books_come_back_from_their_fields_and_lines() -> None:
     for said, at in busy().accepted:
         books.apply(said, at, 5)
     books.post(record("a", 5), 6)
-    again = Books.load(480, [dict(vars(one)) for one in books], books.book.lines())
+    again = Books.load(480, [one.row() for one in books], books.book.lines())
     assert again == books
     assert Counter({("debit", unit): books.sums["debit", unit] for unit in "gt"}) == Counter(
         {("debit", unit): again.sums["credit", unit] for unit in "gt"}
@@ -138,7 +145,7 @@ def test_books_that_do_not_add_up_are_refused(changes: dict[str, str]) -> None:
     books = Books(480)
     for said, at in busy().accepted:
         books.apply(said, at, 5)
-    fields = {one.account: dict(vars(one)) for one in books}
+    fields = {one.account: one.row() for one in books}
     for name, side in changes.items():
         fields[name][side] += 1
     with pytest.raises(BooksError):

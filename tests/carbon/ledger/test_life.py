@@ -209,7 +209,7 @@ class Life(RuleBasedStateMachine):
     def teardown(self) -> None:
         """The text of the book, a snapshot of the books and a replay from nothing all come to the same."""
         assert self.again() == self.desk.book == self.books.book
-        loaded = Books.load(0, [dict(vars(one)) for one in self.books], self.books.book.lines())
+        loaded = Books.load(0, [one.row() for one in self.books], self.books.book.lines())
         replayed = Books()
         for height, step in enumerate(self.history):
             replayed.post(step, height) if isinstance(step, dict) else replayed.apply(*step, height)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from carbon.compliance import ComplianceError
 from carbon.refusal import Refusal
 from carbon.regulator.oversight import EXTRACTS, Oversight
 from carbon.regulator.statements import Statements
@@ -94,6 +95,19 @@ def test_without_the_price_no_fine_is_proposed(year: Year):
     found.statements.prices.clear()
     with pytest.raises(ValueError, match="missed_surrender of hilltop without price_fen_t"):
         proposed(found)
+
+
+def test_false_data_that_an_inspection_found_by_hand(year: Year):
+    found = overseen(year, date(2025, 9, 1))
+    (fine,) = found.false_data({"quarry": 0})
+    assert (fine["rule"], fine["amount_fen"], fine["cut_g"]) == ("false_data", 500_000 * CNY, 0)
+    # 800,000 CNY gained, times 5
+    assert found.false_data({"hilltop": 800_000 * CNY})[0]["amount_fen"] == 4_000_000 * CNY
+    # half of 780,958 t
+    (cut,) = found.false_data({"quarry": 0}, refused=["quarry"])
+    assert (cut["rule"], cut["amount_fen"], cut["cut_g"]) == ("refused_false_data", 0, 390_479 * TONNE)
+    with pytest.raises(ComplianceError, match="nothing is allocated to hilltop for 2024"):
+        found.false_data({"hilltop": 0}, refused=["hilltop"])
 
 
 def test_measures_go_by_the_grades(year: Year):

@@ -1,0 +1,307 @@
+"""`carbonledger regulator`: what a regulator makes of the accounts of its region, from a member's copy."""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from infra.cli.ledger import CHECK_FAILED, copy_of
+from infra.cli.output import Form, Output
+from infra.cli.reading import AsOf, Member, Viewer, check_sight, present, registered, view_of
+
+if TYPE_CHECKING:
+    from carbon.ledger.reads import View
+    from carbon.regulator.oversight import Oversight
+    from carbon.regulator.totals import Total
+
+DAY_MS = 86_400_000
+USUAL_DAYS = 28
+"""What is usual is what was emitted in so many days before an alert: four of each day of the week, declared."""
+RANKING = (
+    *("subject", "sector", "emission_g", "verified", "product", "g_per_unit", "place", "of"),
+    *("t_per_10000_cny", "grade", "colour", "from_memory"),
+)
+TOTALS = ("name", "subjects", "emission_g", "unverified_g", "gdp_fen", "t_per_10000_cny", "outputs", "g_per_unit")
+PROPOSED = ("subject", "rule", "outcome", "amount_fen", "cut_g", "reasons")
+KEPT = ("subject", "limit_percent", "usual_g", "most_g", "actual_g", "percent", "kept")
+
+app = typer.Typer(
+    no_args_is_help=True, help="A region's year: totals, ranks, grades, colours, weather, extracts, proposed decisions."
+)
+Region = Annotated[str, typer.Argument(metavar="REGION", help="A region's id in the registry.")]
+OfYear = Annotated[int, typer.Option(help="The compliance year.")]
+
+
+class Level(StrEnum):
+    """An alert's level."""
+
+    YELLOW = "yellow"
+    ORANGE = "orange"
+    RED = "red"
+
+
+class Extract(StrEnum):
+    """An extract."""
+
+    FISCAL = "fiscal"
+    TAX = "tax"
+    GREEN_FINANCE = "green-finance"
+
+
+def _overseen(region: str, year: int, as_of: str | None, viewer: str | None, member: int) -> "tuple[View, Oversight]":
+    from carbon.regulator.oversight import Oversight
+
+    view = view_of(member, as_of)
+    if not view.registry.subjects[registered(view, region)].regional:
+        raise typer.BadParameter(f"{region} is no region")
+    found = Oversight.of(view, region, year)
+    for subject in found.subjects:
+        check_sight(view, subject, viewer)
+    return view, found
+
+
+@app.command("ranking")
+def ranking(
+    region: Region,
+    year: OfYear,
+    as_of: AsOf = None,
+    viewer: Viewer = None,
+    member: Member = 0,
+    output: Output = Form.TABLE,
+) -> None:
+    """Rank a region's subjects, and show grades and colours with the figures that made them.
+
+    The rules are those in force on the ledger; what ships is a default that no authority issued (docs/regulator.md).
+
+    \b
+      carbonledger regulator ranking region-demo --year 2016
+    """
+    view, found = _overseen(region, year, as_of, viewer, member)
+    for name in ("grade", "colour"):
+        print(f"{name}: {found.statements.rules[name].standing}", file=sys.stderr)
+    rows = list(_ranked(found))
+    present(view, rows, output, RANKING if output is Form.TABLE else (*RANKING, "why"))
+    if output is Form.TABLE:
+        print(*(f"  {row['subject']}: {row['colour']}. {row['why']}" for row in rows), sep="\n")
+
+
+def _ranked(found: "Oversight") -> Iterator[dict[str, Any]]:
+    from carbon.regulator.figures import decimal
+    from carbon.regulator.totals import ranked_by_output
+
+    grades, colours = found.rated("grade"), found.rated("colour")
+    places = {place.subject: place for place in ranked_by_output(found.performances)}
+    for each in found.performances:
+        place, colour = places.get(each.subject), colours[each.subject]
+        yield {
+            "subject": each.subject,
+            "sector": each.sector or None,
+            "emission_g": each.emission_g,
+            "verified": each.verified,
+            "product": each.product and f"{each.product[0]} ({each.product[1]})",
+            "g_per_unit": None if each.per_output is None else decimal(each.per_output),
+            "place": place and place.place,
+            "of": place and place.of,
+            "t_per_10000_cny": None if each.per_gdp is None else decimal(each.per_gdp),
+            "grade": grades[each.subject].outcome,
+            "colour": colour.outcome,
+            "why": colour.reasons,
+            "from_memory": " ".join(found.statements.accounts(each.subject, found.year).from_memory),
+        }
+
+
+@app.command("totals")
+def totals_of(
+    region: Region,
+    year: OfYear,
+    as_of: AsOf = None,
+    viewer: Viewer = None,
+    member: Member = 0,
+    output: Output = Form.TABLE,
+) -> None:
+    """Show a region's total and those of its sectors: emission, output, value added, intensities.
+
+    \b
+      carbonledger regulator totals region-demo --year 2016 --as-of 2026-06-30
+    """
+    from carbon.regulator.totals import by_sector
+
+    view, found = _overseen(region, year, as_of, viewer, member)
+    present(view, map(_total, [*by_sector(found.performances), found.total]), output, TOTALS)
+
+
+def _total(total: "Total") -> dict[str, Any]:
+    from carbon.regulator.figures import decimal
+
+    outputs = {f"{name} ({unit})": decimal(quantity, 3) for (name, unit), quantity in total.outputs.items()}
+    per_output = {f"{name} ({unit})": decimal(value) for (name, unit), value in total.per_output.items()}
+    return {
+        "name": total.name or "no sector stated",
+        "subjects": total.subjects,
+        "emission_g": total.emission_g,
+        "unverified_g": total.unverified_g,
+        "gdp_fen": total.gdp_fen,
+        "outputs": outputs,
+        "g_per_unit": per_output,
+        "t_per_10000_cny": None if total.per_gdp is None else decimal(total.per_gdp),
+    }
+
+
+@app.command("extract")
+def extract(
+    which: Annotated[Extract, typer.Argument(help="For whom.")],
+    region: Region,
+    year: OfYear,
+    price: Annotated[int, typer.Option(metavar="FEN", help="Declared price of a tonne, 0.01 CNY.")] = 10_000,
+    as_of: AsOf = None,
+    viewer: Viewer = None,
+    member: Member = 0,
+    output: Output = Form.TABLE,
+) -> None:
+    """Print a table for finance, tax or green finance; each row names its accounts and whether it was verified.
+
+    `from_memory` names the factor rows of confidence D behind a row.
+
+    \b
+      carbonledger regulator extract fiscal region-demo --year 2016 --price 9850
+      carbonledger regulator extract green-finance region-demo --year 2016 --output json
+    """
+    from carbon.regulator.oversight import EXTRACTS
+
+    view, found = _overseen(region, year, as_of, viewer, member)
+    present(view, found.extract(which.value, price), output, EXTRACTS[which.value])
+
+
+@app.command("measures")
+def measures(
+    region: Region,
+    year: OfYear,
+    level: Annotated[Level, typer.Option(help="The alert's level.")],
+    start: Annotated[str, typer.Option(help="First hour, ISO 8601.")],
+    end: Annotated[str, typer.Option(help="First hour after it.")],
+    as_of: AsOf = None,
+    viewer: Viewer = None,
+    member: Member = 0,
+) -> None:
+    """Write who would limit or stop what in heavy-pollution weather, as a file that `submit` takes.
+
+    By the alert's level and the grades of the year; the rules are those in force on the ledger.
+
+    \b
+      carbonledger regulator measures region-demo --year 2016 --level red \\
+        --start 2017-01-04T00:00 --end 2017-01-07T00:00 > alert.json
+    """
+    _, found = _overseen(region, year, as_of, viewer, member)
+    print(f"measures: {found.statements.rules['weather'].standing}", file=sys.stderr)
+    head = {"kind": "weather", "region": region, "level": level.name, "start": start, "end": end}
+    print(json.dumps(head | {"measures": found.measures(level.name)}, indent=2, ensure_ascii=False))
+
+
+@app.command("kept")
+def kept(
+    region: Region,
+    as_of: AsOf = None,
+    viewer: Viewer = None,
+    member: Member = 0,
+    output: Output = Form.TABLE,
+) -> None:
+    """Hold the last measures recorded for a region against what the meters show, subject by subject.
+
+    Usual is what was emitted in the 28 days before, or as many of them as are recorded, for as long a time. While not
+    all of the alert's time is recorded, nothing is said.
+
+    \b
+      carbonledger regulator kept region-demo
+    """
+    from carbon.ledger.moment import moment_of
+    from carbon.regulator.figures import decimal
+    from carbon.regulator.weather import Usual, compare
+    from infra import figures
+
+    view, found = _overseen(region, 0, as_of, viewer, member)
+    alert = found.statements.alerts.get(region)
+    if alert is None:
+        _refuse(f"no measures were recorded for {region} by height {view.height}")
+    before = figures.Span(alert["start"] - USUAL_DAYS * DAY_MS, alert["start"])
+    copy = copy_of(member)
+    moment = moment_of(as_of, copy.channel.genesis.utc_offset_minutes)
+    earlier, during = figures.emitted(copy, moment, [before, figures.Span(alert["start"], alert["end"])])
+    usual = {name: Usual(shown.emission_g, alert["start"] - shown.first) for name, shown in earlier.items()}
+    actual = {name: shown.emission_g for name, shown in during.items() if shown.last == alert["end"]}
+    rows = (
+        {name: getattr(each, name) for name in KEPT} | {"percent": each.percent and decimal(each.percent, 1)}
+        for each in compare(alert, usual, actual)
+    )
+    present(view, rows, output, KEPT)
+
+
+@app.command("propose")
+def propose(
+    region: Region,
+    year: OfYear,
+    refused: Annotated[list[str], typer.Option(metavar="SUBJECT", help="Refused to correct.")] = [],  # noqa: B006
+    allow: Annotated[list[str], typer.Option(metavar="ROW", help="A factor row of confidence D.")] = [],  # noqa: B006
+    false_data: Annotated[
+        list[str], typer.Option(metavar="SUBJECT=FEN", help="Stated false data, and gained so much by it, 0.01 CNY.")
+    ] = [],  # noqa: B006
+    to: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Write each to a file that `submit` takes.")] = None,
+    as_of: AsOf = None,
+    viewer: Viewer = None,
+    member: Member = 0,
+    output: Output = Form.TABLE,
+) -> None:
+    """Show the decisions that the rules propose once the deadline has passed, with their reasons.
+
+    With --false-data those for what an inspection found instead: its finding is yours to state, no record has it.
+    Nothing is decided until a regulator signs one; a wrong one is taken back by a reversal.
+
+    \b
+      carbonledger regulator propose region-demo --year 2023 --allow ets_rules.deadline_2023
+      carbonledger regulator propose region-demo --year 2023 --allow ets_rules.deadline_2023 \\
+        --refused coal-north --to drafts
+      carbonledger submit drafts/*.json --party authority
+    """
+    from carbon.compliance import ComplianceError
+    from carbon.factors import FactorError
+
+    view, found = _overseen(region, year, as_of, viewer, member)
+    print(f"rules: {found.statements.rules['conduct'].standing}", file=sys.stderr)
+    if allow:
+        print(f"from memory, allowed by name: {', '.join(allow)}", file=sys.stderr)
+    gains = dict(map(_gain, false_data))
+    for name in (*gains, *refused):
+        registered(view, name)
+    try:
+        rows = found.false_data(gains, refused, allow) if gains else found.proposals(refused, allow)
+    except (ComplianceError, FactorError) as error:
+        _refuse(error)
+    if to is not None:
+        write_drafts(to, rows)
+    present(view, rows, output, PROPOSED)
+
+
+def _gain(text: str) -> tuple[str, int]:
+    name, _, gain = text.partition("=")
+    if not (gain.isascii() and gain.isdigit()):
+        raise typer.BadParameter(f"{text!r}: write SUBJECT=FEN, such as mill=0")
+    return name, int(gain)
+
+
+def write_drafts(folder: Path, contents: Iterable[Mapping[str, Any]]) -> None:
+    """Write decisions as files that `submit` takes, `<subject>-<rule>.json` each."""
+    from carbon import submission
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for content in contents:
+        words = {"kind": "decision"} | submission.plain(content)
+        path = folder / f"{content['subject']}-{content['rule']}.json"
+        path.write_text(json.dumps(words, indent=2, ensure_ascii=False) + "\n")
+
+
+def _refuse(reason: object) -> NoReturn:
+    print(f"carbonledger: {reason}", file=sys.stderr)
+    raise typer.Exit(CHECK_FAILED)
