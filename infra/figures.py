@@ -13,6 +13,8 @@ from carbon.ledger.moment import Moment
 from carbon.ledger.reads import Recorded, View
 from carbon.ledger.statement import Cause
 from carbon.ledger.structure import changes_of_hands
+from carbon.planning.outlooks import Outlooks
+from carbon.planning.watch import Watch
 from carbon.registry import Registry
 from consensus import registration
 from consensus.log import leaf as leaves
@@ -22,22 +24,29 @@ from consensus.replay import check_payloads
 from infra.copy import LedgerCopy
 
 
-def view(copy: LedgerCopy, moment: Moment, watched: str | None = None) -> View:
-    """What stands after the last block that a moment includes, with the statement of a watched subject.
+class Asked(NamedTuple):
+    """What is wanted beside the accounts: the statement of a subject; outlooks, of all or of a subject."""
 
-    Raises LedgerError, EnvironmentFault.
-    """
-    found = _fold(copy, moment, changes_of_hands(copy.channel.registry), watched)
+    watched: str | None = None
+    outlooks: bool = False
+    subject: str | None = None
+
+
+def view(copy: LedgerCopy, moment: Moment, asked: Asked = Asked()) -> View:
+    """What stands after the last block that a moment includes. Raises LedgerError, EnvironmentFault."""
+    found = _fold(copy, moment, changes_of_hands(copy.channel.registry), asked)
     while (changes := changes_of_hands(found.registry)) != found.structure.changes:
         # a later registry says that a subject changed hands: what was read is cut there too
-        found = _fold(copy, moment, changes, watched)
+        found = _fold(copy, moment, changes, asked)
     return found
 
 
-def _fold(copy: LedgerCopy, moment: Moment, changes: tuple[int, ...], watched: str | None) -> View:
+def _fold(copy: LedgerCopy, moment: Moment, changes: tuple[int, ...], asked: Asked) -> View:
     genesis = copy.channel.genesis
     reader, registries = Follower(genesis), {0: copy.channel.registry}
-    found = View.at_genesis(copy.channel.registry, genesis.utc_offset_minutes, changes, watched)
+    offset = genesis.utc_offset_minutes
+    outlooks = Outlooks(Watch(offset), asked.subject) if asked.outlooks else None
+    found = View.at_genesis(copy.channel.registry, offset, changes, watched=asked.watched, outlooks=outlooks)
     for package in copy.packages():
         message, salts, payloads = packages.read(package)
         block = reader.accept(message)

@@ -108,11 +108,14 @@ def build(world: World, blocks: int, batches: int, hours: int = 24) -> list[byte
     ledger, gateways = Ledger(world.genesis, world.registry, kept), list(world.registry.gateways)
     for height in range(1, blocks + 1):
         names = [gateways[(batches * height + place) % len(gateways)] for place in range(batches)]
-        _order(ledger, world, height, [maker.batch(name, unusual=not place) for place, name in enumerate(names)])
+        order(ledger, world, height, [maker.batch(name, unusual=not place) for place, name in enumerate(names)])
     return kept.packages
 
 
-def _order(ledger: Ledger, world: World, height: int, judged: list[tuple[Batch, list[Ruling]]]) -> None:
+def order(
+    ledger: Ledger, world: World, height: int, judged: list[tuple[Batch, list[Ruling]]], began_ms: int = 0
+) -> None:
+    """Order some batches and their rulings as a block of a height, so many ms after the beginning, and certify it."""
     ordered = []
     for batch, rulings in judged:
         ledger.hold(batch, rulings)
@@ -125,7 +128,7 @@ def _order(ledger: Ledger, world: World, height: int, judged: list[tuple[Batch, 
         )
         for m in SIGNERS
     ]
-    block = OrderedBlock(0, height, height, tuple(ordered), tuple(vote.encode() for vote in votes))
+    block = OrderedBlock(0, height, began_ms + height, tuple(ordered), tuple(vote.encode() for vote in votes))
     text = ledger.execute(block)
     assert text is not None
     ledger.settle(height, [(m, signing.sign_raw(seed(f"note-{m}"), text)) for m in SIGNERS])

@@ -19,11 +19,11 @@ from carbon.ledger.books import Account, Books
 from carbon.ledger.statement import Cause, Line
 from carbon.ledger.structure import Part, Structure
 from carbon.plain import Plain
+from carbon.planning.outlooks import Outlooks
 from carbon.registry import Registry
 from carbon.regulator.statements import Statements
 from carbon.subjects import Line as Way
 from carbon.subjects import owners, regions
-from carbon.submission import Submission
 
 
 class Recorded(NamedTuple):
@@ -45,12 +45,12 @@ class View:
     structure: Structure
     height: int = 0
     time_ms: int = 0
-    stated: dict[tuple[str, int], Submission] = field(default_factory=dict)
-    """Accepted submissions by party and number, in ledger order, without those that were taken back."""
     watched: str | None = None
     """The subject whose statement is kept."""
     lines: list[Line] = field(default_factory=list)
     """Of its accounts, in ledger order."""
+    outlooks: Outlooks | None = None
+    """What was foreseen day by day, if it is asked for."""
     regulated: Statements = field(init=False)
     """What the regulator's figures are made of."""
 
@@ -58,15 +58,15 @@ class View:
         self.regulated = Statements(self.books.utc_offset_minutes)
 
     @classmethod
-    def at_genesis(
-        cls, registry: Registry, offset_minutes: int, changes: tuple[int, ...] = (), watched: str | None = None
-    ) -> "View":
-        """Before the first block; parts are cut at `changes` (ms UTC)."""
-        return cls(registry, Books(offset_minutes), Structure(offset_minutes, changes), watched=watched)
+    def at_genesis(cls, registry: Registry, offset_minutes: int, changes: tuple[int, ...] = (), **asked: Any) -> "View":
+        """Before the first block; parts are cut at `changes` (ms UTC). `asked`: `watched` and `outlooks`."""
+        return cls(registry, Books(offset_minutes), Structure(offset_minutes, changes), **asked)
 
     def stand(self, height: int, time_ms: int) -> None:
         """Everything of the block of that height and time was taken in."""
         self.height, self.time_ms = height, time_ms
+        if self.outlooks is not None:
+            self.outlooks.stand(self.books, height)
 
     def records(self, recorded: Sequence[Recorded], cause: Cause) -> None:
         """Take in accepted window records of a block, in its order: plain ones together but for those of the watched.
@@ -78,8 +78,16 @@ class View:
         if plain is not None:
             self.books.post_plain(plain, together, cause.height)
             self.structure.plain(plain, together)
+            self._foresee(plain, together)
         for place in sorted(set(range(len(recorded))) - set(together.tolist())):
             self._record(*recorded[place], cause)
+
+    def _foresee(self, plain: Plain, together: NDArray[np.intp]) -> None:
+        if self.outlooks is None:
+            return
+        columns = (plain.point[together], plain.start[together], plain.emission[together])
+        for number, start, grams in zip(*(column.tolist() for column in columns), strict=True):
+            self.outlooks.record(plain.points[number].fields, start, grams)
 
     def _watches(self, plain: Plain) -> NDArray[np.bool_]:
         watched = np.array([point.fields["subject"] == self.watched for point in plain.points], bool)
@@ -89,6 +97,8 @@ class View:
         # byte for byte what the members put together themselves
         fields = records.read(payload)
         self.structure.record(fields)
+        if self.outlooks is not None:
+            self.outlooks.record(fields)
         if fields["subject"] != self.watched:
             self.books.post(fields, cause.height)
             return
@@ -101,14 +111,14 @@ class View:
         code = submission.code(read, recorded.commitment, cause.time_ms, self.registry.prefix)
         posted = statement.of_submission(self.books, read, replace(cause, code=code))
         self.lines += [line for line in posted if line.subject == self.watched]
-        self.stated[read.party, read.number] = read
+        if self.outlooks is not None:
+            self.outlooks.submission(read)
         self.regulated.take(read, cause.time_ms)
+        back = submission.reversed_by(read) if read.kind == "reversal" else None
         if read.kind == "activity":
             self.structure.activity(read.content)
-        elif read.kind == "reversal":
-            back = self.stated.pop((read.party, read.content["number"]))
-            if back.kind == "activity":
-                self.structure.activity(back.content, -1)
+        elif back is not None and back.kind == "activity":
+            self.structure.activity(back.content, -1)
 
     def way(self, subject: str) -> Way:
         """The line on which a subject has others below it: a region's, or that of parent companies."""
@@ -124,8 +134,3 @@ class View:
         for part, grams in self.structure.parts.items():
             if wanted in (None, part.year) and subject in way(part.subject, part.since, self.registry):
                 yield part, grams
-
-    def statements(self, kind: str, subject: str | None = None) -> list[dict[str, Any]]:
-        """The contents of a kind that stand, in ledger order; of a subject, or of all."""
-        found = (one for one in self.stated.values() if one.kind == kind)
-        return [dict(one.content) for one in found if subject in (None, one.subject)]

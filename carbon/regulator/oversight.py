@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
 
@@ -10,6 +10,7 @@ from carbon import calendar, compliance
 from carbon.compliance import ComplianceError
 from carbon.ledger.book import Book
 from carbon.ledger.reads import View
+from carbon.planning.days import year_of
 from carbon.registry import Registry
 from carbon.regulator import extracts, totals, weather
 from carbon.regulator.conduct import Fact, proposals
@@ -38,14 +39,21 @@ class Oversight:
     statements: Statements
     emissions: Mapping[tuple[str, int], int]
     """What points and bills say that a subject emitted in a year, g CO2e."""
+    recorded: Mapping[tuple[str, int], int] = field(default_factory=dict)
+    """The last day of it on which they post something (`carbon.planning.days`)."""
 
     @classmethod
     def of(cls, view: View, region: str, year: int) -> "Oversight":
         """At the moment of a view."""
         emissions: Counter[tuple[str, int]] = Counter()
-        for part, grams in view.structure.parts.items():
-            emissions[part.subject, int(part.year)] += grams
-        return cls(region, year, view.time_ms, view.registry, view.books.book, view.regulated, emissions)
+        recorded: dict[tuple[str, int], int] = {}
+        for subject, days in view.structure.days.items():
+            for day, grams in days.items():
+                key = subject, year_of(day)
+                emissions[key] += grams
+                recorded[key] = max(day, recorded.get(key, day))
+        stands = view.registry, view.books.book, view.regulated
+        return cls(region, year, view.time_ms, *stands, emissions, recorded)
 
     @cached_property
     def subjects(self) -> list[str]:
@@ -68,6 +76,7 @@ class Oversight:
         is_verified = (name, self.year) in self.book.verified
         return self.statements.performance(
             *(name, self.year, emitted, self.emissions.get((name, self.year - 1))),
+            until=self.recorded.get((name, self.year)),
             region=self.region,
             sector=self.registry.subjects[name].sector or "",
             held_g=sum(map(sum, holdings.values())) if is_given else None,
@@ -160,7 +169,7 @@ class Oversight:
                 fact("missed_surrender", {"shortfall_g": missing} | ({} if price is None else {"price_fen_t": price}))
             ]
         found = [] if stated.surrendered_ms >= end_ms else [fact("surrendered_on_time", {"need_g": stated.verified_g})]
-        if stated.planned_g is not None:
-            figures = {"planned_g": stated.planned_g, "verified_g": stated.verified_g}
+        if stated.plan is not None:
+            figures = {"planned_g": stated.plan.total_g, "verified_g": stated.verified_g}
             found.append(fact("reduction", figures))
         return found

@@ -13,6 +13,8 @@ from typing import Any
 from carbon import calendar, rules
 from carbon.compliance import benchmark_rows, closing_cost_fen
 from carbon.ledger.chart import account
+from carbon.planning.days import day_of
+from carbon.planning.plan import Plan
 from carbon.regulator.extracts import YearOfAccounts
 from carbon.regulator.figures import Performance, Product
 from carbon.rules import RuleSet
@@ -33,7 +35,7 @@ class YearStated:
     outputs: defaultdict[Product, Fraction] = field(default_factory=lambda: defaultdict(Fraction))
     gdp: Counter[str] = field(default_factory=Counter)
     """`fen`, and the `periods` that it is the sum of."""
-    planned_g: int | None = None
+    plan: Plan | None = None
     verified_g: int | None = None
     allocated: dict[str, int] = field(default_factory=dict)
     """By stage."""
@@ -43,6 +45,8 @@ class YearStated:
     """How many by rule."""
     records: dict[str, bytes] = field(default_factory=dict)
     """The commitment of the last submission of each kind that a decision may rest on."""
+    billed_until: int | None = None
+    """The last day of any bill, in days since 1970-01-01 at the offset."""
     surrendered_ms: int = 0
     """When something was surrendered or retired last."""
     from_memory: Counter[str] = field(default_factory=Counter)
@@ -93,24 +97,33 @@ class Statements:
         return calendar.year_of(time_ms, self.utc_offset_minutes)
 
     def performance(
-        self, subject: str, year: int, emission_g: int, before_g: int | None = None, **more: Any
+        self,
+        subject: str,
+        year: int,
+        emission_g: int,
+        before_g: int | None = None,
+        until: int | None = None,
+        **more: Any,
     ) -> Performance:
         """A subject's year: stated, beside what its accounts say it emitted, and in the year before. g CO2e.
 
-        `more` are fields of Performance that no submission states: region, sector, held_g, due_g, substituted_g.
+        `until` is the last day that meters show of it (`carbon.planning.days`): its plan counts up to there, or to the
+        end of its last bill, and as a whole once the year was verified. `more` are fields of Performance that no
+        submission states: region, sector, held_g, due_g, substituted_g.
         """
         stated = self.years.get((subject, year), YearStated())
+        is_verified = stated.verified_g is not None
         before = None if before_g is None else self.performance(subject, year - 1, before_g)
         return Performance(
             subject,
             emission_g if stated.verified_g is None else stated.verified_g,
             outputs=dict(stated.outputs),
             gdp_fen=stated.gdp_fen,
-            planned_g=stated.planned_g,
+            planned_g=_planned(stated, None if is_verified else until),
             missed_surrenders=self._decided(subject, year, MISSED),
             false_data=self._decided(subject, year, FALSE_DATA),
             before=before,
-            verified=stated.verified_g is not None,
+            verified=is_verified,
             **more,
         )
 
@@ -133,6 +146,13 @@ class Statements:
         )
 
 
+def _planned(stated: YearStated, until: int | None) -> int | None:
+    """What was planned up to a day, or the end of the last bill; in all for no day. g CO2e."""
+    if stated.plan is None:
+        return None
+    return stated.plan.total_g if until is None else stated.plan.due_g(max(until, stated.billed_until or until))
+
+
 def _output(found: Statements, content: Content, sign: int, _: int) -> None:
     stated = found.years[content["subject"], found.year_of(content["start"])]
     product = (content["product"], content["unit"])
@@ -147,7 +167,7 @@ def _gdp(found: Statements, content: Content, sign: int, _: int) -> None:
 
 
 def _plan(found: Statements, content: Content, sign: int, _: int) -> None:
-    found.years[content["subject"], content["year"]].planned_g = sum(month["emission_g"] for month in content["months"])
+    found.years[content["subject"], content["year"]].plan = Plan.of(content)
 
 
 def _verification(found: Statements, content: Content, sign: int, _: int) -> None:
@@ -166,6 +186,7 @@ def _allocation(found: Statements, content: Content, sign: int, _: int) -> None:
 def _activity(found: Statements, content: Content, sign: int, _: int) -> None:
     stated = found.years[content["subject"], found.year_of(content["start"])]
     stated.from_memory.update(dict.fromkeys(content["allowed"], sign))
+    stated.billed_until = max(stated.billed_until or 0, day_of(content["end"] - 1, found.utc_offset_minutes))
 
 
 def _transfer(found: Statements, content: Content, sign: int, time_ms: int) -> None:

@@ -44,15 +44,20 @@ def shipped(name: str) -> RuleSet:
     return _built(name, _shipped(name))
 
 
+def shipped_toml(name: str) -> str:
+    """The same as its file, for people. Raises RuleError."""
+    if name not in _KINDS:
+        raise RuleError(f"no rules named {name!r}: there are {', '.join(NAMES)}")
+    return (resources.files(__name__) / f"{name}.toml").read_text()
+
+
 def shipped_json(name: str) -> str:
     """The same as canonical JSON, for who wants to submit another. Raises RuleError."""
     return canonical_json(_shipped(name)).decode()
 
 
 def _shipped(name: str) -> Any:
-    if name not in _KINDS:
-        raise RuleError(f"no rules named {name!r}: there are {', '.join(NAMES)}")
-    return tomllib.loads((resources.files(__name__) / f"{name}.toml").read_text())
+    return tomllib.loads(shipped_toml(name))
 
 
 def _built(name: str, raw: Any) -> RuleSet:

@@ -20,10 +20,12 @@ from infra.cli import (
     growth,
     ledger,
     meter,
+    outlook,
     oversight,
     plan,
     query,
     registry,
+    regulating,
     regulator,
     run,
     schemas,
@@ -85,6 +87,7 @@ app.command("query")(query.query)
 app.command("account")(accounts.account)
 app.command("statement")(accounts.statement)
 app.command("structure")(accounts.structure)
+app.command("warnings")(outlook.warnings)
 app.command("stack")(stack.stack)
 app.command("uncertainty")(stack.uncertainty)
 app.command("region")(regulator.region)
@@ -104,6 +107,8 @@ app.add_typer(registry.app, name="registry")
 app.command("submit")(submit.submit)
 app.add_typer(factors.app, name="factors")
 app.add_typer(compliance.app, name="compliance")
+for _command in (regulating.measures, regulating.propose, regulating.rules):
+    oversight.app.command()(_command)
 app.add_typer(oversight.app, name="regulator")
 app.command("simulate")(simulate.simulate)
 app.add_typer(meter.app, name="meter")

@@ -79,7 +79,7 @@ def statement(
       carbonledger statement coal-north allowances --last 0
       carbonledger statement coal-north allowances:coal-north:2016 --as-of 1200 --output json
     """
-    view = view_of(member, as_of, subject)
+    view = view_of(member, as_of, watched=subject)
     check_sight(view, subject, viewer)
     lines = [line for line in view.lines if account in ("", line.account, line.account.partition(":")[0])]
     if account and not lines:

@@ -1,10 +1,8 @@
 """`carbonledger regulator`: what a regulator makes of the accounts of its region, from a member's copy."""
 
-import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -26,7 +24,6 @@ RANKING = (
     *("t_per_10000_cny", "grade", "colour", "from_memory"),
 )
 TOTALS = ("name", "subjects", "emission_g", "unverified_g", "gdp_fen", "t_per_10000_cny", "outputs", "g_per_unit")
-PROPOSED = ("subject", "rule", "outcome", "amount_fen", "cut_g", "reasons")
 KEPT = ("subject", "limit_percent", "usual_g", "most_g", "actual_g", "percent", "kept")
 
 app = typer.Typer(
@@ -34,14 +31,6 @@ app = typer.Typer(
 )
 Region = Annotated[str, typer.Argument(metavar="REGION", help="A region's id in the registry.")]
 OfYear = Annotated[int, typer.Option(help="The compliance year.")]
-
-
-class Level(StrEnum):
-    """An alert's level."""
-
-    YELLOW = "yellow"
-    ORANGE = "orange"
-    RED = "red"
 
 
 class Extract(StrEnum):
@@ -52,7 +41,8 @@ class Extract(StrEnum):
     GREEN_FINANCE = "green-finance"
 
 
-def _overseen(region: str, year: int, as_of: str | None, viewer: str | None, member: int) -> "tuple[View, Oversight]":
+def overseen(region: str, year: int, as_of: str | None, viewer: str | None, member: int) -> "tuple[View, Oversight]":
+    """A region's year at a moment. Exits with 1 when a viewer may not see all subjects of it, with 2 for no region."""
     from carbon.regulator.oversight import Oversight
 
     view = view_of(member, as_of)
@@ -80,7 +70,7 @@ def ranking(
     \b
       carbonledger regulator ranking region-demo --year 2016
     """
-    view, found = _overseen(region, year, as_of, viewer, member)
+    view, found = overseen(region, year, as_of, viewer, member)
     for name in ("grade", "colour"):
         print(f"{name}: {found.statements.rules[name].standing}", file=sys.stderr)
     rows = list(_ranked(found))
@@ -130,7 +120,7 @@ def totals_of(
     """
     from carbon.regulator.totals import by_sector
 
-    view, found = _overseen(region, year, as_of, viewer, member)
+    view, found = overseen(region, year, as_of, viewer, member)
     present(view, map(_total, [*by_sector(found.performances), found.total]), output, TOTALS)
 
 
@@ -172,33 +162,8 @@ def extract(
     """
     from carbon.regulator.oversight import EXTRACTS
 
-    view, found = _overseen(region, year, as_of, viewer, member)
+    view, found = overseen(region, year, as_of, viewer, member)
     present(view, found.extract(which.value, price), output, EXTRACTS[which.value])
-
-
-@app.command("measures")
-def measures(
-    region: Region,
-    year: OfYear,
-    level: Annotated[Level, typer.Option(help="The alert's level.")],
-    start: Annotated[str, typer.Option(help="First hour, ISO 8601.")],
-    end: Annotated[str, typer.Option(help="First hour after it.")],
-    as_of: AsOf = None,
-    viewer: Viewer = None,
-    member: Member = 0,
-) -> None:
-    """Write who would limit or stop what in heavy-pollution weather, as a file that `submit` takes.
-
-    By the alert's level and the grades of the year; the rules are those in force on the ledger.
-
-    \b
-      carbonledger regulator measures region-demo --year 2016 --level red \\
-        --start 2017-01-04T00:00 --end 2017-01-07T00:00 > alert.json
-    """
-    _, found = _overseen(region, year, as_of, viewer, member)
-    print(f"measures: {found.statements.rules['weather'].standing}", file=sys.stderr)
-    head = {"kind": "weather", "region": region, "level": level.name, "start": start, "end": end}
-    print(json.dumps(head | {"measures": found.measures(level.name)}, indent=2, ensure_ascii=False))
 
 
 @app.command("kept")
@@ -222,10 +187,10 @@ def kept(
     from carbon.regulator.weather import Usual, compare
     from infra import figures
 
-    view, found = _overseen(region, 0, as_of, viewer, member)
+    view, found = overseen(region, 0, as_of, viewer, member)
     alert = found.statements.alerts.get(region)
     if alert is None:
-        _refuse(f"no measures were recorded for {region} by height {view.height}")
+        refuse(f"no measures were recorded for {region} by height {view.height}")
     before = figures.Span(alert["start"] - USUAL_DAYS * DAY_MS, alert["start"])
     copy = copy_of(member)
     moment = moment_of(as_of, copy.channel.genesis.utc_offset_minutes)
@@ -239,69 +204,7 @@ def kept(
     present(view, rows, output, KEPT)
 
 
-@app.command("propose")
-def propose(
-    region: Region,
-    year: OfYear,
-    refused: Annotated[list[str], typer.Option(metavar="SUBJECT", help="Refused to correct.")] = [],  # noqa: B006
-    allow: Annotated[list[str], typer.Option(metavar="ROW", help="A factor row of confidence D.")] = [],  # noqa: B006
-    false_data: Annotated[
-        list[str], typer.Option(metavar="SUBJECT=FEN", help="Stated false data, and gained so much by it, 0.01 CNY.")
-    ] = [],  # noqa: B006
-    to: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Write each to a file that `submit` takes.")] = None,
-    as_of: AsOf = None,
-    viewer: Viewer = None,
-    member: Member = 0,
-    output: Output = Form.TABLE,
-) -> None:
-    """Show the decisions that the rules propose once the deadline has passed, with their reasons.
-
-    With --false-data those for what an inspection found instead: its finding is yours to state, no record has it.
-    Nothing is decided until a regulator signs one; a wrong one is taken back by a reversal.
-
-    \b
-      carbonledger regulator propose region-demo --year 2023 --allow ets_rules.deadline_2023
-      carbonledger regulator propose region-demo --year 2023 --allow ets_rules.deadline_2023 \\
-        --refused coal-north --to drafts
-      carbonledger submit drafts/*.json --party authority
-    """
-    from carbon.compliance import ComplianceError
-    from carbon.factors import FactorError
-
-    view, found = _overseen(region, year, as_of, viewer, member)
-    print(f"rules: {found.statements.rules['conduct'].standing}", file=sys.stderr)
-    if allow:
-        print(f"from memory, allowed by name: {', '.join(allow)}", file=sys.stderr)
-    gains = dict(map(_gain, false_data))
-    for name in (*gains, *refused):
-        registered(view, name)
-    try:
-        rows = found.false_data(gains, refused, allow) if gains else found.proposals(refused, allow)
-    except (ComplianceError, FactorError) as error:
-        _refuse(error)
-    if to is not None:
-        write_drafts(to, rows)
-    present(view, rows, output, PROPOSED)
-
-
-def _gain(text: str) -> tuple[str, int]:
-    name, _, gain = text.partition("=")
-    if not (gain.isascii() and gain.isdigit()):
-        raise typer.BadParameter(f"{text!r}: write SUBJECT=FEN, such as mill=0")
-    return name, int(gain)
-
-
-def write_drafts(folder: Path, contents: Iterable[Mapping[str, Any]]) -> None:
-    """Write decisions as files that `submit` takes, `<subject>-<rule>.json` each."""
-    from carbon import submission
-
-    folder.mkdir(parents=True, exist_ok=True)
-    for content in contents:
-        words = {"kind": "decision"} | submission.plain(content)
-        path = folder / f"{content['subject']}-{content['rule']}.json"
-        path.write_text(json.dumps(words, indent=2, ensure_ascii=False) + "\n")
-
-
-def _refuse(reason: object) -> NoReturn:
+def refuse(reason: object) -> NoReturn:
+    """Say why, and exit with 1."""
     print(f"carbonledger: {reason}", file=sys.stderr)
     raise typer.Exit(CHECK_FAILED)

@@ -1,16 +1,35 @@
-"""`carbonledger plan backtest`: how good forecasts and warnings would have been."""
+"""The commands `plan`: a subject's plan and outlook, and how good forecasts and warnings would have been."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
+from infra.cli import outlook
 from infra.cli.output import Form, Output, show
 
 if TYPE_CHECKING:
     from carbon.planning.backtest import Warned
 
-app = typer.Typer(no_args_is_help=True, help="The plan of a year: forecasts, and how good they are.")
+
+class _SubjectFirst(TyperGroup):
+    """`plan SUBJECT` is short for `plan show SUBJECT`."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        return super().resolve_command(ctx, args if args[0] in self.commands else ["show", *args])
+
+
+app = typer.Typer(
+    no_args_is_help=True,
+    cls=_SubjectFirst,
+    help="""The plan of a year against the actual, forecasts, and how good they are.
+
+\b
+  carbonledger plan coal-north
+  carbonledger plan backtest""",
+)
+app.command("show")(outlook.show_plan)
 
 FORECASTS = (
     "subjects",
@@ -26,11 +45,6 @@ FORECASTS = (
     "date_held_80_percent",
 )
 WARNINGS = ("subjects", "level", "ran_out", "warned", "days_before", "taken_again", "lasted", "false")
-
-
-@app.callback()
-def _plan() -> None:
-    """Keep `backtest` a command of its own."""
 
 
 @app.command()

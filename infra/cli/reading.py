@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from carbon.ledger.structure import HIDDEN
 from infra.cli.ledger import CHECK_FAILED, copy_of
 from infra.cli.output import Form, show
 
@@ -35,8 +34,8 @@ Viewer = Annotated[
 Year = Annotated[int | None, typer.Option(help="Of this compliance year alone.")]
 
 
-def view_of(member: int, as_of: str | None, watched: str | None = None) -> "View":
-    """What the ledger says at a moment, with the statement of a watched subject.
+def view_of(member: int, as_of: str | None, **asked: Any) -> "View":
+    """What the ledger says at a moment; `asked` as in `figures.Asked`.
 
     Exits with 1 when the copy does not verify, with 2 for no moment.
     """
@@ -46,7 +45,7 @@ def view_of(member: int, as_of: str | None, watched: str | None = None) -> "View
 
     copy = copy_of(member)
     try:
-        return figures.view(copy, moment_of(as_of, copy.channel.genesis.utc_offset_minutes), watched)
+        return figures.view(copy, moment_of(as_of, copy.channel.genesis.utc_offset_minutes), figures.Asked(**asked))
     except MomentError as error:
         raise typer.BadParameter(str(error)) from error
     except LedgerError as error:
@@ -81,7 +80,7 @@ def emissions(view: "View", subject: str, year: int | None, viewer: str | None) 
         return list(parts)
     seen = structures.seen(parts, _party(view, viewer), view.registry)
     if not view.registry.subjects[subject].regional:
-        seen = [(part, grams) for part, grams in seen if part.subject != HIDDEN]
+        seen = [(part, grams) for part, grams in seen if part.subject != structures.HIDDEN]
         if not seen:
             raise _unseen(view, subject, viewer)
     return seen
@@ -89,11 +88,16 @@ def emissions(view: "View", subject: str, year: int | None, viewer: str | None) 
 
 def check_sight(view: "View", subject: str, viewer: str | None) -> None:
     """Exits with 1 when a viewer may not see a subject's account as it stands."""
+    registered(view, subject)
+    if viewer is not None and not may_look(view, subject, viewer):
+        raise _unseen(view, subject, viewer)
+
+
+def may_look(view: "View", subject: str, viewer: str) -> bool:
+    """Whether a viewer may see a subject's account as it stands."""
     from carbon.subjects import may_see
 
-    registered(view, subject)
-    if viewer is not None and not may_see(_party(view, viewer), subject, view.time_ms, view.registry):
-        raise _unseen(view, subject, viewer)
+    return may_see(_party(view, viewer), subject, view.time_ms, view.registry)
 
 
 def _party(view: "View", viewer: str) -> "Party | None":

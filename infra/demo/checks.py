@@ -151,8 +151,19 @@ def _checks(
         "seven members hold the same block", {report.digest.hex()}, set(_digests(settings, channel, report.height))
     )
     yield Check("balances of the accounts are the ledger's", report.balances, _balances(settings))
-    (sums,) = ask(settings, "SELECT sum(debit_g) AS debit, sum(credit_g) AS credit FROM balances")
-    yield Check("debits equal credits", int(sums["debit"]), int(sums["credit"]))
+    sums = ask(settings, "SELECT unit, sum(debit_g) AS debit, sum(credit_g) AS credit FROM balances GROUP BY unit")
+    debits, credits_ = ({row["unit"]: int(row[side]) for row in sums} for side in ("debit", "credit"))
+    yield Check("debits equal credits, by unit", debits, credits_)
+    (ends,) = ask(settings, _STATEMENTS)
+    yield Check("accounts whose statement ends at the balance", int(ends["accounts"]), int(ends["equal"]))
+
+
+_STATEMENTS = """SELECT count() AS accounts, countIf(held = stated AND debit_g = debits AND credit_g = credits) AS equal
+    FROM (SELECT account, held, debit_g, credit_g FROM balances) AS kept
+    FULL JOIN (
+        SELECT account, argMax(balance, (height, place)) AS stated, sum(debit) AS debits, sum(credit) AS credits
+        FROM postings GROUP BY account
+    ) AS posted USING account"""
 
 
 def _submissions(settings: Settings) -> dict[str, int]:

@@ -377,7 +377,10 @@ def test_who_has_the_payloads_alone_finds_the_same_state() -> None:
     assert sum(one.balance for one in books if one.kind == "emissions") == state.balances["plant"]
     texts = [alert["text"] for alert in alerts if alert["kind"] == "substituted"]
     grams = [fields["emission_g"] for fields in scene.fields("SUBSTITUTED")]
-    assert texts[0] == f"blind: 2 of 4 readings in the window; charged {grams[0]} g by tier part75.sub.pma_80_90"
+    assert (
+        texts[0]
+        == f"blind: 2 of 4 readings in the window, no valid hour; charged {grams[0]} g by tier part75.sub.pma_80_90"
+    )
     assert len(texts) == 2 and len(alerts) == 6
     assert schemas == {("WINDOW", "record@1"), ("LATE", "record@1"), ("SUBSTITUTED", "record"), ("MEASURED", "record")}
 

@@ -9,10 +9,11 @@ import pytest
 from carbon import rules
 from carbon.refusal import Refusal
 from carbon.registry import canonical_json
+from carbon.wording import Setting, content_of
 from consensus.ledger import Ledger
 from consensus.member.store import LedgerFile
 from infra.channel import load
-from infra.cli import oversight
+from infra.cli import regulating
 from tests import parties
 from tests.committee import write_channel
 from tests.consensus.test_submission import Market
@@ -23,6 +24,9 @@ from tests.small import HOUR, START
 
 JANUARY = {"start": START, "end": START + 31 * 24 * HOUR, "document": bytes(32)}
 LIMIT = {"subject": "plant", "grade": "C", "limit_percent": 50, "reason": "half"}
+# a tonne a day in January
+MONTHS = [{"emission_g": 31 * 10**6, "output": 0}] * 12
+PLAN = {"subject": "plant", "year": 2016, "months": MONTHS, "product": "", "scale": 0, "unit": ""}
 # the second of two recorded hours
 ALERT = {"region": "region", "level": "ORANGE", "start": START + HOUR, "end": START + 2 * HOUR, "measures": [LIMIT]}
 
@@ -34,6 +38,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     colour = json.loads(rules.shipped_json("colour")) | {"least_known": 1, "standing": "issued by the authority"}
     stated = [
         (PLANT, "output", JANUARY | {"subject": "plant", "product": "steel", "quantity": 4, "scale": 0, "unit": "t"}),
+        (PLANT, "plan", PLAN),
         (OFFICE, "gdp", JANUARY | {"subject": "plant", "amount_fen": 10**6}),
         (AUTHORITY, "weather", ALERT),
         (AUTHORITY, "ruleset", {"name": "colour", "rules": canonical_json(colour).decode()}),
@@ -70,6 +75,7 @@ def emission(invoke: Invoke) -> int:
     return int(row["emission_g"])
 
 
+SETTING = Setting(0, bytes(32), lambda name: bytes(32))
 YEAR, JSON = ("--year", "2016"), ("--output", "json")
 
 
@@ -79,8 +85,9 @@ def test_the_ranking_is_of_the_accounts_and_what_was_stated(invoke: Invoke) -> N
     assert (row["subject"], row["emission_g"], row["verified"]) == ("plant", grams, False)
     assert (row["product"], row["g_per_unit"], row["place"], row["of"]) == ("steel (t)", f"{grams / 4:.4f}", 1, 1)
     assert row["t_per_10000_cny"] == f"{grams / 10**6:.4f}"
-    # nothing but decisions is known of it, of which there are none; the rules in force ask for one figure
     assert (row["grade"], row["colour"]) == ("-", "green")
+    # one day is recorded
+    assert f"emission_to_plan {grams / 10**6:.4f} (at most 1.00): green" in row["why"]
 
 
 def test_it_says_by_whose_rules(invoke: Invoke) -> None:
@@ -90,12 +97,13 @@ def test_it_says_by_whose_rules(invoke: Invoke) -> None:
 
 def test_a_table_says_what_made_the_colours(invoke: Invoke) -> None:
     _, printed, _ = invoke("regulator", "ranking", "region", *YEAR)
-    assert printed.startswith("As of height 5")
-    assert "  plant: green. missed_surrenders 0.0000 (at most 0.00): green." in printed
+    assert printed.startswith("As of height 6")
+    assert "; missed_surrenders 0.0000 (at most 0.00): green." in printed
 
 
 def test_as_of_a_moment_before_nothing_was_stated(invoke: Invoke) -> None:
     (row,) = rows(invoke, "ranking", "region", *YEAR, *JSON, "--as-of", "1")
+    # nothing but decisions is known of it, of which there are none: too little for the rules that ship
     assert (row["product"], row["t_per_10000_cny"], row["colour"]) == (None, None, "green")
     assert rows(invoke, "ranking", "region", "--year", "2015", *JSON) == []
 
@@ -122,6 +130,8 @@ def test_measures_are_a_file_to_submit(invoke: Invoke) -> None:
     assert (draft["kind"], draft["level"], draft["start"]) == ("weather", "RED", "2016-01-01T01:00")
     (row,) = draft["measures"]
     assert (row["subject"], row["grade"], row["limit_percent"]) == ("plant", "-", 0)
+    content = content_of(draft.pop("kind"), draft, SETTING)
+    assert (content["start"], content["end"], content["measures"]) == (START + HOUR, START + 2 * HOUR, [row])
 
 
 def test_measures_are_held_against_the_meters(invoke: Invoke) -> None:
@@ -168,11 +178,28 @@ def test_false_data_is_fined_without_a_deadline(invoke: Invoke) -> None:
 
 
 def test_proposals_are_written_as_files_to_submit(tmp_path: Path) -> None:
-    content = {"subject": "plant", "rule": "on_time", "records": [bytes(32)], "amount_fen": 0}
-    oversight.write_drafts(tmp_path / "drafts", [content])
+    content = {"subject": "plant", "year": 2016, "rule": "on_time", "outcome": "named", "amount_fen": -5, "cut_g": 0}
+    content |= {"reasons": "in time", "records": [bytes(32)]}
+    regulating.write_drafts(tmp_path / "drafts", [content])
     (file,) = (tmp_path / "drafts").iterdir()
     assert file.name == "plant-on_time.json"
-    assert json.loads(file.read_text()) == content | {"kind": "decision", "records": ["00" * 32]}
+    draft = json.loads(file.read_text())
+    assert content_of(draft.pop("kind"), draft, SETTING) == content
+
+
+def test_rules_of_ones_own_become_a_file_to_submit(invoke: Invoke, tmp_path: Path) -> None:
+    code, shipped, _ = invoke("regulator", "rules", "grade")
+    file = tmp_path / "grade.toml"
+    file.write_text(shipped.replace("0.90", "0.80"))
+    code, printed, _ = invoke("regulator", "rules", "grade", "--from", str(file))
+    draft = json.loads(printed)
+    content = content_of(draft.pop("kind"), draft, SETTING)
+    found = rules.parse_rules("grade", content["rules"])
+    assert code == 0 and found != rules.shipped("grade") and content["name"] == "grade"
+    file.write_text(shipped.replace("0.90", "1.90"))
+    code, printed, said = invoke("regulator", "rules", "grade", "--from", str(file))
+    assert (code, printed) == (1, "") and "its bands go from the best outcome to the worst" in said
+    assert invoke("regulator", "rules", "luck")[0] == 1
 
 
 @pytest.mark.parametrize("viewer", ["public", PLANT + "x", OFFICE])

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from carbon import record as records
 from carbon.ledger.books import Books
 from carbon.refusal import Refusal
 from consensus.log import reader
@@ -16,7 +17,7 @@ from consensus.log.reader import LedgerReader, OpenedBlock
 from consensus.member.publisher import messages_of
 from schemas import codec, topics
 from streams import accounts
-from streams.accounts import Accounts, AccountsConfig, BooksFile, Standing, kept_sums, post_block
+from streams.accounts import Accounts, AccountsConfig, BooksFile, Standing, alert_of, kept_sums, post_block
 from tests import parties
 from tests.consensus.aggregator import with_fields
 from tests.consensus.test_contract import POINT, corrected, late_scene
@@ -92,6 +93,17 @@ def test_a_window_with_readings_missing_is_an_alert_with_its_code(chain: Chain) 
     assert alert["id"] == f"coverage/{alert['code']}"
     assert alert["height"] == 4
     assert codec.decode("alert", codec.encode("alert", alert))["code"] == alert["code"]
+
+
+@pytest.mark.parametrize(
+    ("count", "seconds", "says"),
+    [(45, 3600, "45 of 60 readings in the window"), (44, 3600, "44 of 60 readings in the window, no valid hour"),
+     (1, 900, "1 of 60 readings in the window")],
+)  # fmt: skip
+def test_an_alert_says_when_an_hour_is_not_valid(chain: Chain, count: int, seconds: int, says: str) -> None:
+    (leaf,) = (item for block in opened(chain) for item in block.leaves if records.read(item.payload)["count"] < 4)
+    stated = {**records.read(leaf.payload), "count": count, "expected": 60, "window_seconds": seconds}
+    assert alert_of(stated, bytes(32), 4, chain.world.registry)["text"] == f"{POINT}: {says}"
 
 
 def test_a_correction_posts_the_difference() -> None:

@@ -9,7 +9,9 @@ import pytest
 
 from carbon import rules
 from carbon import submission as submissions
+from carbon.calendar import DAY_MS
 from carbon.ledger.history import History
+from carbon.planning import days
 from carbon.registry import canonical_json
 from carbon.regulator.statements import Statements, YearStated
 from carbon.submission import Submission
@@ -68,6 +70,20 @@ def test_every_figure_by_hand(author: Author):
     author.state("verification", VERIFICATION)
     found = author.found.performance("mill", 2023, 80)
     assert (found.emission_g, found.verified) == (90, True)
+
+
+def test_a_plan_counts_as_far_as_the_year_is_recorded(author: Author):
+    author.state("plan", PLAN | {"months": [{"emission_g": 31 * month, "output": 0} for month in range(1, 13)]})
+    first = days.first_of(2023)
+    planned = [author.found.performance("mill", 2023, 80, until=first + day).planned_g for day in (0, 30, 45)]
+    # January is 31 g, 1 g a day; 15 of the 28 days of February's 62 g are 33.2 g
+    assert planned == [1, 31, 64]
+    bill = PERIOD | {"source": "gas", "quantity": 1, "scale": 0, "unit": "m3", "rule": [], "factors": bytes(32)}
+    bill |= {"emission_g": 5, "allowed": [], "end": JANUARY + 59 * DAY_MS}
+    author.state("activity", bill)
+    assert author.found.performance("mill", 2023, 80, until=first).planned_g == 93
+    author.state("verification", VERIFICATION)
+    assert author.found.performance("mill", 2023, 80, until=first).planned_g == 31 * 78
 
 
 def test_the_year_before_is_beside_it(author: Author):
