@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from carbon import claims, signing, submission
+from carbon.bills import Biller, contents_of
 from carbon.claims.activity import activity_g
 from carbon.emission import rule_from
 from carbon.ledger.book import Book
@@ -135,6 +136,19 @@ class Desk:
         else:
             content = content_of(kind, rest, self.setting(folder))
         return written(kind, content, party, number)
+
+    def bills(self, file: Path, party: str, allowed: Sequence[str]) -> list[dict[str, Any]]:
+        """The contents of a CSV of bills of a party's subject. Raises DraftError, EnvironmentFault."""
+        known = self.registry.parties.get(party)
+        if known is None or known.subject is None:
+            raise DraftError(f"{party} is no registered party that speaks for a subject")
+        try:
+            biller = Biller(known.subject, self.registry, self.setting(file.parent), allowed)
+            return contents_of(file.read_text(), biller)
+        except OSError as error:
+            raise EnvironmentFault(f"{file} can't be read: {error}") from error
+        except ValueError as error:
+            raise DraftError(str(error)) from error
 
     def _reversal(self, words: Mapping[str, Any], party: str) -> dict[str, Any]:
         """What takes the party's submission of a number back, with the proof that it stands."""

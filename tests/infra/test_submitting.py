@@ -213,6 +213,30 @@ def test_the_emission_of_activity_data_is_computed_where_it_is_not_stated(
     assert (code, "emission: isn't stated, and can't be computed" in told(said)) == (2, True)
 
 
+BILLS = """period,energy,quantity,document,factor
+2016-01,electricity,1001.5 kWh,bill.pdf,grid_factors.CN.national.2023
+2016-02,electricity,900 kWh,bill.pdf,grid_factors.CN.national.2023
+"""
+
+
+def test_a_csv_of_bills_goes_together_or_not_at_all(played: Played, invoke: Invoke, tmp_path: Path) -> None:
+    (tmp_path / "bill.pdf").write_bytes(b"a bill")
+    bills = tmp_path / "bills.csv"
+    bills.write_text(BILLS.replace("900 kWh", "900 t").replace("2016-01", "2016-13"))
+    code, _, said = invoke("submit", "--csv", str(bills), "--party", PLANT)
+    assert (code, "line 2: " in told(said), "line 3: " in told(said)) == (2, True, True)
+    assert invoke("submit", "--csv", str(bills), "--party", EXCHANGE)[0] == 2
+    assert played.brought == 0
+    bills.write_text(BILLS)
+    found = rows(invoke("submit", "--csv", str(bills), "--party", PLANT, "--output", "json"))
+    assert [(row["file"], row["number"], row["verdict"]) for row in found] == [
+        (f"{bills}: bill {number}", number, "accepted") for number in (1, 2)
+    ]
+    assert (
+        rows(invoke("submit", "--csv", str(bills), "--party", PLANT, "--output", "json"), 1)[0]["reason"] == "overlaps"
+    )
+
+
 def told(said: str) -> str:
     """What stands in the frame of a usage error."""
     return " ".join(said.replace("│", " ").split())
