@@ -56,6 +56,20 @@ def accounts(settings: Settings) -> None:
     processor.close()
 
 
+def forecast(settings: Settings) -> None:
+    """The forecast processor."""
+    from streams.accounts import AccountsConfig
+    from streams.forecast import Forecasts
+
+    channel = channels.load(settings.data)
+    store = settings.data / STORES / "forecast.sqlite"
+    processor = Forecasts(AccountsConfig(services.client(settings), channel.genesis, channel.registry, store))
+    stopped = until_sigterm()
+    while not stopped():
+        processor.step()
+    processor.close()
+
+
 def ingest(settings: Settings) -> None:
     """A Faust worker that verifies and validates packets."""
     from infra import copy as copies

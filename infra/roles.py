@@ -42,6 +42,7 @@ _EVERYWHERE = (
     Role("ingest", "infra.processes:ingest", group="carbon.ingest", stop_within=20.0),
     Role("aggregate", "infra.processes:aggregate", group="carbon.aggregate", stop_within=20.0),
     Role("accounts", "infra.processes:accounts", group="carbon.accounts"),
+    Role("forecast", "infra.processes:forecast", group="carbon.forecast"),
     Role("sink", "infra.processes:sink", group="carbon.clickhouse", stop_within=20.0),
 )
 

@@ -7,7 +7,6 @@ a crash the same bytes are sent again.
 
 import json
 import sqlite3
-import time
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -15,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
 from carbon import plain as plains
 from carbon import record as records
@@ -23,17 +21,16 @@ from carbon import submission as submissions
 from carbon.ledger.books import Account, Books
 from carbon.registry import Registry
 from carbon.validity import is_valid_hour
-from consensus import registration
-from consensus.log.follower import Follower, OpenedLeaf, Position
+from consensus.log.follower import OpenedLeaf, Position
 from consensus.log.genesis import Genesis
 from consensus.log.leaf import SUBMISSION, WINDOW_RECORD
-from consensus.log.reader import Asker, LedgerReader, OpenedBlock
+from consensus.log.reader import OpenedBlock
 from schemas import codec, topics
+from streams.processor import LedgerProcessor
 
 GROUP = "carbon.accounts"
 Alert = dict[str, Any]
 """A value of schema alert."""
-_SOURCES = (topics.LEDGER_BLOCKS, topics.LEDGER_PAYLOADS)
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS account (name TEXT PRIMARY KEY, fields TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS standing (one INTEGER PRIMARY KEY CHECK (one = 1), state TEXT, book TEXT NOT NULL)",
@@ -91,19 +88,22 @@ class BooksFile:
 
     def keep(self, standing: Standing) -> None:
         """Keep what changed of the books, height, registries and places together."""
+        with self._database:
+            self._database.execute("BEGIN")
+            self._write(standing)
+        standing.changed.clear()
+
+    def _write(self, standing: Standing) -> None:
         assert standing.position is not None
         sums = [[*place, amount] for place, amount in sorted(standing.books.sums.items())]
         places = {"position": standing.position.dump(), "offsets": standing.offsets}
         state = json.dumps(places | {"height": standing.position.height, "sums": sums})
         accounts = [(name, json.dumps(standing.books.accounts[name].row())) for name in sorted(standing.changed)]
-        with self._database:
-            self._database.execute("BEGIN")
-            self._database.executemany("INSERT OR REPLACE INTO account VALUES (?, ?)", accounts)
-            book = "\n".join(standing.books.book.lines())
-            self._database.execute("INSERT OR REPLACE INTO standing VALUES (1, ?, ?)", (state, book))
-            recorded = standing.registrations.items()
-            self._database.executemany("INSERT OR IGNORE INTO registrations VALUES (?, ?)", recorded)
-        standing.changed.clear()
+        self._database.executemany("INSERT OR REPLACE INTO account VALUES (?, ?)", accounts)
+        book = "\n".join(standing.books.book.lines())
+        self._database.execute("INSERT OR REPLACE INTO standing VALUES (1, ?, ?)", (state, book))
+        recorded = standing.registrations.items()
+        self._database.executemany("INSERT OR IGNORE INTO registrations VALUES (?, ?)", recorded)
 
 
 def kept_sums(path: Path) -> tuple[int, dict[tuple[str, str], int]] | None:
@@ -174,107 +174,21 @@ def alert_of(record: dict[str, Any], commitment: bytes, height: int, registry: R
     return about | {"id": f"{kind}/{code}", "kind": kind, "severity": "warning", "text": text, "code": code}
 
 
-class Accounts:
+class Accounts(LedgerProcessor):
     """The processor's shell."""
 
     def __init__(self, config: AccountsConfig) -> None:
-        self._config = config
         self._file = BooksFile(config.store, config.genesis.utc_offset_minutes)
-        self._standing = self._file.load()
-        self._registries = {0: config.registry}
-        for record in self._standing.registrations.values():
-            registration.adopt(self._registries, record)
-        self._reader = LedgerReader(Follower(config.genesis, self._standing.position))
-        self._producer = Producer(config.kafka | {"enable.idempotence": "true", "linger.ms": "5"})
-        self._consumer = Consumer(
-            config.kafka | {"group.id": GROUP, "enable.auto.commit": "false", "auto.offset.reset": "earliest"}
-        )
-        self._asker = Asker()
-        self._offsets = dict.fromkeys(_SOURCES, 0) | self._standing.offsets
-        self._consumer.assign([self._place(topic) for topic in _SOURCES])
-        self._paused: set[str] = set()
-        self._undelivered: list[str] = []
+        self._standing: Standing = self._file.load()
+        super().__init__(config.kafka, config.genesis, config.registry, GROUP, self._standing)
 
-    def _place(self, topic: str) -> TopicPartition:
-        return TopicPartition(topic, self._config.genesis.partition, self._offsets[topic])
-
-    def step(self, timeout: float = 0.5) -> bool:
-        """Read what there is and post the blocks that are complete; whether there was anything to do."""
-        self._pace()
-        messages = self._consumer.consume(2_000, timeout)
-        for message in messages:
-            self._take(message)
-        opened = list(self._reader.ready())
-        for block in opened:
-            self._post(block)
-        if opened:
-            self._keep()
-        self._ask()
-        return bool(messages)
-
-    def _ask(self) -> None:
-        """Ask the committee for payloads that don't come."""
-        lacking = self._reader.lacking
-        request = self._asker.due(lacking, time.monotonic_ns() // 1_000_000)
-        if request is not None and lacking is not None:
-            place, key = self._config.genesis.partition, lacking.to_bytes(8, "big")
-            self._producer.produce(topics.LEDGER_REQUESTS, request, key, place)
-
-    def _pace(self) -> None:
-        """Let neither topic run so far ahead of the other that what waits would have to be let go."""
-        wanted = {topics.LEDGER_BLOCKS: self._reader.wants_blocks, topics.LEDGER_PAYLOADS: self._reader.wants_payloads}
-        for topic, wants in wanted.items():
-            if wants == (topic in self._paused):
-                (self._consumer.resume if wants else self._consumer.pause)([self._place(topic)])
-                self._paused ^= {topic}
-
-    def _take(self, message: Message) -> None:
-        if message.error() is not None:
-            if message.error().code() != KafkaError._PARTITION_EOF:
-                time.sleep(0.2)
-            return
-        topic = message.topic()
-        self._offsets[topic] = message.offset() + 1
-        if topic == topics.LEDGER_BLOCKS:
-            self._reader.offer_block(message.value() or b"", message.offset())
-        else:
-            self._reader.offer_payload(message.key() or b"", message.value() or b"", message.offset())
-
-    def _post(self, block: OpenedBlock) -> None:
-        for leaf in block.leaves:
-            change = registration.follow(self._registries, leaf.leaf.leaf, leaf.payload)
-            if change is not None:
-                self._standing.registrations[change.first] = leaf.payload
-        registry = self._registries[registration.in_force(self._registries, block.block.height)]
+    def _take_in(self, block: OpenedBlock, registry: Registry) -> None:
         changed, alerts = post_block(self._standing.books, block, registry)
         self._standing.changed |= {account.account for account in changed}
         for account in changed:
             self._send(topics.ACCOUNTS_BALANCES, account.account, codec.encode("balance", account.row()))
         for alert in alerts:
             self._send(topics.ALERTS, alert["id"], codec.encode("alert", alert))
-        self._standing.position = block.position
 
-    def _send(self, topic: str, key: str, value: bytes) -> None:
-        self._producer.produce(topic, value, key.encode(), on_delivery=self._delivered)
-
-    def _delivered(self, error: KafkaError | None, _: Message) -> None:
-        if error is not None:
-            self._undelivered.append(str(error))
-
-    def _keep(self) -> None:
-        """Output before state before offset. Raises RuntimeError when a balance could not be delivered."""
-        if self._producer.flush(30) or self._undelivered:
-            raise RuntimeError(
-                f"balances could not be delivered: {self._undelivered[:1]}; the last blocks will be posted again"
-            )
-        oldest = {topics.LEDGER_BLOCKS: self._reader.oldest_block, topics.LEDGER_PAYLOADS: self._reader.oldest_payload}
-        self._standing.offsets = {
-            topic: read if (waiting := oldest[topic]) is None else waiting for topic, read in self._offsets.items()
-        }
+    def _write(self) -> None:
         self._file.keep(self._standing)
-        self._consumer.commit(offsets=[self._place(topic) for topic in _SOURCES], asynchronous=True)
-
-    def close(self) -> None:
-        """Leave the broker."""
-        self._producer.flush(5)
-        self._consumer.close()

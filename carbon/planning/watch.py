@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from carbon.calendar import DAY_MS, YEARS
+from carbon.emission import Unbooked, told
 from carbon.ledger.books import Books
 from carbon.ledger.chart import account
 from carbon.ledger.standing import GRAMS_PER_CREDIT
@@ -26,6 +27,8 @@ from carbon.submission import Submission, reversed_by
 
 SILENT_MS = 7 * DAY_MS
 """A source that is so far behind the newest of its subject is not waited for."""
+_KEPT_PLANS = 3
+"""Years of which a plan is known: a correction may make a day of the last one complete."""
 KEPT_DAYS = 800
 """This year's and the one's before, and some: what a forecast can use."""
 
@@ -37,9 +40,12 @@ class Watched:
     first: int = 0
     grams: "array[int]" = field(default_factory=lambda: array("q"))
     heads: dict[str, int] = field(default_factory=dict)
-    plan: dict[str, Any] | None = None
+    plans: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """The newest of each year, by it."""
     target: dict[str, Any] | None = None
     outputs: list[dict[str, Any]] = field(default_factory=list)
+    since: int = YEARS[-1]
+    """The first year of which emissions were told or verified."""
     judged: int | None = None
     """The last day whose warnings were told."""
     levels: dict[Kind, Held] = field(default_factory=dict)
@@ -59,6 +65,11 @@ class Watched:
         if too_many > 0:
             del self.grams[:too_many]
             self.first += too_many
+
+    def mean_to(self, plan: dict[str, Any]) -> None:
+        """Know of a plan. Those of years long past are of no use."""
+        self.plans = {year: known for year, known in self.plans.items() if int(year) > plan["year"] - _KEPT_PLANS}
+        self.plans[str(plan["year"])] = plan
 
     def put_out(self, output: dict[str, Any], sign: int) -> None:
         """Know of an output, or with a sign of -1 no more."""
@@ -106,10 +117,17 @@ class Watch:
     changed: dict[str, set[int]] = field(default_factory=dict)
     """Subjects and their days since this was cleared last."""
 
+    def window(self, fields: Mapping[str, Any], start: int, grams: int) -> None:
+        """A record of a window from `start` on, ms UTC, posts so many grams; what emits nothing tells nothing."""
+        if told(fields["rule"]) in (None, Unbooked):
+            return
+        self.emitted(fields["subject"], fields["point"], start, start + 1000 * fields["window_seconds"], grams)
+
     def emitted(self, subject: str, source: str, start: int, end: int, grams: int) -> None:
         """A source told of a period [start, end), ms UTC: its grams are spread evenly over the days that it touches."""
         watched = self._touched(subject)
         first, last = day_of(start, self.offset_minutes), day_of(end - 1, self.offset_minutes)
+        watched.since = min(watched.since, year_of(first))
         count, sign, whole = last + 1 - first, -1 if grams < 0 else 1, abs(grams)
         for number in range(count):
             # so that what is taken back comes off the days that it was put on
@@ -129,11 +147,14 @@ class Watch:
         content = stated.content
         match stated.kind:
             case "plan":
-                self._touched(content["subject"]).plan = _plain(content)
+                self._touched(content["subject"]).mean_to(_plain(content))
             case "target":
                 self._touched(content["subject"]).target = _plain(content)
             case "output":
                 self._touched(content["subject"]).put_out(_plain(content), sign)
+            case "verification":
+                watched = self._touched(content["subject"])
+                watched.since = min(watched.since, content["year"])
             case "activity":
                 name = f"activity {content['source']}"
                 self.emitted(content["subject"], name, content["start"], content["end"], sign * content["emission_g"])
@@ -173,10 +194,10 @@ class Watch:
 
     def _stated(self, subject: str, watched: Watched, day: int, books: Books) -> Stated:
         year, book, obligation = year_of(day), books.book, 0
-        for open_ in range(book.closed.get(subject, YEARS[0] - 1) + 1, year + 1):
+        for open_ in range(max(book.closed.get(subject, 0) + 1, watched.since), year + 1):
             later = watched.between(max(day + 1, first_of(open_)), first_of(open_ + 1))
             obligation += _need(subject, open_, later, books)
-        plan = None if watched.plan is None else Plan.of(watched.plan)
+        plan = Plan.of(watched.plans[str(year)]) if str(year) in watched.plans else None
         retired = sum(book.held("retired", subject, year, purpose) for purpose in ("compliance", "voluntary"))
         return Stated(
             held_g=_held(subject, year, books),
