@@ -14,7 +14,8 @@ from infra.errors import EnvironmentFault
 
 if TYPE_CHECKING:
     from infra.channel import Channel
-    from infra.submitting import Decided, Desk, Draft, Forecast
+    from infra.drafts import Desk, Draft
+    from infra.submitting import Decided, Forecast
 
 KINDS = "kinds"
 ATTEMPTS = 3
@@ -133,14 +134,14 @@ def _seed(channel: "Channel", party: str, seed_file: Path | None) -> bytes:
 
 
 def _countersign(path: Path, party: str, seed_file: Path | None) -> None:
-    from infra import submitting
+    from infra import drafts
 
     channel = this_channel()
     if not party:
         raise typer.BadParameter("--party says who signs")
     try:
-        draft = submitting.Draft.load(submitting.words_of(path), channel.genesis.digest)
-    except submitting.DraftError as error:
+        draft = drafts.Draft.load(drafts.words_of(path), channel.genesis.digest)
+    except drafts.DraftError as error:
         raise typer.BadParameter(f"{path}: {error}") from error
     draft.sign(party, _seed(channel, party, seed_file), channel.genesis.digest)
     path.write_text(draft.dump(channel.genesis.digest))
@@ -149,10 +150,11 @@ def _countersign(path: Path, party: str, seed_file: Path | None) -> None:
 
 def _submit(files: list[Path], asked: _Asked, prepare: Path | None, output: Form) -> None:
     from infra import settings, submitting
+    from infra.drafts import Desk
 
     channel, data = this_channel(), settings.load().data
     with submitting.ledger_of(data, channel, asked.member) as ledger:
-        desk = submitting.Desk(channel, ledger.registry, data, asked.member)
+        desk = Desk(channel, ledger.registry, ledger.book, data, asked.member)
         named = _drafts(files, asked, desk, dict(ledger.book.numbers))
         drafts = [draft for _, draft in named]
         if prepare is not None:
@@ -175,7 +177,7 @@ def _drafts(files: list[Path], asked: _Asked, desk: "Desk", numbers: dict[str, i
     """The submissions of the files and of the bills: prepared ones as they are, others numbered on and signed."""
     from carbon.wording import WordingError
     from consensus.log.follower import LedgerError
-    from infra.submitting import DraftError
+    from infra.drafts import DraftError
 
     found: list[_Named] = []
     try:
@@ -192,7 +194,7 @@ def _drafts(files: list[Path], asked: _Asked, desk: "Desk", numbers: dict[str, i
 
 
 def _of_file(file: Path, asked: _Asked, desk: "Desk", numbers: dict[str, int]) -> "Draft":
-    from infra.submitting import Draft, DraftError, words_of
+    from infra.drafts import Draft, DraftError, words_of
 
     words = words_of(file)
     if "body" in words:
@@ -204,7 +206,7 @@ def _of_file(file: Path, asked: _Asked, desk: "Desk", numbers: dict[str, int]) -
 
 
 def _of_bills(file: Path, asked: _Asked, desk: "Desk", numbers: dict[str, int]) -> list[_Named]:
-    from infra.submitting import DraftError, written
+    from infra.drafts import DraftError, written
 
     if not asked.party:
         raise DraftError("--party says whose bills these are")
