@@ -185,20 +185,28 @@ def surrender(standing: Standing, submission: Submission, _: int) -> Effect:
     return Effect(sum(drawn, ()))
 
 
+def closing_figures(standing: Standing, subject: str, year: int) -> dict[str, int]:
+    """What a closing states, as the book has it now, g CO2e: what is short, is carried on, expires, was sold on net."""
+    held = sum(map(sum, standing.holdings(subject, year).values()))
+    banked = min(held, standing.banking_cap(subject, year))
+    sold, short = standing.net_sold(subject, year), standing.open_need(subject, year)
+    return {"shortfall_g": short, "banked_g": banked, "expired_g": held - banked, "net_sold_g": sold}
+
+
 def closing(standing: Standing, submission: Submission, now_ms: int) -> Effect:
     """The end of a year: what is short, what is carried on and what expires, the oldest first, as the book has it."""
     content = submission.content
     subject, year = content["subject"], content["year"]
     _require_verified(standing, subject, year)
-    holdings = standing.holdings(subject, year)
-    held, missing = sum(map(sum, holdings.values())), standing.open_need(subject, year)
-    banked = min(held, standing.banking_cap(subject, year))
-    stated = tuple(content[f"{name}_g"] for name in ("shortfall", "banked", "expired", "net_sold"))
-    if stated != (missing, banked, held - banked, standing.net_sold(subject, year)):
+    first = standing.closed.get(subject, calendar.YEARS[0] - 1) + 1
+    if any((subject, earlier) in standing.verified for earlier in range(first, year)):
+        raise Refused(Refusal.EARLIER_YEAR_OPEN)
+    figures = closing_figures(standing, subject, year)
+    if any(content[name] != amount for name, amount in figures.items()):
         raise Refused(Refusal.WRONG_BALANCE)
-    entry = pair(account("due", subject, year), account("shortfall", subject, year), missing)
-    expiring, expired = held - banked, account("expired", subject, year)
-    for vintage, (carried, fresh) in holdings.items():
+    entry = pair(account("due", subject, year), account("shortfall", subject, year), figures["shortfall_g"])
+    expiring, expired = figures["expired_g"], account("expired", subject, year)
+    for vintage, (carried, fresh) in standing.holdings(subject, year).items():
         gone = min(expiring, carried + fresh)
         expiring -= gone
         entry += pair(expired, account("banked", subject, vintage), min(gone, carried))

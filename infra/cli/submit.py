@@ -13,9 +13,9 @@ from infra.cli.output import Form, Output, show
 from infra.errors import EnvironmentFault
 
 if TYPE_CHECKING:
-    from consensus.ledger import Ledger
     from infra.channel import Channel
-    from infra.submitting import Decided, Draft, Forecast
+    from infra.drafts import Desk, Draft
+    from infra.submitting import Decided, Forecast
 
 KINDS = "kinds"
 ATTEMPTS = 3
@@ -32,6 +32,12 @@ class _Asked(NamedTuple):
     dry_run: bool
     anyway: bool
     member: int
+    csv: Path | None
+    allowed: tuple[str, ...]
+
+
+_Named = tuple[str, "Draft"]
+"""A submission, and where it was written."""
 
 
 def submit(
@@ -44,6 +50,10 @@ def submit(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would come of it, and send nothing.")] = False,
     prepare: Annotated[Path | None, typer.Option(help="Write it here, signed, for the other side to sign too.")] = None,
     countersign: Annotated[Path | None, typer.Option(help="Sign what another party prepared, in its file.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="A year of bills, one a row, of the party's subject.")] = None,
+    allow: Annotated[
+        list[str], typer.Option(metavar="ROW", help="A factor row of confidence D that bills may use.")
+    ] = [],  # noqa: B006
     anyway: Annotated[
         bool, typer.Option("--anyway", help="Send what this machine's copy says will be refused.")
     ] = False,
@@ -72,7 +82,8 @@ def submit(
       document = "march.pdf"
 
     \b
-    A transfer is signed by both sides:
+    A year of bills, one a row, and a transfer, which both sides sign:
+      carbonledger submit --csv bills.csv --party bakeries
       carbonledger submit sale.toml --party coal-north --prepare sale.json
       carbonledger submit --countersign sale.json --party coal-south
       carbonledger submit sale.json --party coal-north
@@ -81,11 +92,11 @@ def submit(
         _kinds(files[1:], output)
     elif countersign is not None:
         _countersign(countersign, party, seed_file)
-    elif not files:
+    elif not files and csv is None:
         raise typer.BadParameter("name a FILE, or 'kinds'")
     else:
-        asked = _Asked(party, seed_file, dry_run, anyway, member)
-        _submit([Path(file) for file in files], asked, prepare, output)
+        asked = _Asked(party, seed_file, dry_run, anyway, member, csv, tuple(allow))
+        _submit([Path(file) for file in files or ()], asked, prepare, output)
 
 
 def _kinds(names: list[str], output: Form) -> None:
@@ -123,14 +134,14 @@ def _seed(channel: "Channel", party: str, seed_file: Path | None) -> bytes:
 
 
 def _countersign(path: Path, party: str, seed_file: Path | None) -> None:
-    from infra import submitting
+    from infra import drafts
 
     channel = this_channel()
     if not party:
         raise typer.BadParameter("--party says who signs")
     try:
-        draft = submitting.Draft.load(submitting.words_of(path), channel.genesis.digest)
-    except submitting.DraftError as error:
+        draft = drafts.Draft.load(drafts.words_of(path), channel.genesis.digest)
+    except drafts.DraftError as error:
         raise typer.BadParameter(f"{path}: {error}") from error
     draft.sign(party, _seed(channel, party, seed_file), channel.genesis.digest)
     path.write_text(draft.dump(channel.genesis.digest))
@@ -139,10 +150,13 @@ def _countersign(path: Path, party: str, seed_file: Path | None) -> None:
 
 def _submit(files: list[Path], asked: _Asked, prepare: Path | None, output: Form) -> None:
     from infra import settings, submitting
+    from infra.drafts import Desk
 
     channel, data = this_channel(), settings.load().data
     with submitting.ledger_of(data, channel, asked.member) as ledger:
-        party, drafts = _drafts(files, asked, channel, ledger)
+        desk = Desk(channel, ledger.registry, ledger.book, data, asked.member)
+        named = _drafts(files, asked, desk, dict(ledger.book.numbers))
+        drafts = [draft for _, draft in named]
         if prepare is not None:
             _prepare(drafts, prepare, channel)
             return
@@ -151,41 +165,64 @@ def _submit(files: list[Path], asked: _Asked, prepare: Path | None, output: Form
         said = submitting.forecast(payloads, channel, ledger.registry, ledger.book, at_ms)
     rows = [{"reason": int(one.refusal), "posts": _posts(one)} for one in said]
     if not asked.dry_run and (asked.anyway or not any(one.refusal for one in said)):
+        party = asked.party or drafts[0].stated.party
         rows = _bring(drafts, party, _seed(channel, party, asked.seed_file), asked.member)
-    rows = [_row(file, draft) | _verdict(row) for file, draft, row in zip(files, drafts, rows, strict=True)]
+    rows = [_row(*one) | _verdict(row) for one, row in zip(named, rows, strict=True)]
     _show(rows, output)
     if any(row["verdict"] != "accepted" for row in rows):
         raise typer.Exit(CHECK_FAILED)
 
 
-def _drafts(files: list[Path], asked: _Asked, channel: "Channel", ledger: "Ledger") -> tuple[str, list["Draft"]]:
-    """Who brings them, and the drafts of the files: prepared ones as they are, others numbered on and signed."""
+def _drafts(files: list[Path], asked: _Asked, desk: "Desk", numbers: dict[str, int]) -> list[_Named]:
+    """The submissions of the files and of the bills: prepared ones as they are, others numbered on and signed."""
     from carbon.wording import WordingError
     from consensus.log.follower import LedgerError
-    from infra import settings, submitting
+    from infra.drafts import DraftError
 
-    numbers, drafts, bringing = dict(ledger.book.numbers), [], asked.party
-    desk = submitting.Desk(channel, ledger.registry, settings.load().data, asked.member)
-    for file in files:
-        try:
-            words = submitting.words_of(file)
-            if "body" in words:
-                drafts.append(submitting.Draft.load(words, channel.genesis.digest))
-                bringing = bringing or drafts[-1].stated.party
-                continue
-            party = asked.party or str(words.get("party", ""))
-            if not party:
-                raise typer.BadParameter(f"{file}: --party says who submits it")
-            number = numbers[party] = numbers.get(party, 0) + 1
-            draft = desk.draft(words, party, number, file.parent)
-        except (submitting.DraftError, WordingError) as error:
-            raise typer.BadParameter(f"{file}: {error}") from error
-        except LedgerError as error:
-            raise _refuse(error) from error
-        draft.sign(party, _seed(channel, party, asked.seed_file), channel.genesis.digest)
-        drafts.append(draft)
-        bringing = bringing or party
-    return bringing, drafts
+    found: list[_Named] = []
+    try:
+        for file in files:
+            found.append((str(file), _of_file(file, asked, desk, numbers)))
+        if asked.csv is not None:
+            file = asked.csv
+            found += _of_bills(file, asked, desk, numbers)
+    except (DraftError, WordingError) as error:
+        raise typer.BadParameter(f"{file}: {error}") from error
+    except LedgerError as error:
+        raise _refuse(error) from error
+    return found
+
+
+def _of_file(file: Path, asked: _Asked, desk: "Desk", numbers: dict[str, int]) -> "Draft":
+    from infra.drafts import Draft, DraftError, words_of
+
+    words = words_of(file)
+    if "body" in words:
+        return Draft.load(words, desk.channel.genesis.digest)
+    party = asked.party or str(words.get("party", ""))
+    if not party:
+        raise DraftError("--party says who submits it")
+    return _signed(desk.draft(words, party, _next(numbers, party), file.parent), party, asked, desk)
+
+
+def _of_bills(file: Path, asked: _Asked, desk: "Desk", numbers: dict[str, int]) -> list[_Named]:
+    from infra.drafts import DraftError, written
+
+    if not asked.party:
+        raise DraftError("--party says whose bills these are")
+    contents = desk.bills(file, asked.party, asked.allowed)
+    drafts = [written("activity", content, asked.party, _next(numbers, asked.party)) for content in contents]
+    return [(f"{file}: bill {n}", _signed(draft, asked.party, asked, desk)) for n, draft in enumerate(drafts, 1)]
+
+
+def _next(numbers: dict[str, int], party: str) -> int:
+    numbers[party] = numbers.get(party, 0) + 1
+    return numbers[party]
+
+
+def _signed(draft: "Draft", party: str, asked: _Asked, desk: "Desk") -> "Draft":
+    draft.sign(party, _seed(desk.channel, party, asked.seed_file), desk.channel.genesis.digest)
+    return draft
 
 
 def _prepare(drafts: list["Draft"], path: Path, channel: "Channel") -> None:
@@ -195,9 +232,9 @@ def _prepare(drafts: list["Draft"], path: Path, channel: "Channel") -> None:
     print(f"{path}: signed by {', '.join(drafts[0].signatures)}; the other side adds --countersign", file=sys.stderr)
 
 
-def _row(file: Path, draft: "Draft") -> dict[str, Any]:
+def _row(file: str, draft: "Draft") -> dict[str, Any]:
     stated = draft.stated
-    return {"file": str(file), "kind": stated.kind, "party": stated.party, "number": stated.number}
+    return {"file": file, "kind": stated.kind, "party": stated.party, "number": stated.number}
 
 
 def _verdict(row: dict[str, Any]) -> dict[str, Any]:

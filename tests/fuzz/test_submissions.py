@@ -13,7 +13,7 @@ from carbon import claims, submission
 from carbon.ledger.book import Book
 from carbon.refusal import Refusal
 from carbon.submission import ROLES
-from infra.submitting import Draft, DraftError
+from infra.drafts import Draft, DraftError
 from schemas import codec
 from tests import parties
 from tests.contents import CONTENTS, OFFSET, REGISTRY, month, stated

@@ -8,16 +8,19 @@ from typing import Any
 import pytest
 
 from carbon.refusal import Refusal
+from carbon.wording import WordingError
 from consensus import batch as batches
 from consensus.member.store import LedgerFile
-from infra import submitting
+from infra import drafts, submitting
 from infra.advice import advice
+from infra.channel import load
 from infra.cli import submit as command
 from tests import parties
 from tests.committee import write_channel
 from tests.consensus.test_submission import Market
+from tests.contents import CONTENTS
 from tests.infra.copies import Invoke, invoker
-from tests.parties import AUTHORITY, EXCHANGE, PARTIES, PLANT
+from tests.parties import AUTHORITY, EXCHANGE, PARTIES, PLANT, VERIFIER
 from tests.registrars import REGISTRARS
 
 PRICE = """
@@ -146,8 +149,8 @@ def test_the_other_side_signs_what_was_prepared(played: Played, invoke: Invoke, 
     assert prepared[0] == 0, prepared[2]
     assert json.loads(Path(draft).read_text())["says"]["content"]["amount_g"] == 1_000_000
     assert invoke("submit", "--countersign", draft, "--party", EXCHANGE)[0] == 0
-    data = submitting.words_of(Path(draft))
-    found = submitting.Draft.load(data, played.world.channel)
+    data = drafts.words_of(Path(draft))
+    found = drafts.Draft.load(data, played.world.channel)
     assert list(found.signatures) == [PLANT, EXCHANGE]
     (row,) = rows(invoke("submit", draft, "--dry-run", "--output", "json"), 1)
     assert (row["party"], row["reason"]) == (PLANT, "unknown_subject")
@@ -210,7 +213,66 @@ def test_the_emission_of_activity_data_is_computed_where_it_is_not_stated(
     assert row["verdict"] == "accepted"
     file.write_text(BILL.replace("2 MWh", "2 t"))
     code, _, said = invoke("submit", str(file), "--party", PLANT)
-    assert (code, "emission: isn't stated, and can't be computed" in told(said)) == (2, True)
+    assert (code, "emission_g: isn't stated, and can't be computed" in told(said)) == (2, True)
+
+
+def test_what_benchmarks_and_outputs_give_is_computed(played: Played, tmp_path: Path) -> None:
+    wanted = {**CONTENTS["allocation"], "stage": "final"}
+    ledger = played.ledger
+    desk = drafts.Desk(load(tmp_path), ledger.registry, ledger.book, tmp_path, 0)
+    words = {name: value for name, value in wanted.items() if name not in ("amount_g", "decision")}
+    assert desk.draft({"kind": "allocation", **words}, AUTHORITY, 1, tmp_path).stated.content == CONTENTS["allocation"]
+    with pytest.raises(WordingError, match=r"amount_g: isn't stated, .*: there are no outputs"):
+        desk.draft({"kind": "allocation", **words, "outputs": []}, AUTHORITY, 1, tmp_path)
+
+
+VERIFIED = """
+kind = "verification"
+subject = "plant"
+year = 2015
+emissions = "10 t"
+sources = [{source = "boiler", gas = "CO2", scope = 1, emission = "10 t"}]
+document = "bill.pdf"
+"""
+CLOSING = """
+kind = "closing"
+subject = "plant"
+year = 2015
+"""
+
+
+def test_the_book_says_what_a_closing_states(played: Played, invoke: Invoke, tmp_path: Path) -> None:
+    (tmp_path / "bill.pdf").write_bytes(b"a bill")
+    for party, text in ((VERIFIER, VERIFIED), (AUTHORITY, CLOSING)):
+        (tmp_path / "stated.toml").write_text(text)
+        (row,) = rows(invoke("submit", str(tmp_path / "stated.toml"), "--party", party, "--output", "json"))
+        assert row["verdict"] == "accepted"
+    found = invoke("resolve", row["code"], "--output", "json")[1]
+    assert json.loads(found)[0]["content.shortfall_g"] == 10_000_000
+
+
+BILLS = """period,energy,quantity,document,factor
+2016-01,electricity,1001.5 kWh,bill.pdf,grid_factors.CN.national.2023
+2016-02,electricity,900 kWh,bill.pdf,grid_factors.CN.national.2023
+"""
+
+
+def test_a_csv_of_bills_goes_together_or_not_at_all(played: Played, invoke: Invoke, tmp_path: Path) -> None:
+    (tmp_path / "bill.pdf").write_bytes(b"a bill")
+    bills = tmp_path / "bills.csv"
+    bills.write_text(BILLS.replace("900 kWh", "900 t").replace("2016-01", "2016-13"))
+    code, _, said = invoke("submit", "--csv", str(bills), "--party", PLANT)
+    assert (code, "line 2: " in told(said), "line 3: " in told(said)) == (2, True, True)
+    assert invoke("submit", "--csv", str(bills), "--party", EXCHANGE)[0] == 2
+    assert played.brought == 0
+    bills.write_text(BILLS)
+    found = rows(invoke("submit", "--csv", str(bills), "--party", PLANT, "--output", "json"))
+    assert [(row["file"], row["number"], row["verdict"]) for row in found] == [
+        (f"{bills}: bill {number}", number, "accepted") for number in (1, 2)
+    ]
+    assert (
+        rows(invoke("submit", "--csv", str(bills), "--party", PLANT, "--output", "json"), 1)[0]["reason"] == "overlaps"
+    )
 
 
 def told(said: str) -> str:
