@@ -62,6 +62,7 @@ class Refusal(IntEnum):
     NO_DECISION = 74
     FRAGMENTED = 75
     ALREADY_DECIDED = 76
+    EARLIER_YEAR_OPEN = 77
 
     @property
     def label(self) -> str:

@@ -340,6 +340,8 @@ def _point(raw: dict[str, Any], factors: FactorSet) -> Point:
     emission = rule_from(raw["emission"])
     if raw["scale"] not in range(MAX_SCALE + 1):
         raise RegistryError(f"{raw['id']}: a scale of {raw['scale']} decimal places")
+    if type(raw["min"]) is not int or type(raw["max"]) is not int:
+        raise RegistryError(f"{raw['id']}: a range is of integers")
     allowed = tuple(raw.get("allowed", ()))
     unit, scale = (emission.unit, MASS_SCALE) if isinstance(emission, CemsMass) else (raw["unit"], raw["scale"])
     try:

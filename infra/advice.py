@@ -33,6 +33,9 @@ _ADVICE = {
     Refusal.NOT_REVERSIBLE: "there is no such submission of this party that can be taken back any more",
     Refusal.WRONG_BALANCE: "what it states is not what the books give: 'carbonledger account SUBJECT' shows them",
     Refusal.NO_DECISION: "the decision that it rests on is not recorded: submit that first",
+    Refusal.FRAGMENTED: "it would break a set of numbers or periods into too many parts: begin where another one ends",
+    Refusal.ALREADY_DECIDED: "a cut for this year is decided: take that decision back first",
+    Refusal.EARLIER_YEAR_OPEN: "an earlier year is verified and not closed: close that first",
 }
 
 

@@ -37,7 +37,7 @@ def recorded(copy: LedgerCopy) -> Iterator[Found]:
 
 def past_of(copy: LedgerCopy, party: str) -> History:
     """What a party stated that counts, as whoever takes something back needs it. Raises LedgerError."""
-    book, past = Book(), History()
+    book, past = Book(copy.channel.genesis.utc_offset_minutes), History()
     for found in recorded(copy):
         if found.leaf.leaf.accepted:
             stated = submission.read(found.opened.payload)

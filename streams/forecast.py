@@ -12,7 +12,6 @@ import numpy as np
 from carbon import plain as plains
 from carbon import record as records
 from carbon import submission as submissions
-from carbon.ledger.books import source_of
 from carbon.planning.telling import forecast_of
 from carbon.planning.warning import alerts_of
 from carbon.planning.watch import Watch, Watched
@@ -25,8 +24,6 @@ from streams.accounts import AccountsConfig, BooksFile, Standing, post_block
 from streams.processor import LedgerProcessor
 
 GROUP = "carbon.forecast"
-UNBOOKED = "none"
-"""The rule of a point that emits nothing by itself."""
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS watched (subject TEXT PRIMARY KEY, facts TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS day (subject TEXT, day INTEGER, grams INTEGER NOT NULL, PRIMARY KEY (subject, day))"
@@ -97,18 +94,11 @@ def _watch_records(watch: Watch, payloads: list[bytes]) -> None:
         together = np.flatnonzero(plain.plain)
         columns = (plain.point[together], plain.start[together], plain.emission[together])
         for number, start, grams in zip(*(column.tolist() for column in columns), strict=True):
-            _watch_window(watch, plain.points[number].fields, start, grams)
+            watch.window(plain.points[number].fields, start, grams)
         singly = np.flatnonzero(~plain.plain).tolist()
     for place in singly:
         record = records.read(payloads[place])
-        _watch_window(watch, record, record["window_start"], posted_g(record))
-
-
-def _watch_window(watch: Watch, fields: dict[str, object], start: int, grams: int) -> None:
-    if source_of(str(fields["rule"])) == UNBOOKED:
-        return
-    end = start + 1000 * int(str(fields["window_seconds"]))
-    watch.emitted(str(fields["subject"]), str(fields["point"]), start, end, grams)
+        watch.window(record, record["window_start"], posted_g(record))
 
 
 class Forecasts(LedgerProcessor):

@@ -65,9 +65,9 @@ class Book(Standing):
             self.past[submission.party] = past.grown(leaf_of(submission.body, effect.entry))
 
     def lines(self) -> list[str]:
-        """The book as lines of the state's canonical text; each begins with `book `."""
+        """The book as lines of the state's canonical text, sorted; each begins with `book `."""
         if self._lines is None:
-            self._lines = super().lines()
+            self._lines = sorted(super().lines())
         return self._lines
 
     def read_line(self, words: list[str]) -> None:

@@ -198,6 +198,9 @@ def closing(standing: Standing, submission: Submission, now_ms: int) -> Effect:
     content = submission.content
     subject, year = content["subject"], content["year"]
     _require_verified(standing, subject, year)
+    first = standing.closed.get(subject, calendar.YEARS[0] - 1) + 1
+    if any((subject, earlier) in standing.verified for earlier in range(first, year)):
+        raise Refused(Refusal.EARLIER_YEAR_OPEN)
     figures = closing_figures(standing, subject, year)
     if any(content[name] != amount for name, amount in figures.items()):
         raise Refused(Refusal.WRONG_BALANCE)

@@ -103,9 +103,9 @@ class Standing:
             raise Refused(Refusal.YEAR_CLOSED)
 
     def credited(self, subject: str, year: int) -> int:
-        """Credits that count towards a year's need, within their cap, g CO2e."""
-        retired = self.held("retired", subject, year, "compliance") * GRAMS_PER_CREDIT
-        return min(retired, self.held("due", subject, year) // OFFSET_SHARE)
+        """Credits that count towards a year's need, as many whole ones as their cap allows, g CO2e."""
+        most = self.held("due", subject, year) // (OFFSET_SHARE * GRAMS_PER_CREDIT)
+        return GRAMS_PER_CREDIT * min(self.held("retired", subject, year, "compliance"), most)
 
     def open_need(self, subject: str, year: int) -> int:
         """What is still to be surrendered for a year, g CO2e."""

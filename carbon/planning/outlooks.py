@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from carbon.emission import Unbooked, told
 from carbon.ledger.books import Books
 from carbon.planning.outlook import Outlook
 from carbon.planning.warning import EarlyWarning
@@ -32,12 +31,9 @@ class Outlooks:
 
     def record(self, fields: Mapping[str, Any], start: int | None = None, grams: int | None = None) -> None:
         """Take in an accepted window record; start (ms UTC) and grams are the fields' own unless they are given."""
-        if self._skips(fields["subject"]) or told(fields["rule"]) in (None, Unbooked):
-            return
-        begin = fields["window_start"] if start is None else start
-        posted = posted_g(dict(fields)) if grams is None else grams
-        end = begin + 1000 * fields["window_seconds"]
-        self.watch.emitted(fields["subject"], fields["point"], begin, end, posted)
+        if not self._skips(fields["subject"]):
+            begin = fields["window_start"] if start is None else start
+            self.watch.window(fields, begin, posted_g(dict(fields)) if grams is None else grams)
 
     def submission(self, submission: Submission) -> None:
         """Take in an accepted submission."""

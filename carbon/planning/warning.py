@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from carbon.planning.days import date_of, start_ms
+from carbon.planning.forecast import Exhaustion
 from carbon.planning.outlook import INNER, Outlook
 from carbon.planning.rules import Held, Kind, Rule, Rules, audience, step
 from carbon.registry import Registry
@@ -38,7 +39,9 @@ class EarlyWarning:
     @property
     def text(self) -> str:
         """The sentence for people: every figure that made it."""
-        outlook, of = self.outlook, "allowances available" if self.kind == "balance_short" else "the plan left"
+        outlook, of = self.outlook, "allowances available"
+        if self.kind == "plan_exceeded":
+            of = f"the plan and its margin of {self.rule.margin_percent} % left"
         parts = [f"{outlook.subject}: {tonnes(self.budget_g)} of {of} at the end of {date_of(outlook.day)}"]
         parts += _coming(outlook, self.budget_g)
         return "; ".join([*parts, f"level {self.level}, was {self.rule.name(self.before)}"])
@@ -48,17 +51,25 @@ def _coming(outlook: Outlook, budget_g: int) -> list[str]:
     forecast, year_end = outlook.forecast, outlook.year_end_g()
     if forecast is None or year_end is None:
         return ["no forecast yet"]
-    runs_out = forecast.exhaustion(budget_g, INNER)
-    when, early, late = (_date(outlook, days) for days in (runs_out.expected, runs_out.early, runs_out.late))
     chance, so_far = forecast.probability(budget_g, outlook.days_left), tonnes(outlook.emitted_g)
-    return [
-        f"used up {when} ({INNER} %: {early} to {late})",
-        f"{chance:.0%} likely by the year's end, with {tonnes(year_end)} forecast and {so_far} so far",
-    ]
+    likely = f"{chance * 100:.0f} % likely by the year's end, with {tonnes(year_end)} forecast and {so_far} so far"
+    return [_when(outlook, forecast.exhaustion(budget_g, INNER)), likely]
 
 
-def _date(outlook: Outlook, days: int | None) -> str:
-    return "after the year's end" if days is None else f"{date_of(outlook.day + days)}"
+def _when(outlook: Outlook, runs_out: Exhaustion) -> str:
+    if runs_out.expected == 0:
+        return "used up"
+    said = (
+        "not used up within the year" if runs_out.expected is None else f"used up {_date(outlook, runs_out.expected)}"
+    )
+    if runs_out.early is None:
+        return said
+    until = "or later" if runs_out.late is None else f"to {_date(outlook, runs_out.late)}"
+    return f"{said} ({INNER} %: {_date(outlook, runs_out.early)} {until})"
+
+
+def _date(outlook: Outlook, days: int) -> str:
+    return f"{date_of(outlook.day + days)}"
 
 
 def tonnes(grams: int) -> str:

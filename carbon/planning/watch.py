@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from carbon.calendar import DAY_MS, YEARS
+from carbon.emission import Unbooked, told
 from carbon.ledger.books import Books
 from carbon.ledger.chart import account
 from carbon.ledger.standing import GRAMS_PER_CREDIT
@@ -26,6 +27,8 @@ from carbon.submission import Submission, reversed_by
 
 SILENT_MS = 7 * DAY_MS
 """A source that is so far behind the newest of its subject is not waited for."""
+_KEPT_PLANS = 3
+"""Years of which a plan is known: a correction may make a day of the last one complete."""
 KEPT_DAYS = 800
 """This year's and the one's before, and some: what a forecast can use."""
 
@@ -37,7 +40,8 @@ class Watched:
     first: int = 0
     grams: "array[int]" = field(default_factory=lambda: array("q"))
     heads: dict[str, int] = field(default_factory=dict)
-    plan: dict[str, Any] | None = None
+    plans: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """The newest of each year, by it."""
     target: dict[str, Any] | None = None
     outputs: list[dict[str, Any]] = field(default_factory=list)
     since: int = YEARS[-1]
@@ -61,6 +65,11 @@ class Watched:
         if too_many > 0:
             del self.grams[:too_many]
             self.first += too_many
+
+    def mean_to(self, plan: dict[str, Any]) -> None:
+        """Know of a plan. Those of years long past are of no use."""
+        self.plans = {year: known for year, known in self.plans.items() if int(year) > plan["year"] - _KEPT_PLANS}
+        self.plans[str(plan["year"])] = plan
 
     def put_out(self, output: dict[str, Any], sign: int) -> None:
         """Know of an output, or with a sign of -1 no more."""
@@ -108,6 +117,12 @@ class Watch:
     changed: dict[str, set[int]] = field(default_factory=dict)
     """Subjects and their days since this was cleared last."""
 
+    def window(self, fields: Mapping[str, Any], start: int, grams: int) -> None:
+        """A record of a window from `start` on, ms UTC, posts so many grams; what emits nothing tells nothing."""
+        if told(fields["rule"]) in (None, Unbooked):
+            return
+        self.emitted(fields["subject"], fields["point"], start, start + 1000 * fields["window_seconds"], grams)
+
     def emitted(self, subject: str, source: str, start: int, end: int, grams: int) -> None:
         """A source told of a period [start, end), ms UTC: its grams are spread evenly over the days that it touches."""
         watched = self._touched(subject)
@@ -132,7 +147,7 @@ class Watch:
         content = stated.content
         match stated.kind:
             case "plan":
-                self._touched(content["subject"]).plan = _plain(content)
+                self._touched(content["subject"]).mean_to(_plain(content))
             case "target":
                 self._touched(content["subject"]).target = _plain(content)
             case "output":
@@ -182,7 +197,7 @@ class Watch:
         for open_ in range(max(book.closed.get(subject, 0) + 1, watched.since), year + 1):
             later = watched.between(max(day + 1, first_of(open_)), first_of(open_ + 1))
             obligation += _need(subject, open_, later, books)
-        plan = None if watched.plan is None else Plan.of(watched.plan)
+        plan = Plan.of(watched.plans[str(year)]) if str(year) in watched.plans else None
         retired = sum(book.held("retired", subject, year, purpose) for purpose in ("compliance", "voluntary"))
         return Stated(
             held_g=_held(subject, year, books),

@@ -70,7 +70,7 @@ class Poster:
         sums += "WHERE height <= {height:UInt64} GROUP BY account"
         accounts = []
         for name, *fields in client.query(sums, parameters={"height": height}).result_rows:
-            known = vars(Account.named(name))
+            known = Account.named(name).row()
             accounts.append(known | dict(zip(("debit_g", "credit_g", "records", "height"), fields, strict=True)))
         return cls(Books.load(utc_offset_minutes, accounts, rows[0][0].splitlines()), prefix)
 

@@ -1,4 +1,4 @@
-"""Feeds of the small tables, whose messages become rows one by one: rejections, balances and alerts."""
+"""Feeds of the small tables, whose messages become rows one by one: rejections, balances, forecasts and alerts."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -51,6 +51,26 @@ BALANCES = pa.schema(
     ]
 )
 
+FORECASTS = pa.schema(
+    [
+        ("subject", pa.string()),
+        ("year", pa.int32()),
+        ("at", TIME),
+        ("height", pa.uint64()),
+        *((name, pa.int64()) for name in ("emitted_g", "year_end_g", "low_80_g", "high_80_g", "low_95_g", "high_95_g")),
+        ("available_g", pa.int64()),
+        *((name, TIME) for name in ("exhausted_at", "exhausted_early", "exhausted_late")),
+        ("shortage_probability", pa.float64()),
+        *((name, pa.int64()) for name in ("plan_g", "planned_so_far_g", "target_g")),
+        *((name, pa.int64()) for name in ("reductions_g", "retired_g", "neutrality_gap_g")),
+        ("method", pa.string()),
+        ("season", pa.string()),
+        ("silent", pa.uint32()),
+        ("levels", pa.map_(pa.string(), pa.string())),
+        *_SOURCE,
+    ]
+)
+
 ALERTS = pa.schema(
     [
         ("id", pa.string()),
@@ -87,6 +107,12 @@ def balance_rows(fields: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The row of a balance."""
     balance = fields["debit_g"] - fields["credit_g"]
     yield {**fields, "balance": balance, "held": CLASSES[fields["kind"]].grows * balance if fields["kind"] else balance}
+
+
+def forecast_rows(fields: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The row of an outlook."""
+    texts = {name: fields[name] or "" for name in ("method", "season")}
+    yield fields | texts | {"levels": [(held["kind"], held["level"]) for held in fields["levels"]]}
 
 
 def alert_rows(fields: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -141,6 +167,11 @@ def rejections_feed() -> RowFeed:
 def balances_feed() -> RowFeed:
     """The feed of table `balances`."""
     return RowFeed(topics.ACCOUNTS_BALANCES, "balance", RowBatch("balances_log", BALANCES), balance_rows)
+
+
+def forecasts_feed() -> RowFeed:
+    """The feed of table `forecasts`."""
+    return RowFeed(topics.ACCOUNTS_FORECASTS, "forecast", RowBatch("forecasts_log", FORECASTS), forecast_rows)
 
 
 def alerts_feed() -> RowFeed:

@@ -1,13 +1,19 @@
 """Submissions in a member's copy of the ledger: beside records they disturb nothing, and each is found and proved."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from carbon import submission
+from carbon import calendar, submission
+from carbon.ledger.book import Book
+from carbon.refusal import Refusal
+from infra import submission as submissions
 from infra.channel import load
 from infra.copy import LedgerCopy
 from infra.submission import code_of, recorded
+from tests.carbon.ledger.desk import Desk
 from tests.consensus.test_submission import Market, price
 from tests.infra.copies import Invoke, invoker
 from tests.infra.test_copy import reading_code, shown, store
@@ -52,3 +58,18 @@ def test_records_and_readings_beside_it_are_found_as_before(market: Market, invo
     assert invoke("verify", "--file", str(tmp_path / "all.export"), "--genesis", genesis)[0] == 0
     assert invoke("registry", "show")[0] == 0
     assert invoke("committee", "vkeys")[0] == 0
+
+
+def test_a_partys_past_is_by_the_years_of_its_channel(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk, start = Desk(Book(480)), calendar.year_start(2024, 480)
+    assert desk.state("activity", start=start, end=start + 1) is Refusal.PASS
+    ((said, at),) = desk.accepted
+    payload = submission.signed(said.body, {said.party: bytes(32)}, bytes(32))
+    accepted = SimpleNamespace(leaf=SimpleNamespace(accepted=True))
+    found = SimpleNamespace(
+        leaf=accepted, opened=SimpleNamespace(payload=payload), block=SimpleNamespace(header={"time": at})
+    )
+    monkeypatch.setattr(submissions, "recorded", lambda _: [found])
+    copy: Any = SimpleNamespace(channel=SimpleNamespace(genesis=SimpleNamespace(utc_offset_minutes=480)))
+    content = submissions.past_of(copy, said.party).reversal(said.number, "wrong")
+    assert desk.say(said.party, "reversal", content) is Refusal.PASS

@@ -36,6 +36,7 @@ TABLES = (
     topics.READINGS_CODED,
     topics.READINGS_REJECTED,
     topics.ACCOUNTS_BALANCES,
+    topics.ACCOUNTS_FORECASTS,
     topics.ALERTS,
     topics.LEDGER_BLOCKS,
     topics.LEDGER_PAYLOADS,

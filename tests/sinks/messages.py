@@ -119,6 +119,15 @@ def balance(account: str, height: int, debit: int = 0, credit: int = 0, **more: 
     return codec.encode("balance", fields | {"records": height, "height": height} | more)
 
 
+def forecast(at: int, **more: Any) -> bytes:
+    """An outlook of a plant at the end of a day, without what takes a longer history; `more` are further fields."""
+    optional = ("year_end_g", "low_80_g", "high_80_g", "low_95_g", "high_95_g", "available_g", "exhausted_at")
+    optional += ("exhausted_early", "exhausted_late", "shortage_probability", "plan_g", "planned_so_far_g", "target_g")
+    amounts = {"emitted_g": 5, "reductions_g": 0, "retired_g": 0, "neutrality_gap_g": 5, "silent": 1}
+    about = {"subject": "plant", "year": 2026, "at": at, "height": 3, "levels": [], **amounts}
+    return codec.encode("forecast", about | dict.fromkeys((*optional, "method", "season")) | more)
+
+
 def alert(id_: str, kind: str, subject: str | None) -> bytes:
     """An alert at height 3."""
     about = {"id": id_, "kind": kind, "severity": "info", "subject": subject, "point": None, "code": None}

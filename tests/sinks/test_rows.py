@@ -4,8 +4,8 @@ import pytest
 
 from schemas import topics
 from sinks.clickhouse.feed import PoisonedError
-from sinks.clickhouse.rows import RowFeed, alerts_feed, balances_feed, rejections_feed
-from tests.sinks.messages import Topic, alert, balance, rejection, unreadable
+from sinks.clickhouse.rows import RowFeed, alerts_feed, balances_feed, forecasts_feed, rejections_feed
+from tests.sinks.messages import NEW_YEAR, Topic, alert, balance, forecast, rejection, unreadable
 
 
 def fed(client: Any, feed: RowFeed, values: list[bytes]) -> None:
@@ -63,6 +63,19 @@ def test_a_balance_holds_on_the_side_on_which_its_class_grows(client: Any) -> No
     fed(client, balances_feed(), [balance("fines:b:2023", 1, 9, **more), balance("due:b:2023", 1, 2, 7, **due)])
     rows = client.query("SELECT kind, unit, year, balance, held FROM balances ORDER BY 1").result_rows
     assert rows == [("due", "g", 2023, -5, 5), ("fines", "fen", 2023, 9, 9)]
+
+
+def test_an_outlook_is_the_last_of_its_day_and_may_lack_a_forecast(client: Any) -> None:
+    levels = [{"kind": "balance_short", "level": "notice"}]
+    whole = {"year_end_g": 9, "low_80_g": 7, "exhausted_at": NEW_YEAR, "shortage_probability": 0.5, "method": "naive"}
+    fed(client, forecasts_feed(), [forecast(1), forecast(2), forecast(2, levels=levels, **whole)])
+    names = (
+        "emitted_g, year_end_g, low_80_g, toUnixTimestamp64Milli(exhausted_at), shortage_probability, method, levels"
+    )
+    assert client.query(f"SELECT {names}, silent, `offset` FROM forecasts ORDER BY at").result_rows == [
+        (5, None, None, None, None, "", {}, 1, 0),
+        (5, 9, 7, NEW_YEAR, 0.5, "naive", {"balance_short": "notice"}, 1, 2),
+    ]
 
 
 def test_an_alert_shows_once_and_a_warning_says_whom_it_is_about(client: Any) -> None:

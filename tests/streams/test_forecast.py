@@ -11,7 +11,7 @@ from carbon.planning.watch import Watch
 from consensus.member.publisher import messages_of
 from schemas import codec, topics
 from streams.accounts import AccountsConfig
-from streams.forecast import Forecasts, WatchFile, _watch_window, watch_block
+from streams.forecast import Forecasts, WatchFile, watch_block
 from tests import parties
 from tests.consensus.test_contract import corrected, late_scene
 from tests.consensus.test_ledger import Chain
@@ -159,16 +159,6 @@ def test_a_corrected_window_changes_its_day() -> None:
     for block in opened(chain):
         watch_block(watch, block)
     assert list(watch.subjects["plant"].grams) == [chain.ledger.balances["plant"]] != [before]
-
-
-def test_a_point_that_emits_nothing_by_itself_is_not_waited_for() -> None:
-    watch = Watch(0)
-    fields = {"subject": "plant", "point": "oxygen", "window_seconds": 3600}
-    for rule in ("none", "none · tiers of 40 CFR 75"):
-        _watch_window(watch, fields | {"rule": rule}, START, 0)
-    assert watch.subjects == {}
-    _watch_window(watch, fields | {"rule": "combustion: 9.5 GJ/MWh"}, START, 5)
-    assert watch.subjects["plant"].heads == {"oxygen": START + HOUR}
 
 
 def test_rules_and_a_quiet_subject_come_back_from_disk(market: Market, tmp_path: Path) -> None:

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from carbon import calendar
+from carbon import calendar, compliance, factors
 from carbon.ledger import standing
 from carbon.ledger.book import Book
-from carbon.ledger.chart import balances
+from carbon.ledger.chart import account, balances
 from carbon.refusal import Refusal
 from tests.carbon.ledger.desk import CREDITS, REGULATOR, TONNE, VERIFIER, Desk, content_of, stated
 
@@ -158,6 +158,15 @@ def test_a_closing_states_what_the_book_has(desk: Desk) -> None:
     assert (held(desk, "allowances", 2023), held(desk, "banked", 2023)) == (0, 20 * TONNE)
 
 
+def test_years_are_closed_in_their_order(desk: Desk) -> None:
+    """Or an earlier year's shortfall would never be recorded."""
+    desk.state("verification", year=2022, emissions_g=TONNE)
+    verified(desk, emissions=0)
+    assert desk.state("closing", banked_g=100 * TONNE) is Refusal.EARLIER_YEAR_OPEN
+    assert desk.state("closing", year=2022, shortfall_g=TONNE) is PASS
+    assert desk.state("closing", banked_g=100 * TONNE) is PASS
+
+
 def test_what_is_beyond_the_cap_expires_the_oldest_first(desk: Desk) -> None:
     desk.state("allocation", year=2022, amount_g=4_000 * TONNE)
     verified(desk, emissions=0, allowances=20_000)
@@ -185,6 +194,16 @@ def test_net_sales_are_rounded_half_even(desk: Desk) -> None:
     desk.state("transfer", amount_g=1)
     assert desk.book.banking_cap("a", 2023) == 10_000 * TONNE + 2
     assert desk.book.banking_cap("b", 2023) == 10_000 * TONNE, "who bought more has sold nothing"
+
+
+@pytest.mark.parametrize("amount", [0, 1, 3, 19_999_999, 20_000_000, 10**12 + 1])
+def test_the_caps_are_those_of_the_factor_set(desk: Desk, amount: int) -> None:
+    shipped = factors.load()
+    desk.book.balances[account("traded", "a", 2023)] = amount
+    assert desk.book.banking_cap("a", 2023) == compliance.banking_cap_g(2023, amount, shipped)
+    desk.book.balances[account("due", "a", 2023)] = -amount
+    desk.book.balances[account("retired", "a", 2023, "compliance")] = 10**9
+    assert desk.book.credited("a", 2023) == TONNE * compliance.offset_cap(amount, shipped)
 
 
 def test_banked_allowances_are_surrendered_and_sold_first(desk: Desk) -> None:

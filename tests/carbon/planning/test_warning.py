@@ -136,9 +136,22 @@ def test_a_warning_names_the_figures_that_made_it() -> None:
     first = next(iter(year([1_000_000] * 111, 200_000_000, 105)))
     assert first.text == (
         "plant: 90.000 t of allowances available at the end of 2023-04-20; used up 2023-07-19 (80 %: 2023-07-09 to "
-        "2023-08-03); 100% likely by the year's end, with 365.000 t forecast and 110.000 t so far; "
+        "2023-08-03); 100 % likely by the year's end, with 365.000 t forecast and 110.000 t so far; "
         "level notice, was none"
     )
+
+
+def test_a_warning_says_no_dates_that_it_does_not_have() -> None:
+    plan = Plan(2023, (33_000_000,) * 12, (0,) * 12)
+    exceeded, *_ = year([1_000_000] * 40, 9_000_000, 40, plan=plan)
+    assert exceeded.kind == "balance_short" and "; used up; 100 % likely" in exceeded.text
+    outlook = look("plant", History(JANUARY, [1_000_000] * 80), stated(10**15, 0, plan=plan))
+    watched = next(rule for rule in RULES.rules if rule.kind == "plan_exceeded")
+    late = EarlyWarning("plan_exceeded", outlook, watched, 1, 0, 287_000_000)
+    assert "of the plan and its margin of 5 % left" in late.text
+    assert "; not used up within the year (80 %: 2023-" in late.text and " or later); " in late.text
+    never = replace(late, budget_g=10**12)
+    assert "; not used up within the year; 0 % likely" in never.text
 
 
 def chain_registry() -> Any:

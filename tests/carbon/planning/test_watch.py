@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from carbon.calendar import DAY_MS
+from carbon.emission import Unbooked
 from carbon.ledger.books import Books
 from carbon.planning import rules as rulesets
 from carbon.planning.days import first_of, months_of, start_ms
@@ -79,6 +80,16 @@ def test_a_source_that_fell_silent_is_not_waited_for_and_told() -> None:
         emit(watch, posted, JANUARY + day, 1, "a")
     outlooks, _ = judged(watch, posted)
     assert outlooks[-1].day == JANUARY + 9 and outlooks[-1].silent == 1
+
+
+def test_a_point_that_emits_nothing_by_itself_is_not_waited_for() -> None:
+    watch, start = Watch(OFFSET), start_ms(JANUARY, OFFSET)
+    fields = {"subject": "plant", "point": "oxygen", "window_seconds": 3600}
+    for rule in (str(Unbooked()), f"{Unbooked()} · tier x"):
+        watch.window(fields | {"rule": rule}, start, 0)
+    assert watch.subjects == {}
+    watch.window(fields | {"rule": "combustion: 9.5 GJ/MWh"}, start, 5)
+    assert watch.subjects["plant"].heads == {"oxygen": start + 3_600_000}
 
 
 def test_each_day_is_judged_once() -> None:
@@ -159,10 +170,10 @@ def test_a_bill_that_is_taken_back_counts_no_more() -> None:
     assert set(watch.subjects["bakery"].grams) == {0}
 
 
-def plan(number: int = 1, emission_g: int = 10, product: str = "steel") -> Submission:
+def plan(number: int = 1, emission_g: int = 10, product: str = "steel", year: int = 2023) -> Submission:
     months = [{"emission_g": emission_g, "output": 100}] * 12
     fixed = {"product": product, "scale": 1, "unit": "t"}
-    return submission("plan", number, subject="plant", year=2023, months=months, **fixed)
+    return submission("plan", number, subject="plant", year=year, months=months, **fixed)
 
 
 def output(quantity: int, number: int = 1, product: str = "steel", **more: Any) -> Submission:
@@ -180,6 +191,16 @@ def test_the_newest_plan_and_target_count() -> None:
     (outlook,), _ = judged(watch, posted)
     assert outlook.stated.plan is not None and outlook.stated.plan.total_g == 240
     assert outlook.path_g == 650
+
+
+def test_next_years_plan_takes_nothing_from_this_ones() -> None:
+    watch, posted = Watch(OFFSET), books()
+    for year in (2020, 2023, 2024):
+        watch.state(plan(year - 2019, year=year))
+    emit(watch, posted, JANUARY, 1)
+    (outlook,), _ = judged(watch, posted)
+    assert outlook.stated.plan is not None and outlook.stated.plan.year == 2023
+    assert set(watch.subjects["plant"].plans) == {"2023", "2024"}
 
 
 def test_outputs_of_what_is_planned_count_in_its_units() -> None:
