@@ -1,6 +1,7 @@
 """Submissions through the committee: who may bring a batch, both halves, the leaf, and the replay without a member."""
 
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -39,8 +40,8 @@ class Market(Scene):
 
     time_ms = 1_451_606_400_000 + 2 * MONTH_MS
 
-    def __init__(self) -> None:
-        super().__init__(parties=PARTIES)
+    def __init__(self, **changes: Any) -> None:
+        super().__init__(**{"parties": PARTIES} | changes)
         self.sent: dict[str, int] = {}
 
     def submit(self, party: str, *payloads: bytes, registry_height: int = 0) -> list[Refusal]:

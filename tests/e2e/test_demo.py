@@ -160,8 +160,9 @@ def test_the_topics_say_the_same(data: Path, started_again: str) -> None:
     }
     assert {alert["code"] for alert in alerts} == {row["code"] for row in gap}
     balances = expected.balances(DAYS)
+    (accounts,) = rows(data, "query", "SELECT count() AS accounts FROM balances")
     with tap(started_again, topics.ACCOUNTS_BALANCES) as reader:
-        found = newest(reader, "balance", 2 * len(balances))
+        found = newest(reader, "balance", int(accounts["accounts"]))
     emissions = {one["subject"]: one["debit_g"] for one in found if one["kind"] == "emissions"}
     assert emissions == balances
 
