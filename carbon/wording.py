@@ -31,6 +31,7 @@ UNITS: Mapping[str, tuple[tuple[str, int], ...]] = {
 REVERSAL = ("number", "reason")
 """What people write of a reversal; its proof is the ledger's."""
 _PERIOD = {"start", "end"}
+_BITS = {"int": 31, "long": 63}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DECIMAL = re.compile(r"(-?\d{1,18})(?:\.(\d{1,18}))? (\S.*)")
 _SPAN = re.compile(r"(\d{4})(?:-(\d{2}))?")
@@ -90,7 +91,7 @@ def _wanted(field: Mapping[str, Any]) -> str:
         return f"an amount such as {_EXAMPLES[ending]}"
     if field["name"] in _PERIOD:
         return 'a day such as "2016-03-01"'
-    if kind in ("int", "long"):
+    if isinstance(kind, str) and kind in _BITS:
         return "a whole number"
     if kind == "string":
         return "text"
@@ -161,8 +162,11 @@ def _absent(field: Mapping[str, Any], word: str, setting: Setting, at: str) -> A
 def _value(field: Mapping[str, Any], kind: Any, written: Any, setting: Setting, at: str) -> Any:
     if isinstance(kind, list):
         return None if written is None else _value(field, kind[1], written, setting, at)
-    if kind in ("int", "long"):
-        return _integer(field, written, setting)
+    if isinstance(kind, str) and kind in _BITS:
+        number = _integer(field, written, setting)
+        if not -(1 << _BITS[kind]) <= number < 1 << _BITS[kind]:
+            raise ValueError(f"{written!r} is beyond what is recorded")
+        return number
     if kind == "string":
         return _text(written)
     if kind == "bytes":

@@ -44,7 +44,7 @@ class Part(NamedTuple):
         return self.month[:4]
 
 
-AXES = ("subject", "source", "gas", "scope", "point", "month", "year")
+AXES = ("subject", "source", "gas", "scope", "unit", "point", "month", "year")
 """By what emissions can be divided."""
 HIDDEN = "not shown"
 """Stands for subjects and points that a viewer may see in their region's totals alone."""
@@ -132,11 +132,16 @@ def totals_within(parts: Parts, top: str, line: Line, registry: Registry) -> dic
     return roll_up(((part.subject, part.since, grams) for part, grams in parts), up_to_top, registry)
 
 
-def divided(parts: Parts, axes: Sequence[str]) -> list[dict[str, Any]]:
-    """Emissions by some axes: a row each, `emission_g` and `share_percent` of the whole, to a tenth, half-even."""
+def divided(parts: Parts, axes: Sequence[str], registry: Registry) -> list[dict[str, Any]]:
+    """Emissions by some axes: a row each, `emission_g` and `share_percent` of the whole, to a tenth, half-even.
+
+    The unit is that in which the registry lists the point, None for one in no unit.
+    """
     sums: dict[tuple[Any, ...], int] = {}
+    known = (unit for subject in registry.subjects.values() for unit in subject.units)
+    units = {point: unit.id for unit in known for point in unit.points}
     for part, grams in parts:
-        key = tuple(getattr(part, axis) for axis in axes)
+        key = tuple(units.get(part.point) if axis == "unit" else getattr(part, axis) for axis in axes)
         sums[key] = sums.get(key, 0) + grams
     whole = sum(sums.values())
     rows = sorted(sums.items(), key=lambda item: tuple(map(str, item[0])))

@@ -75,12 +75,10 @@ class Outlook:
         low, high = self.forecast.interval(percent)
         return self.emitted_g + round(float(low[-1])), self.emitted_g + round(float(high[-1]))
 
-    def exhaustion(self, percent: int = INNER) -> Exhaustion | None:
-        """Days from `day` until the available balance is used up; None without a balance or a forecast."""
+    def exhaustion(self) -> Exhaustion | None:
+        """Days from `day` until the available balance is used up, 80 % likely; None without a balance or a forecast."""
         available = self.stated.available_g
-        if available is None or self.forecast is None:
-            return None
-        return self.forecast.exhaustion(available, percent)
+        return None if available is None or self.forecast is None else self.forecast.exhaustion(available, INNER)
 
     @property
     def path_g(self) -> int | None:

@@ -44,8 +44,8 @@ def _coming(outlook: Outlook, offset_minutes: int) -> dict[str, Any]:
         low, high = outlook.year_end_interval_g(percent) or (None, None)
         told |= {f"low_{percent}_g": low, f"high_{percent}_g": high}
     told |= {"method": forecast.method, "season": forecast.season}
-    if available is not None:
-        runs_out = forecast.exhaustion(available, INNER)
+    runs_out = outlook.exhaustion()
+    if available is not None and runs_out is not None:
         days = {"at": runs_out.expected, "early": runs_out.early, "late": runs_out.late}
         for name, after in days.items():
             at = None if after is None else start_ms(outlook.day + after + 1, offset_minutes)

@@ -45,13 +45,15 @@ class Rating:
 
 
 def rate(subject: str, known: Mapping[str, Fraction], scale: Scale) -> Rating:
-    """Place a subject on a scale by its figures: the worst outcome counts, `unknown` where too little is known."""
+    """Place a subject on a scale by its figures: the worst outcome counts, `unknown` where too little is known.
+
+    Without a required figure nothing speaks for a subject, but what speaks against it counts.
+    """
     required = {criterion.figure for criterion in scale.criteria if criterion.required}
     findings = [_finding(criterion, known.get(criterion.figure)) for criterion in scale.criteria]
     places = [scale.outcomes.index(finding.outcome) for finding in findings if finding.outcome is not None]
-    outcome = (
-        scale.outcomes[max(places)] if len(places) >= scale.least_known and required <= known.keys() else scale.unknown
-    )
+    enough = len(places) >= scale.least_known and (required <= known.keys() or max(places) > 0)
+    outcome = scale.outcomes[max(places)] if enough else scale.unknown
     return Rating(subject, outcome, tuple(sorted(findings, key=lambda finding: finding.outcome != outcome)))
 
 

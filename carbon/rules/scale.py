@@ -45,7 +45,7 @@ class Band:
 
 @dataclass(frozen=True)
 class Criterion:
-    """One figure, its bands, best first, and why it counts. Without a required one nothing is said of a subject."""
+    """One figure, its bands, best first, and why it counts. Without a required one nothing speaks for a subject."""
 
     figure: str
     reason: str

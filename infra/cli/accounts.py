@@ -27,6 +27,7 @@ class Axis(StrEnum):
     SOURCE = "source"
     GAS = "gas"
     SCOPE = "scope"
+    UNIT = "unit"
     POINT = "point"
     MONTH = "month"
     YEAR = "year"
@@ -111,7 +112,7 @@ def structure(
     member: Member = 0,
     output: Output = Form.TABLE,
 ) -> None:
-    """Divide the emissions of a subject, and of all below it, by source, gas, scope, point, subject and time.
+    """Divide the emissions of a subject, and of all below it, by source, gas, scope, unit, point, subject and time.
 
     The parts add up to the whole. A month is that of the channel's offset from UTC.
 
@@ -123,5 +124,5 @@ def structure(
     from carbon.ledger.structure import divided
 
     view = view_of(member, as_of)
-    rows = divided(emissions(view, subject, year, viewer), by)
-    present(view, ({**row, "unit": "g CO2e"} for row in rows), output, (*by, "emission_g", "unit", "share_percent"))
+    rows = divided(emissions(view, subject, year, viewer), by, view.registry)
+    present(view, rows, output, (*by, "emission_g", "share_percent"))

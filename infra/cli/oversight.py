@@ -121,7 +121,13 @@ def totals_of(
     from carbon.regulator.totals import by_sector
 
     view, found = overseen(region, year, as_of, viewer, member)
-    present(view, map(_total, [*by_sector(found.performances), found.total]), output, TOTALS)
+    rows = map(_total, [*by_sector(found.performances), found.total])
+    present(view, rows if output is Form.JSON else map(_in_words, rows), output, TOTALS)
+
+
+def _in_words(row: dict[str, Any]) -> dict[str, Any]:
+    """A row whose products are one text each."""
+    return {name: ", ".join(map(" ".join, v.items())) if type(v) is dict else v for name, v in row.items()}
 
 
 def _total(total: "Total") -> dict[str, Any]:

@@ -83,7 +83,8 @@ _ARRIVED = """SELECT
     (SELECT count() FROM rejections) AS rejections,
     (SELECT max(height) FROM blocks) AS height,
     (SELECT countIf(verdict = 'accepted') FROM records) AS accepted,
-    (SELECT sum(records) FROM balances WHERE account LIKE 'emissions:%') AS posted"""
+    (SELECT sum(records) FROM balances WHERE account LIKE 'emissions:%') AS posted,
+    (SELECT uniqExact(subject) FROM forecasts WHERE toUnixTimestamp64Milli(at) >= {end}) AS outlooks"""
 
 
 def arrived(settings: Settings, channel: Channel, expected: Expected, height: int) -> bool:
@@ -91,7 +92,7 @@ def arrived(settings: Settings, channel: Channel, expected: Expected, height: in
     from sinks.clickhouse.query import QueryError
 
     try:
-        (now,) = ask(settings, _ARRIVED)
+        (now,) = ask(settings, _ARRIVED.format(end=expected.end_ms))
     except QueryError:
         return False
     counts = {name: int(value or 0) for name, value in now.items()}
@@ -101,6 +102,7 @@ def arrived(settings: Settings, channel: Channel, expected: Expected, height: in
         and counts["rejections"] >= sum(expected.rejected.values())
         and counts["height"] >= height
         and counts["posted"] >= counts["accepted"]
+        and counts["outlooks"] >= expected.outlooks
     )
 
 
@@ -156,6 +158,17 @@ def _checks(
     yield Check("debits equal credits, by unit", debits, credits_)
     (ends,) = ask(settings, _STATEMENTS)
     yield Check("accounts whose statement ends at the balance", int(ends["accounts"]), int(ends["equal"]))
+    if expected.short is not None:
+        yield Check("levels of early warning until allowances ran out", _LEVELS, _levels(settings, expected.short))
+
+
+_LEVELS = ["notice", "warning", "critical", "used up"]
+
+
+def _levels(settings: Settings, subject: str) -> list[str]:
+    """The levels that a subject was told of, one after the other."""
+    asked = f"SELECT level FROM warnings WHERE kind = 'balance_short' AND about = '{subject}' AND told = '{subject}'"
+    return [row["level"] for row in ask(settings, f"{asked} ORDER BY at")]
 
 
 _STATEMENTS = """SELECT count() AS accounts, countIf(held = stated AND debit_g = debits AND credit_g = credits) AS equal

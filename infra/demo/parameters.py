@@ -162,6 +162,8 @@ class Submissions(_Section):
     """What the parties state of the year."""
 
     year: int
+    short: str
+    """Whose allowances run out in the year."""
     region_value_added: int = Field(gt=0)
     stated: tuple[Stated, ...]
 
@@ -276,6 +278,8 @@ def check(parameters: Parameters) -> None:
         raise ScenarioError("a unit stands at two points")
     if sorted(stated.subject for stated in parameters.submissions.stated) != sorted(parameters.emitters()):
         raise ScenarioError("something is stated of every plant and enterprise, and of nobody else")
+    if parameters.submissions.short not in parameters.emitters():
+        raise ScenarioError(f"{parameters.submissions.short}: nothing is stated of it")
     for planted in parameters.planted:
         _check_planted(parameters, planted, ceilings)
     for forged in parameters.forged:

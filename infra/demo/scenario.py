@@ -158,7 +158,8 @@ class Expected:
 
     `rejected` counts readings by reason, and under `wrong_signature` the forged packets of one reading each, which are
     not among `packets` and `readings`. `records` is one for each window of each point, `submissions` what the
-    parties state, by kind.
+    parties state, by kind; `outlooks` subjects with one at the replay's end, ms UTC; `short` whose allowances run
+    out in the whole year.
     """
 
     packets: int
@@ -168,6 +169,9 @@ class Expected:
     rejected: Mapping[str, int]
     records: int
     submissions: Mapping[str, int]
+    outlooks: int
+    end_ms: int
+    short: str | None
 
     @property
     def leaves(self) -> int:
@@ -189,5 +193,8 @@ def expected(parameters: Parameters, days: int | None = None) -> Expected:
         left_out=left_out,
         rejected={**planted, "wrong_signature": len(parameters.forged)},
         records=points * rows * time.step_seconds // time.window_seconds,
+        outlooks=len(parameters.emitters()),
+        end_ms=parameters.end_ms(days),
+        short=parameters.submissions.short if rows == time.rows else None,
         submissions=Counter(statement.kind for statement in statements(parameters, 0, days)),
     )

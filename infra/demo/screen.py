@@ -84,7 +84,8 @@ def _parties(parameters: Parameters) -> Table:
 def _stated(parameters: Parameters) -> Table:
     stated = parameters.submissions
     columns = ("subject", "allowances t", "planned t", "output", "product", "value added CNY")
-    table = Table(*columns, title=f"Declared, figures of nobody: submissions of {stated.year}", title_justify="left")
+    title = f"Declared, figures of nobody: submissions of {stated.year}; the allowances of {stated.short} run out"
+    table = Table(*columns, title=title, title_justify="left")
     for one in stated.stated:
         amounts = f"{one.allowances}", f"{one.planned}", f"{one.output} {one.unit}"
         table.add_row(one.subject, *amounts, one.product, f"{one.value_added}")

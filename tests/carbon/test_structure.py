@@ -25,7 +25,8 @@ SUBJECTS: list[dict[str, Any]] = [
     {"id": "plant", "name": "Plant", "kind": "plant", "parent": "group"},
     {"id": "shop", "name": "Shop", "kind": "enterprise", "parent": "region"},
 ]
-KNOWN = registry.parse(registry_bytes(subjects=SUBJECTS), factors.load())
+FACTORS = factors.load()
+KNOWN = registry.parse(registry_bytes(subjects=SUBJECTS), FACTORS)
 
 
 def record(subject: str, grams: int, start: int = START, **changes: Any) -> dict[str, Any]:
@@ -93,6 +94,19 @@ def test_a_subject_stands_for_all_below_it() -> None:
     }  # fmt: skip
 
 
+def test_a_unit_is_where_the_registry_lists_the_point() -> None:
+    points = ["plant-0-0", "plant-0-1", "plant-0-2"]
+    boiler = {"id": "boiler-1", "points": points[:2]}
+    known = registry.parse(
+        registry_bytes(subjects=[SUBJECTS[0], SUBJECTS[1], SUBJECTS[2] | {"units": [boiler]}]), FACTORS
+    )
+    found = view(
+        *(record("plant", grams, point=point) for grams, point in zip((1, 2, 4), points, strict=True)), known=known
+    )
+    rows = divided(found.emissions("plant"), ["unit"], known)
+    assert [(row["unit"], row["emission_g"]) for row in rows] == [(None, 4), ("boiler-1", 3)]
+
+
 def test_what_is_sold_counts_with_its_owner_of_then_and_is_seen_by_that_owner() -> None:
     """The plant is sold in the middle of a month, at an hour."""
     sale = START + 30 * HOUR
@@ -138,7 +152,7 @@ def test_the_parts_add_up_to_the_whole_by_whatever_they_are_divided(
         for subject, grams, hour, is_grid in made
     ]
     found = view(*records)
-    rows = divided(found.emissions("region"), axes)
+    rows = divided(found.emissions("region"), axes, KNOWN)
     whole = sum(grams for _, grams, _, _ in made)
     assert sum(row["emission_g"] for row in rows) == whole
     assert sum(sum(days.values()) for days in found.structure.days.values()) == whole

@@ -157,6 +157,8 @@ WRONG = [
     ("allocation", {"amount_g": 5}, "amount: is written twice"),
     ("allocation", {"year": "2023"}, "year: "),
     ("allocation", {"year": True}, "year: "),
+    ("allocation", {"year": 2**31}, "year: .* beyond what is recorded"),
+    ("allocation", {"amount": "1e30 t"}, "amount: .* beyond what is recorded"),
     ("allocation", {"stage": "half"}, "stage: .*PRE or FINAL"),
     ("allocation", {"subjct": "x"}, "subjct: is not known here; known are subject, year"),
     ("allocation", {"outputs": {}}, "outputs: is written as a list"),
@@ -198,3 +200,27 @@ def test_every_whole_gram_is_said_in_tonnes(grams: int, places: int) -> None:
     text = f"{whole // 10**6}.{whole % 10**6:06d}"[: len(str(whole // 10**6)) + 1 + places].rstrip(".")
     assert Fraction(text) * 10**6 == whole
     assert said("allocation", amount=f"{text} t")["amount_g"] == whole
+
+
+ANYTHING = st.recursive(
+    st.one_of(
+        st.none(),
+        st.sampled_from([True, -1, 1, 2**31, 2**63, 10**30]),
+        st.floats(),
+        st.sampled_from(["2023", "1 t", "1e9 t", "x", ""]),
+    ),
+    lambda inner: st.one_of(st.lists(inner, max_size=2), st.dictionaries(st.sampled_from(["unit", "output"]), inner)),
+    max_leaves=4,
+)
+
+
+@given(st.sampled_from(sorted(WORDS)), st.data())
+def test_whatever_stands_in_a_file_is_read_or_refused_by_name(kind: str, data: st.DataObject) -> None:
+    words = tomllib.loads(WORDS[kind])
+    names = st.sampled_from([*words, "period", "start", "end", "quantity", "months", "scale", "unit"])
+    changes = {data.draw(names): data.draw(ANYTHING)}
+    try:
+        content = content_of(kind, words | changes, SETTING)
+    except WordingError:
+        return
+    assert body_of("party", 1, kind, content, bytes(SALT_BYTES))

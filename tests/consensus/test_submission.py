@@ -3,6 +3,7 @@
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,8 +43,8 @@ class Market(Scene):
 
     time_ms = 1_451_606_400_000 + 2 * MONTH_MS
 
-    def __init__(self) -> None:
-        super().__init__(parties=PARTIES)
+    def __init__(self, **changes: Any) -> None:
+        super().__init__(**{"parties": PARTIES} | changes)
         self.sent: dict[str, int] = {}
 
     def submit(self, party: str, *payloads: bytes, registry_height: int = 0) -> list[Refusal]:

@@ -123,6 +123,19 @@ def test_the_gap_is_a_coverage_below_one(data: Path) -> None:
     assert sum(int(row["expected"]) - int(row["count"]) for row in windows) == WANTED.left_out
 
 
+def test_every_subject_has_an_outlook_and_its_statement(data: Path) -> None:
+    """Ends of days by the ledger's reads, with nothing running, and by the tables."""
+    end = WANTED.end_ms
+    found = rows(data, "query", f"SELECT subject, emitted_g FROM forecasts WHERE toUnixTimestamp64Milli(at) = {end}")
+    emitted = {row["subject"]: int(row["emitted_g"]) for row in found}
+    assert emitted == expected.balances(DAYS)
+    figures = {row["figure"]: row["value"] for row in rows(data, "plan", "show", "coal-north")}
+    assert figures["emitted in the year so far"] == emitted["coal-north"]
+    (given,) = rows(data, "statement", "coal-north", "allowances")
+    assert (given["balance"], given["with"]) == (9_000_000 * 10**6, "environment-department")
+    assert rows(data, "resolve", given["code"])[0]["verdict"] == "accepted"
+
+
 @pytest.fixture(scope="module")
 def started_again(data: Path) -> Any:
     """The demonstration's broker on its data, with nothing else running."""

@@ -101,7 +101,7 @@ def test_whatever_is_said_is_judged_and_the_book_is_that_of_its_lines(kind: str)
     any_ = st.sampled_from(sorted(ROLES)).flatmap(lambda other: st.tuples(st.just(other), contents(other)))
     said = st.tuples(st.just(kind), contents(kind))
 
-    @given(st.lists(st.one_of(said, any_), max_size=4))
+    @given(st.lists(st.one_of(said, any_), max_size=3))
     @PROFILE
     def holds(submissions: list[tuple[str, Any]]) -> None:
         book = Book()

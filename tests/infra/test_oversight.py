@@ -115,6 +115,10 @@ def test_totals_are_those_of_the_accounts(invoke: Invoke) -> None:
     assert (whole["gdp_fen"], whole["outputs"]) == (10**6, {"steel (t)": "4.000"})
 
 
+def test_totals_in_a_table_name_their_products(invoke: Invoke) -> None:
+    assert "steel (t) 4.000" in invoke("regulator", "totals", "region", *YEAR)[1]
+
+
 @pytest.mark.parametrize(("name", "lines"), [("fiscal", 3), ("tax", 2), ("green-finance", 1)])
 def test_extracts_name_their_accounts(invoke: Invoke, name: str, lines: int) -> None:
     found = rows(invoke, "extract", name, "region", *YEAR, *JSON)
@@ -129,7 +133,7 @@ def test_measures_are_a_file_to_submit(invoke: Invoke) -> None:
     draft = json.loads(printed)
     assert (draft["kind"], draft["level"], draft["start"]) == ("weather", "RED", "2016-01-01T01:00")
     (row,) = draft["measures"]
-    assert (row["subject"], row["grade"], row["limit_percent"]) == ("plant", "-", 0)
+    assert (row["subject"], row["grade"], row["limit_percent"]) == ("plant", "-", 60)
     content = content_of(draft.pop("kind"), draft, SETTING)
     assert (content["start"], content["end"], content["measures"]) == (START + HOUR, START + 2 * HOUR, [row])
 

@@ -1,12 +1,14 @@
 """The command `submit`: what a file says goes to the ledger by itself, or is refused with the rule and what to do."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from carbon import signing
 from carbon.refusal import Refusal
 from carbon.wording import WordingError
 from consensus import batch as batches
@@ -22,6 +24,7 @@ from tests.contents import CONTENTS
 from tests.infra.copies import Invoke, invoker
 from tests.parties import AUTHORITY, EXCHANGE, PARTIES, PLANT, VERIFIER
 from tests.registrars import REGISTRARS
+from tests.small import seed
 
 PRICE = """
 kind = "price"
@@ -31,12 +34,21 @@ price = "79.00 CNY/t"
 """
 
 
+SUBJECTS = [
+    {"id": "region", "name": "Region", "kind": "region", "parent": None},
+    {"id": "plant", "name": "Plant", "kind": "plant", "parent": "region"},
+    {"id": "mill", "name": "Mill", "kind": "enterprise", "parent": "region"},
+]
+MILL = {"id": "mill-co", "key": signing.public_key(seed("mill-co")).hex(), "role": "enterprise", "subject": "mill"}
+
+
 class Played(Market):
     """The committee in this process: what is brought is ordered at once and stands in member 0's file."""
 
     def __init__(self, data: Path) -> None:
-        super().__init__()
-        write_channel(data, points=3, gateways=1, registrars=REGISTRARS, parties=PARTIES)
+        more = {"subjects": SUBJECTS, "parties": [*PARTIES, MILL]}
+        super().__init__(**more)
+        write_channel(data, points=3, gateways=1, registrars=REGISTRARS, **more)
         folder = data / "members" / "0"
         folder.mkdir(parents=True)
         self.file = LedgerFile(folder / "ledger.sqlite")
@@ -148,15 +160,16 @@ def test_the_other_side_signs_what_was_prepared(played: Played, invoke: Invoke, 
     prepared = invoke("submit", str(tmp_path / "sale.toml"), "--party", PLANT, "--prepare", draft)
     assert prepared[0] == 0, prepared[2]
     assert json.loads(Path(draft).read_text())["says"]["content"]["amount_g"] == 1_000_000
-    assert invoke("submit", "--countersign", draft, "--party", EXCHANGE)[0] == 0
-    data = drafts.words_of(Path(draft))
-    found = drafts.Draft.load(data, played.world.channel)
-    assert list(found.signatures) == [PLANT, EXCHANGE]
     (row,) = rows(invoke("submit", draft, "--dry-run", "--output", "json"), 1)
-    assert (row["party"], row["reason"]) == (PLANT, "unknown_subject")
+    assert (row["party"], row["reason"]) == (PLANT, "not_countersigned")
+    assert invoke("submit", "--countersign", draft, "--party", "mill-co")[0] == 0
+    data = drafts.words_of(Path(draft))
+    assert list(drafts.Draft.load(data, played.world.channel).signatures) == [PLANT, "mill-co"]
+    (row,) = rows(invoke("submit", draft, "--party", "mill-co", "--anyway", "--output", "json"), 1)
+    assert (row["party"], row["reason"], row["height"]) == (PLANT, "over_balance", 2)
     data["says"]["content"]["amount_g"] = 5
     Path(draft).write_text(json.dumps(data))
-    code, _, said = invoke("submit", "--countersign", draft, "--party", EXCHANGE)
+    code, _, said = invoke("submit", "--countersign", draft, "--party", "mill-co")
     assert (code, "is not what is signed" in said) == (2, True)
 
 
@@ -211,9 +224,11 @@ def test_the_emission_of_activity_data_is_computed_where_it_is_not_stated(
     file.write_text(BILL)
     (row,) = rows(invoke("submit", str(file), "--party", PLANT, "--output", "json"))
     assert row["verdict"] == "accepted"
-    file.write_text(BILL.replace("2 MWh", "2 t"))
-    code, _, said = invoke("submit", str(file), "--party", PLANT)
-    assert (code, "emission_g: isn't stated, and can't be computed" in told(said)) == (2, True)
+    nothing = 'rule = "combustion", heat_rate = "1/0", carbon = "a.b", oxidation = "a.c"'
+    for text in (BILL.replace("2 MWh", "2 t"), re.sub("rule = {.*}", f"rule = {{{nothing}}}", BILL)):
+        file.write_text(text)
+        code, _, said = invoke("submit", str(file), "--party", PLANT)
+        assert (code, "emission_g: isn't stated, and can't be computed" in told(said)) == (2, True)
 
 
 def test_what_benchmarks_and_outputs_give_is_computed(played: Played, tmp_path: Path) -> None:

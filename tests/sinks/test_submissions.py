@@ -85,10 +85,11 @@ def test_a_row_says_who_stated_what_and_what_became_of_it(client: Any, market: M
     assert client.query("SELECT commitment FROM submissions ORDER BY leaf_index DESC LIMIT 1").first_row == (
         leaf.commitment.hex(),
     )
+    _check_plans(client)
 
 
-def test_the_newest_plan_of_a_year_counts(client: Any, market: Market) -> None:
-    run(client, market)
+def _check_plans(client: Any) -> None:
+    """The newest of a year counts."""
     rows = client.query(
         "SELECT subject, year, month, output, output_scale, output_unit, emission_g FROM plans ORDER BY month"
     )
@@ -106,8 +107,5 @@ def test_a_crash_before_its_rows_or_behind_them_leaves_every_submission_once(
     run(client, market)
     assert client.query("SELECT * FROM submissions ORDER BY leaf_index").result_rows == wanted
     assert client.query("SELECT count() FROM records").first_row == (9,)
-
-
-def test_a_ledger_that_ends_with_submissions_is_not_verified_again(client: Any, market: Market) -> None:
-    run(client, market)
+    # a ledger that ends with submissions is not verified again
     assert feed(client, market)._follower.height == len(market.store.kept)

@@ -48,6 +48,7 @@ def test_without_its_intensity_a_subject_has_no_grade():
     known = {"missed_surrenders": Fraction(0), "false_data": Fraction(0)}
     assert rate("a", known, GRADE).outcome == "-"
     assert rate("a", known | {"intensity_to_peers": Fraction(1, 2)}, GRADE).outcome == "A"
+    assert rate("a", known | {"missed_surrenders": Fraction(1)}, GRADE).outcome == "C"
 
 
 def test_a_missed_surrender_spoils_the_best_intensity():

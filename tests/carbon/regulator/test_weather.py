@@ -15,12 +15,12 @@ def test_grade_and_level_decide_who_does_what():
     assert [(row["subject"], row["grade"], row["limit_percent"]) for row in rows] == [
         ("a", "C", 50),
         ("h", "D", 100),
-        ("n", "-", 0),
+        ("n", "-", 80),
         ("z", "A", 100),
     ]
     assert rows[0]["reason"] == "ORANGE, grade C: half"
     assert rows[1]["reason"] == "heating: homes need the heat"
-    assert rows[2]["reason"] == "ORANGE, no known grade, so as grade D: the worst stop"
+    assert rows[2]["reason"] == "ORANGE, no known grade, so as grade B: a fifth less"
 
 
 def test_a_higher_level_and_a_worse_grade_never_allow_more():

@@ -113,7 +113,7 @@ def test_false_data_that_an_inspection_found_by_hand(year: Year):
 def test_measures_go_by_the_grades(year: Year):
     rows = overseen(year, date(2025, 1, 6)).measures("ORANGE")
     assert [(row["subject"], row["limit_percent"]) for row in rows] == [
-        ("harbour-gas", 0),
+        ("harbour-gas", 80),
         ("hilltop", 50),
         ("quarry", 50),
         ("river-bend", 80),
