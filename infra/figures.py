@@ -60,6 +60,7 @@ def _fold(copy: LedgerCopy, moment: Moment, changes: tuple[int, ...], asked: Ask
 
 def _take(found: View, registries: dict[int, Registry], block: VerifiedBlock, payloads: list[bytes]) -> None:
     cause = Cause(block.height, block.header["time"], "")
+    found.registry = registries[registration.in_force(registries, block.height)]
     kinds = np.where(block.columns["verdict"] == leaves.ACCEPTED, block.columns["kind"], 0)
     opened = map(Recorded, block.columns["commitment"].tolist(), payloads)
     for kind, run in groupby(zip(kinds.tolist(), opened, strict=True), itemgetter(0)):
@@ -71,7 +72,6 @@ def _take(found: View, registries: dict[int, Registry], block: VerifiedBlock, pa
                 found.submission(item, cause)
             elif kind == leaves.REGISTRATION:
                 registration.adopt(registries, item.payload)
-    found.registry = registries[max(registries)]
     found.stand(cause.height, cause.time_ms)
 
 

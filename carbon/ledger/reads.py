@@ -37,7 +37,7 @@ class Recorded(NamedTuple):
 class View:
     """What stands after a block: height and time (ms UTC) of it, the books, the structure, and what was stated.
 
-    `registry` is the newest that the ledger knows: whose subjects and points are looked up.
+    `registry` is the one in force at the block: whose subjects and points are looked up.
     """
 
     registry: Registry

@@ -239,6 +239,8 @@ def show(summary: Summary, seconds: float, data: Path, declared: Parameters) -> 
         f"certificates {'verified' if not report.refused else 'REFUSED'}.",
         f"{seconds:.0f} s from the first start to the last check: {summary.readings / seconds:,.0f} readings/s.",
         f"Everything is stopped; the data stays in {data}. Where to look next:",
+        f"  .venv/bin/carbonledger account {declared.submissions.short}",
+        "  .venv/bin/carbonledger warnings",
         '  .venv/bin/carbonledger query "SELECT * FROM balances"',
         "  .venv/bin/carbonledger verify",
         f"  .venv/bin/carbonledger resolve '{summary.gap[0]['code'] if summary.gap else 'CODE'}'",

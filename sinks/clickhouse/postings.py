@@ -60,19 +60,20 @@ class Poster:
     @classmethod
     def resumed(cls, client: Any, channel: str, height: int, utc_offset_minutes: int, prefix: str) -> "Poster | None":
         """The one that goes on after a height; None where the tables don't hold what it stands for."""
-        noted = "SELECT book FROM ledger_book WHERE channel = {channel:String} AND height <= {height:UInt64} "
-        rows = client.query(
-            f"{noted} ORDER BY height DESC LIMIT 1", parameters={"channel": channel, "height": height}
-        ).result_rows
+        of = f"channel = '{channel}' AND height"
+        noted = f"SELECT height, book FROM ledger_book WHERE {of} <= {height} ORDER BY height DESC LIMIT 1"
+        rows = client.query(noted).result_rows
         if not rows:
             return None
+        # books from before are of no use any more
+        client.command(f"ALTER TABLE ledger_book DELETE WHERE {of} < {rows[0][0]}", settings={"mutations_sync": 1})
         sums = "SELECT account, sum(debit), sum(credit), sum(records), max(height) FROM postings "
         sums += "WHERE height <= {height:UInt64} GROUP BY account"
         accounts = []
         for name, *fields in client.query(sums, parameters={"height": height}).result_rows:
             known = Account.named(name).row()
             accounts.append(known | dict(zip(("debit_g", "credit_g", "records", "height"), fields, strict=True)))
-        return cls(Books.load(utc_offset_minutes, accounts, rows[0][0].splitlines()), prefix)
+        return cls(Books.load(utc_offset_minutes, accounts, rows[0][1].splitlines()), prefix)
 
     def book(self) -> str:
         """The book of submissions as it stands, which changes with submissions alone."""

@@ -7,15 +7,19 @@ from typing import Any
 
 import pytest
 
-from carbon.ledger.moment import moment_text
+from carbon.ledger.moment import Moment, moment_text
 from carbon.refusal import Refusal
 from consensus.ledger import Ledger
 from consensus.member.store import LedgerFile
+from infra import figures
 from infra.channel import load
+from infra.copy import LedgerCopy
 from tests import parties
 from tests.committee import write_channel
+from tests.consensus.test_registration import BEGINS, NEW, with_a_new_point
 from tests.consensus.test_submission import Market
 from tests.infra.copies import Invoke, StoredChain, invoker
+from tests.infra.test_copy import store
 from tests.parties import AUTHORITY, EXCHANGE, PARTIES, PLANT, VERIFIER
 from tests.registrars import REGISTRARS
 from tests.small import COEFFICIENT
@@ -171,3 +175,12 @@ def test_a_viewer_is_a_registered_party(seen: Invoke) -> None:
     code, _, said = seen("account", SUBJECT, "--viewer", "plant-company")
     assert code == 2
     assert "is it plant-co" in " ".join(said.split())
+
+
+def test_a_registry_counts_from_the_height_at_which_it_is_in_force(tmp_path: Path) -> None:
+    scene = with_a_new_point()
+    store(tmp_path, scene, scene.messages)
+    copy = LedgerCopy(tmp_path, load(tmp_path))
+    before, after = (figures.view(copy, Moment(height=height)) for height in (BEGINS - 1, BEGINS))
+    assert NEW not in before.registry.points and "boiler" not in {part.subject for part in before.structure.parts}
+    assert NEW in after.registry.points and "boiler" in {part.subject for part in after.structure.parts}

@@ -118,11 +118,13 @@ def _check_causes(client: Any) -> None:
     assert rewarded == (4, "rewards:plant:2015", "rewards", "fen", "decision", AUTHORITY, 1, 0, 5, 5, 12, 1)
 
 
-@pytest.mark.parametrize("heights", [1, 3])
-def test_a_restart_goes_on_from_the_rows(client: Any, market: Market, heights: int) -> None:
+@pytest.mark.parametrize(("heights", "noted"), [(1, 3), (3, 2)])
+def test_a_restart_goes_on_from_the_rows(client: Any, market: Market, heights: int, noted: int) -> None:
+    """The book is noted at the first flush and where it changed, and from a restart on not from before."""
     run(client, market, heights)
     assert run(client, market)._poster._books.accounts == {one.account: one for one in books_of(market)}
     assert client.query("SELECT count(), uniqExact(height, place) FROM postings").first_row == (10, 10)
+    assert client.query("SELECT count() FROM ledger_book").first_row == (noted,)
 
 
 @pytest.mark.parametrize("lost", ["ledger_book", "postings_log"])
