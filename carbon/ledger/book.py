@@ -11,7 +11,7 @@ from carbon.ledger.chart import CLASSES, Entry
 from carbon.ledger.past import Past, leaf_of
 from carbon.ledger.reversing import UNDO, reversal
 from carbon.ledger.rules import RULES, Effect
-from carbon.ledger.standing import I64_MAX, Refused, Standing
+from carbon.ledger.standing import MOST_POSTED, Refused, Standing
 from carbon.refusal import Refusal
 from carbon.submission import Submission
 
@@ -32,10 +32,10 @@ class Book(Standing):
             return Refusal.REPLAYED, ()
         try:
             effect = self._effect(submission, time_ms)
-            after = self._after(effect.entry)
+            self._check(effect.entry)
         except Refused as refused:
             return refused.reason, ()
-        self._take(submission, effect, after)
+        self._take(submission, effect)
         return Refusal.PASS, effect.entry
 
     def _effect(self, submission: Submission, time_ms: int) -> Effect:
@@ -43,22 +43,22 @@ class Book(Standing):
             return reversal(self, submission)
         return RULES[submission.kind](self, submission, time_ms)
 
-    def _after(self, entry: Entry) -> dict[str, int]:
-        """What an entry brings its accounts to. Raises Refused where one came below its least, or beyond 64 bits."""
+    def _check(self, entry: Entry) -> None:
+        """Raises Refused where an entry would bring an account below its least, or its sums beyond 64 bits."""
         assert chart.balances(entry)
-        after = {name: self.balances.get(name, 0) + moved for name, moved in chart.net(entry).items()}
-        for name, balance in after.items():
-            kind = CLASSES[chart.parse(name).kind]
-            if abs(balance) > I64_MAX or (kind.least is not None and kind.grows * balance < kind.least):
+        for name, (debit, credit) in chart.moved(entry).items():
+            kind, credited = CLASSES[chart.parse(name).kind], self.credits.get(name, 0) + credit
+            balance = self.balances.get(name, 0) + debit - credit
+            is_short = kind.least is not None and kind.grows * balance < kind.least
+            if is_short or max(credited, credited + balance) > MOST_POSTED:
                 raise Refused(Refusal.OVER_BALANCE)
-        return after
 
-    def _take(self, submission: Submission, effect: Effect, after: dict[str, int]) -> None:
+    def _take(self, submission: Submission, effect: Effect) -> None:
         self._lines = None
         effect.change(self)
-        self.balances |= after
-        for name in [name for name, balance in after.items() if not balance]:
-            del self.balances[name]
+        for name, (debit, credit) in chart.moved(effect.entry).items():
+            self.balances[name] = self.balances.get(name, 0) + debit - credit
+            self.credits[name] = self.credits.get(name, 0) + credit
         self.numbers[submission.party] = submission.number
         if submission.kind in UNDO:
             past = self.past.get(submission.party, Past())

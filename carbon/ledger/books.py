@@ -180,8 +180,8 @@ class Books:
             raise BooksError("the accounts do not add up to what was posted")
         for name, balance in self.book.balances.items():
             account = self.accounts[name]
-            is_shared = account.kind in _METERED
-            if not is_shared and account.debit_g - account.credit_g != balance:
+            posted = (account.debit_g - account.credit_g, account.credit_g)
+            if account.kind not in _METERED and posted != (balance, self.book.credits[name]):
                 raise BooksError(f"{name}: not what submissions posted")
         self.check()
 

@@ -114,11 +114,12 @@ def pair(debited: str, credited: str, amount: int) -> Entry:
     return (Posting(debited, amount, 0), Posting(credited, 0, amount)) if amount else ()
 
 
-def net(entry: Iterable[Posting]) -> Counter[str]:
-    """Debits less credits by account."""
-    sums: Counter[str] = Counter()
+def moved(entry: Iterable[Posting]) -> dict[str, tuple[int, int]]:
+    """Debits and credits by account."""
+    sums: dict[str, tuple[int, int]] = {}
     for posting in entry:
-        sums[posting.account] += posting.debit - posting.credit
+        debit, credit = sums.get(posting.account, (0, 0))
+        sums[posting.account] = debit + posting.debit, credit + posting.credit
     return sums
 
 

@@ -25,6 +25,8 @@ MOST_RANGES = {"issued": 10_000}
 """Ranges of one set; what would break it into more is refused."""
 MOST_RANGES_ELSE = 1_000
 I64_MAX = 2**63 - 1
+MOST_POSTED = I64_MAX // 2
+"""Debits or credits of an account by submissions; the rest is for window records."""
 
 Key = tuple[str, ...]
 """What a set of ranges is of: its name, and whom and what it is about."""
@@ -67,7 +69,9 @@ class Standing:
     numbers: dict[str, int] = field(default_factory=dict)
     """The last submission of each party."""
     balances: dict[str, int] = field(default_factory=dict)
-    """Debits less credits of each account that submissions posted to; those at 0 are left out."""
+    """Debits less credits of each account that submissions posted to."""
+    credits: dict[str, int] = field(default_factory=dict)
+    """All credits of each of them: what goes to and fro must stay inside 64 bits too, for whoever adds it up."""
     ranges: dict[Key, Ranges] = field(default_factory=dict)
     """Serial numbers by scheme that are issued and retired, and held by a subject; instants that periods cover, ms."""
     allocated: dict[tuple[str, int], Allocated] = field(default_factory=dict)
@@ -147,7 +151,7 @@ class Standing:
     def lines(self) -> list[str]:
         """What stands as lines of the state's canonical text; each begins with `book `."""
         lines = [f"book number {word(party)} {number}" for party, number in self.numbers.items()]
-        lines += [f"book account {name} {balance}" for name, balance in self.balances.items()]
+        lines += [f"book account {name} {net} {self.credits.get(name, 0)}" for name, net in self.balances.items()]
         lines += [f"book ranges {':'.join(map(word, key))} {ranges.text(some)}" for key, some in self.ranges.items()]
         lines += [
             f"book allocated {word(subject)} {year} {'-' if given.pre_g is None else given.pre_g} {int(given.final)}"
@@ -166,9 +170,9 @@ class Standing:
         match words:
             case ["number", party, number]:
                 self.numbers[unquote(party)] = int(number)
-            case ["account", name, balance]:
+            case ["account", name, balance, credited]:
                 parse(name)
-                self.balances[name] = int(balance)
+                self.balances[name], self.credits[name] = int(balance), int(credited)
             case ["ranges", key, some]:
                 self.ranges[tuple(map(unquote, key.split(":")))] = ranges.parse(some)
             case ["allocated", subject, year, pre_g, final]:

@@ -60,6 +60,7 @@ def books(year: Year) -> list[Row]:
         {"account": name, "debit": max(0, balance), "credit": max(0, -balance), "unit": chart.parse(name).unit}
         | {"from_memory": year.from_memory if chart.parse(name).kind in _MARKED_ACCOUNTS else []}
         for name, balance in sorted(year.book.balances.items())
+        if balance
     ]
 
 

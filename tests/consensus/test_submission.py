@@ -1,12 +1,14 @@
 """Submissions through the committee: who may bring a batch, both halves, the leaf, and the replay without a member."""
 
+from functools import partial
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from carbon import calendar, submission
 from carbon import record as records
-from carbon import submission
 from carbon.refusal import Refusal
 from carbon.registry import RegistryError
 from consensus import batch as batches
@@ -19,16 +21,17 @@ from consensus.log.committee import AHEAD
 from consensus.log.follower import Follower
 from consensus.log.reader import LedgerReader
 from consensus.member.publisher import messages_of
+from consensus.member.store import LedgerFile
 from consensus.state import State
 from infra.verification import verify
 from schemas import codec, topics
 from sinks.clickhouse.feed import Message
 from sinks.clickhouse.ledger import LedgerFeed
 from sinks.clickhouse.reference import Reference
-from tests import parties, registrars
+from tests import parties, registrars, small
 from tests.consensus.test_ledger import MemoryStore
 from tests.consensus.test_registration import Scene
-from tests.parties import AUTHORITY, EXCHANGE, PARTIES, PLANT
+from tests.parties import AUTHORITY, EXCHANGE, PARTIES, PLANT, VERIFIER
 from tests.registrars import entry
 from tests.small import HORIZON_MS, World
 
@@ -176,6 +179,28 @@ def test_submissions_and_windows_share_a_block_and_the_genesis_alone_replays_it(
     again = Ledger(market.world.genesis, market.world.registry, market.store)
     assert lagging._state.text() == again._state.text() == market.store.states[-1]
     assert again.stream_head(EXCHANGE, "submissions") == 2
+
+
+def test_a_year_is_over_at_the_channels_offset_for_everybody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """For a member, for one that takes its blocks, for who has the genesis alone, and for one that mends its copy."""
+    monkeypatch.setattr(small, "genesis_bytes", partial(small.genesis_bytes, utc_offset_minutes=480))
+    market = Market()
+    market.time_ms = calendar.year_start(2017, 480)
+    source = {"source": "boiler", "gas": "CO2", "scope": 1, "emission_g": 5}
+    found = {"subject": "plant", "year": 2016, "emissions_g": 5, "sources": [source], "document": bytes(32)}
+    payload = parties.payload(market.world, VERIFIER, 1, "verification", found)
+    file = LedgerFile(tmp_path / "ledger.sqlite")
+    for party, said in ((VERIFIER, payload), (EXCHANGE, price(market, 1))):
+        assert market.submit(party, said) == [Refusal.PASS]
+        assert market.store.after is not None
+        file.keep(market.store.kept[-1], *market.store.after)
+    assert verify(market.world.genesis, market.store.kept).refused == ""
+    lagging = Ledger(market.world.genesis, market.world.registry, MemoryStore())
+    assert all(lagging.install(package) for package in market.store.kept)
+    file._cut(market.world.genesis, 1)
+    kept = file.resume()
+    assert kept is not None and kept[1] == market.store.states[0]
+    file.close()
 
 
 def test_the_genesis_alone_sees_that_a_verdict_of_the_book_is_wrong(
