@@ -11,6 +11,7 @@ import random
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
@@ -47,6 +48,7 @@ CONTENT = {
     "balances": "SELECT account, debit_g, height FROM balances",
     "blocks": "SELECT height, tree_size FROM blocks",
     "records": "SELECT height, leaf_index, quantity FROM records",
+    "postings": "SELECT height, account, debit, balance FROM postings WHERE kind = 'emissions'",
     "errors": "SELECT topic, reason != '' FROM sink_errors",
 }
 
@@ -65,6 +67,7 @@ class Traffic:
     expected: dict[str, list[tuple[Any, ...]]] = field(default_factory=lambda: {table: [] for table in CONTENT})
     sequence: int = 0
     late: list[bytes] = field(default_factory=list)
+    posted: Counter[str] = field(default_factory=Counter)
 
     def send(self, topic: str, value: bytes, partition: int = 0) -> None:
         self.producer.produce(topic, value, b"key", partition, on_delivery=_delivered)
@@ -117,6 +120,10 @@ class Traffic:
         block, payloads = self.ledger.block([(payload, True) for payload in contents])
         self.expected["blocks"].append((height, size + 3))
         self.expected["records"] += [(height, size + i, 1000 * height + 1) for i in range(3)]
+        for subject, records in (("plant-a", 2), ("plant-b", 1)):
+            account, grams = f"emissions:{subject}:2026:grid", records * (600 * height + 1)
+            self.posted[account] += grams
+            self.expected["postings"].append((height, account, grams, self.posted[account]))
         self.expected["balances"] = [("emissions:a", 10 * height, height)]
         sends = [(topics.LEDGER_BLOCKS, block)] + [(topics.LEDGER_PAYLOADS, payload) for payload in payloads]
         self.rng.shuffle(sends)
