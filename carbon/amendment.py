@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from carbon.registry import Gateway, Registry, RegistryError, canonical_json, parse
+from carbon.registry import Registry, RegistryError, canonical_json, parse
+from carbon.signers import Gateway
 from schemas import codec
 
 SECTIONS = ("subjects", "gateways", "submitters", "operators", "registrars", "parties", "factors", "points")

@@ -1,7 +1,7 @@
 """The compliance year in exact figures: allocation, offsets, shortfall, penalty, cut, banking, deadline.
 
 Amounts are integers of grams of CO2e, money in 0.01 CNY, offset credits in whole tonnes. Every number of a rule is a
-row of the factor set; a row of confidence D counts only where `allowed` names it, and `from_memory` says which were.
+row of the factor set; one of confidence D counts only where `allowed` names it, and `FactorSet.untrusted` tells them.
 """
 
 import re
@@ -200,14 +200,9 @@ def closing_cost_fen(missing_g: int, price_fen_t: int) -> int:
     return round_half_even(missing_g * price_fen_t, GRAMS_PER_TONNE)
 
 
-def from_memory(rows: Iterable[str], factors: FactorSet) -> list[str]:
-    """Those of some rows that are of confidence D, sorted: what every output of the figures must name."""
-    return sorted({row for row in rows if factors.row(row).confidence == "D"})
-
-
 def not_allowed(rows: Iterable[str], factors: FactorSet, allowed: Sequence[str]) -> list[str]:
     """Those of them that nobody allowed by name: with any, nothing may be computed."""
-    return [row for row in from_memory(rows, factors) if row not in allowed]
+    return [row for row in factors.untrusted(rows) if row not in allowed]
 
 
 def _rounded(value: Fraction) -> int:

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carbon import merkle, signing
-from carbon.registry import POINT_KEY_BYTES, Gateway, Registry
+from carbon.registry import POINT_KEY_BYTES, Registry
+from carbon.signers import Gateway
 from schemas import codec
 
 KIND = "packet"

@@ -1,4 +1,4 @@
-"""Subjects, points, gateways, submitters and operators: who may say what about whom, and by which key.
+"""The registry: subjects, points, and who may say what about whom, by which key.
 
 The registry is one canonical JSON file. That of registry height 0 is named by the genesis; each next one follows from
 the one before by a record of the ledger (`carbon.amendment`), and its registry height is the first ledger height at
@@ -21,6 +21,7 @@ from carbon.factors import FactorError, FactorSet
 from carbon.factors.succession import succession
 from carbon.flue_gas import DryGas, Saturation
 from carbon.quantity import QuantityError
+from carbon.signers import ASSIGNED, Gateway, Operator, Party, Registrar, Role, Submitter
 from carbon.stack_mass import MassError, MassFormula, Measured, formula
 from carbon.subject import Subject, Unit, fault
 from carbon.substitution import AFTER_HOURS, LEAST_AFTER_HOURS, Regime, Substitution, tier_set
@@ -32,8 +33,6 @@ MOST_SUBSTITUTED, MOST_SUBSTITUTED_OF_ONE = 100, 20
 """Points with substitution in all, and of one gateway. The replicated state and an aggregator's row hold a year of
 hours of each, 10 to 20 kB, and must fit a message."""
 MOST_AFTER_HOURS = 168
-ATTESTERS = frozenset({"intake", "attester"})
-"""Kinds of gateways that sign what they received: an intake by Kafka, an attester from direct meters by MQTT."""
 MAX_SCALE = 18
 """Decimal places of a point's values: what 64 bits hold."""
 
@@ -42,75 +41,9 @@ class RegistryError(ValueError):
     """A registry that contradicts itself or is not in its canonical form."""
 
 
-@dataclass(frozen=True)
-class Gateway:
-    """An edge gateway, or one that attests what others measured. `key` is its Ed25519 verification key.
-
-    What stands behind `kind` is in a registry file only where it isn't the default.
-    """
-
-    id: str
-    key: bytes
-    run: int
-    kind: str
-    revoked: bool = False
-    """Whether its key counts no more, until a later run has a new one."""
-    retired: tuple[bytes, ...] = ()
-    """The keys of its earlier runs."""
-
-    @property
-    def attests(self) -> bool:
-        """Whether it vouches for what it received alone, not for what was measured."""
-        return self.kind in ATTESTERS
-
-
-@dataclass(frozen=True)
-class Submitter:
-    """Who may put batches of records before the committee."""
-
-    id: str
-    key: bytes
-
-
-@dataclass(frozen=True)
-class Registrar:
-    """Who may change the registry. A registry without one stays as it is for ever."""
-
-    id: str
-    key: bytes
-
-
-Role = Literal["enterprise", "regulator", "verifier", "exchange", "offset registry", "statistics", "laboratory"]
-"""What a party is. An enterprise speaks for its subject, a regulator and statistics for all below theirs."""
-ASSIGNED: tuple[Role, ...] = ("verifier", "laboratory")
-"""Roles that may serve some subjects in place of all."""
-
-
-@dataclass(frozen=True)
-class Party:
-    """Who may make submissions: an institution or an enterprise, with its Ed25519 key."""
-
-    id: str
-    key: bytes
-    role: Role
-    subject: str | None
-    """Whom it speaks for or oversees; none for those that serve all."""
-    assigned: tuple[str, ...] = ()
-    """The subjects that a verifier or laboratory serves, if not all; in a registry file only then."""
-
-
 TimeKind = Literal["step", "instant", "start"]
 """What a reading's time is: a multiple of the point's step, any instant (HJ 212 CN 2011), or a multiple of the step at
 which the period begins that the reading sums up (DataTime of CN 2031, 2041, 2051 and 2061)."""
-
-
-@dataclass(frozen=True)
-class Operator:
-    """Who may command gateways, and which ones."""
-
-    id: str
-    key: bytes
-    gateways: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -315,25 +248,16 @@ def _build(raw: dict[str, Any], file: bytes, shipped: FactorSet) -> Registry:
         digest=sha256(file).digest(),
         prefix=raw["prefix"],
         subjects={s["id"]: Subject.read(s) for s in raw["subjects"]},
-        gateways={g["id"]: _gateway(g) for g in raw["gateways"]},
+        gateways={g["id"]: Gateway.of(g) for g in raw["gateways"]},
         submitters={s["id"]: Submitter(s["id"], bytes.fromhex(s["key"])) for s in raw["submitters"]},
         operators={operator.id: operator for operator in operators},
         points={p["id"]: _point(p, sets[-1]) for p in raw["points"]},
         limits=TimeLimits(**raw["limits"]),
         sets=sets,
         registrars={r["id"]: Registrar(r["id"], bytes.fromhex(r["key"])) for r in raw.get("registrars", ())},
-        parties={party["id"]: _party(party) for party in raw.get("parties", ())},
+        parties={party["id"]: Party.of(party) for party in raw.get("parties", ())},
         file=file,
     )
-
-
-def _party(raw: dict[str, Any]) -> Party:
-    return Party(**{**raw, "key": bytes.fromhex(raw["key"]), "assigned": tuple(raw.get("assigned", ()))})
-
-
-def _gateway(raw: dict[str, Any]) -> Gateway:
-    retired = tuple(bytes.fromhex(key) for key in raw.get("retired", ()))
-    return Gateway(**{**raw, "key": bytes.fromhex(raw["key"]), "retired": retired})
 
 
 def _point(raw: dict[str, Any], factors: FactorSet) -> Point:

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from carbon.registry import Party, Registry
+from carbon.registry import Registry
+from carbon.signers import Party
 
 Line = Callable[[str, int, Registry], list[str]]
 """A subject and those above it at an instant (ms UTC), nearest first."""

@@ -10,7 +10,8 @@ import numpy as np
 
 from carbon import signing
 from carbon.record import encode_long
-from carbon.registry import Party, Registry, Submitter
+from carbon.registry import Registry
+from carbon.signers import Party, Submitter
 from consensus import membership, registration
 from consensus.log.leaf import MEMBERSHIP, REGISTRATION, SUBMISSION, WINDOW_RECORD
 from consensus.submission import BATCH, STREAM

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from carbon.registry import Gateway
+    from carbon.signers import Gateway
     from infra.channel import Channel
     from infra.settings import Settings
 

@@ -16,7 +16,8 @@ from carbon.emission import RULES, EmissionRule, round_half_even, told
 from carbon.ledger.moment import month
 from carbon.plain import Plain
 from carbon.record import posted_g
-from carbon.registry import Party, Registry
+from carbon.registry import Registry
+from carbon.signers import Party
 from carbon.subjects import Line, Total, may_see, roll_up
 
 _DAYS = 200_000

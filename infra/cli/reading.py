@@ -13,7 +13,7 @@ from infra.cli.output import Form, show
 if TYPE_CHECKING:
     from carbon.ledger.reads import View
     from carbon.ledger.structure import Part
-    from carbon.registry import Party
+    from carbon.signers import Party
 
 PUBLIC = "public"
 UNITS = {"g": "g CO2e", "t": "t CO2e", "fen": "0.01 CNY"}

@@ -51,7 +51,7 @@ def allocation(
     outputs = benchmarked(enterprise, output, year)
     amount = compliance.allocation_g(year, outputs, factors, share_percent, allowed)
     cut_g, decision = (0, []) if cut is None else (cut[0], [cut[1]])
-    used = compliance.from_memory(compliance.benchmark_rows(outputs), factors)
+    used = list(factors.untrusted(compliance.benchmark_rows(outputs)))
     made = {"outputs": outputs, "share_percent": share_percent, "amount_g": max(0, amount - cut_g)}
     off = {"cut_g": cut_g, "decision": decision}
     return {"subject": enterprise.id, "year": year, "stage": stage, **made, **off, "allowed": used}

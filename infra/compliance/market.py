@@ -17,7 +17,8 @@ from carbon import submission as submissions
 from carbon.ledger.book import Book
 from carbon.ledger.chart import Entry
 from carbon.refusal import Refusal
-from carbon.registry import Registry, Role
+from carbon.registry import Registry
+from carbon.signers import Role
 from carbon.submission import Submission
 from infra.compliance.scenario import Scenario
 

@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from carbon.registry import Role
+from carbon.signers import Role
 from streams.edge.sources import simbench
 from streams.edge.sources.simbench import STEP_MS, Table
 

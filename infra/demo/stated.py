@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from carbon import calendar, submission
 from carbon.emission import round_half_even
-from carbon.registry import Registry, Role
+from carbon.registry import Registry
+from carbon.signers import Role
 from consensus import submission as submissions
 from infra.channel import Channel, party_key
 from infra.demo.parameters import FILE, Parameters, Stated

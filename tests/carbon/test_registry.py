@@ -8,6 +8,7 @@ import pytest
 
 from carbon import factors, registry
 from carbon.registry import RegistryError
+from carbon.signers import Gateway
 from tests.small import registry_bytes
 
 NONE = {"rule": "none"}
@@ -176,4 +177,4 @@ def test_a_partner_is_at_the_same_gateway() -> None:
     ("kind", "attests"), [("gateway", False), ("edge", False), ("intake", True), ("attester", True)]
 )
 def test_a_gateway_of_another_kind_attests_what_it_received(kind: str, attests: bool) -> None:
-    assert registry.Gateway("g", bytes(32), 1, kind).attests is attests
+    assert Gateway("g", bytes(32), 1, kind).attests is attests

@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from carbon import signing
-from carbon.registry import Role
+from carbon.signers import Role
 from infra import channel
 from infra.demo import parameters
 from infra.errors import EnvironmentFault

@@ -170,7 +170,7 @@ def test_who_is_told() -> None:
 
 
 def test_the_regulator_is_whoever_oversees() -> None:
-    from carbon.registry import Party
+    from carbon.signers import Party
 
     registry = chain_registry()
     parties = {"bureau": Party("bureau", b"", "regulator", "city"), "firm": Party("firm", b"", "enterprise", "group")}
