@@ -104,9 +104,11 @@ def rejection_rows(fields: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def balance_rows(fields: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The row of a balance."""
-    balance = fields["debit_g"] - fields["credit_g"]
-    yield {**fields, "balance": balance, "held": CLASSES[fields["kind"]].grows * balance if fields["kind"] else balance}
+    """The row of a balance; one of an earlier version has no kind. Raises PoisonedError for a kind of no chart."""
+    balance, kind = fields["debit_g"] - fields["credit_g"], fields["kind"]
+    if kind and kind not in CLASSES:
+        raise PoisonedError(f"no account is of kind {kind!r}")
+    yield {**fields, "balance": balance, "held": CLASSES[kind].grows * balance if kind else balance}
 
 
 def forecast_rows(fields: dict[str, Any]) -> Iterator[dict[str, Any]]:

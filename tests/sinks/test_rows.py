@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -63,6 +64,28 @@ def test_a_balance_holds_on_the_side_on_which_its_class_grows(client: Any) -> No
     fed(client, balances_feed(), [balance("fines:b:2023", 1, 9, **more), balance("due:b:2023", 1, 2, 7, **due)])
     rows = client.query("SELECT kind, unit, year, balance, held FROM balances ORDER BY 1").result_rows
     assert rows == [("due", "g", 2023, -5, 5), ("fines", "fen", 2023, 9, 9)]
+
+
+FEEDS = {
+    rejections_feed: rejection(7),
+    balances_feed: balance("due:b:2023", 1, 2, 7, kind="due", year=2023),
+    forecasts_feed: forecast(1, levels=[{"kind": "balance_short", "level": "notice"}]),
+    alerts_feed: alert("coverage/1", "coverage", "b"),
+}
+
+
+@pytest.mark.parametrize("made", FEEDS, ids=lambda made: made.__name__)
+def test_a_damaged_message_is_poison_or_rows_and_nothing_else(made: Callable[[], RowFeed]) -> None:
+    feed, value = made(), FEEDS[made]
+    topic, poisoned = Topic(feed.topics[0]), 0
+    for place in range(len(value)):
+        for flip in (1, 0x15, 0x80):
+            damaged = bytes([*value[:place], value[place] ^ flip, *value[place + 1 :]])
+            try:
+                feed.take(topic.put(damaged))
+            except PoisonedError:
+                poisoned += 1
+    assert poisoned > 0
 
 
 def test_an_outlook_is_the_last_of_its_day_and_may_lack_a_forecast(client: Any) -> None:
