@@ -99,7 +99,11 @@ class Contract:
         return [self._record(point, start, payload, evidence, ranges) for point, start, payload in named]
 
     def _submission(self, payload: bytes) -> Ruling:
-        refusal = claims.refusal(payload, self._channel, self._registry, self._utc_offset_minutes)
+        try:
+            refusal = claims.refusal(payload, self._channel, self._registry, self._utc_offset_minutes)
+        except Exception:
+            # a rule that stumbles over a party's bytes refuses them: going through, they would stop every member alike
+            refusal = Refusal.MALFORMED
         salt = submission.salt_of(payload)
         if salt is None:
             return _without_packets(refusal, payload)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from carbon import calendar, submission
+from carbon import calendar, claims, submission
 from carbon import record as records
 from carbon.refusal import Refusal
 from carbon.registry import RegistryError
@@ -109,6 +109,15 @@ def test_what_the_evidence_half_refuses_is_recorded_and_changes_nothing(market: 
 
 def rejected(package: bytes) -> list[bytes]:
     return [value for topic, _, value in messages_of(package) if topic == topics.LEDGER_REJECTED]
+
+
+def test_a_rule_that_stumbles_refuses_and_stops_nobody(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stumbles(*_: object) -> Refusal:
+        raise KeyError("no such row")
+
+    monkeypatch.setitem(claims.RULES, "price", stumbles)
+    assert market.submit(EXCHANGE, price(market, 1), b"nonsense") == [Refusal.MALFORMED, Refusal.MALFORMED]
+    assert market.state().book.numbers == {}
 
 
 def test_whoever_brings_it_what_a_party_signed_counts(market: Market) -> None:
