@@ -265,6 +265,11 @@ class LedgerFeed:
         self._heights.append(f"block:{block.height}")
         self._written_records = block.height
 
+    @property
+    def lacks_dropped(self) -> bool:
+        """Whether the first block waits for payloads, and some were dropped for want of room."""
+        return bool(self._pending) and self._pool.dropped_from is not None
+
     def read_payloads_again(self) -> int | None:
         """At the end of ledger.payloads: the offset to read it again from, because the first block misses one.
 

@@ -84,6 +84,8 @@ class Sink:
         self._paused = False
         self._held: dict[Place, tuple[int, int]] = {}
         """Where the first message stands that waits for the ledger, and how many registries were known when it came."""
+        self._payloads_end: Place | None = None
+        """Where the payloads of the ledger were read to their end."""
         self.poisoned = 0
         """Messages that could not be taken."""
 
@@ -128,6 +130,7 @@ class Sink:
             self.flush()
         self._hold_blocks()
         self._let_go()
+        self._read_again(dropped=True)
 
     def _take(self, message: Any) -> None:
         if message.error() is not None:
@@ -136,6 +139,8 @@ class Sink:
         place, value = (message.topic(), message.partition()), message.value()
         if place in self._held:
             return
+        if place == self._payloads_end:
+            self._payloads_end = None
         feed = self._by_topic[place[0]]
         try:
             if value is not None:  # a tombstone of compaction
@@ -162,9 +167,20 @@ class Sink:
                 raise KafkaException(error)
             log.warning("sink hears of the broker", error=str(error))
         elif message.topic() == topics.LEDGER_PAYLOADS:
-            for feed in self._feeds:
-                if isinstance(feed, LedgerFeed) and (offset := feed.read_payloads_again()) is not None:
-                    self._consumer.seek(TopicPartition(message.topic(), message.partition(), offset))
+            self._payloads_end = (message.topic(), message.partition())
+            self._read_again()
+
+    def _read_again(self, *, dropped: bool = False) -> None:
+        """At the end of the payloads, go back for those that blocks lack; with `dropped` only for what had no room.
+
+        Kafka tells of the end once. What was dropped before may be asked for by a block that is read only after it.
+        """
+        for feed in self._feeds:
+            if self._payloads_end is None or not isinstance(feed, LedgerFeed) or (dropped and not feed.lacks_dropped):
+                continue
+            if (offset := feed.read_payloads_again()) is not None:
+                self._consumer.seek(TopicPartition(*self._payloads_end, offset))
+                self._payloads_end = None
 
     def _hold_blocks(self) -> None:
         """Stop reading blocks while too many wait for payloads."""
