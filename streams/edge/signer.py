@@ -38,7 +38,7 @@ class Signer:
             sent_at=sent_at,
             salt=secrets.token_bytes(packet.SALT_BYTES),
         )
-        return Signed(body, signing.sign(self.seed, packet.KIND, self.channel, body))
+        return self._signed(packet.KIND, body)
 
     def again(self, head: Head, stored: StoredPacket) -> tuple[Signed, Signed | None]:
         """A packet of an earlier run, and its frames, as the one behind `head` in this: the same readings and time."""
@@ -55,7 +55,7 @@ class Signer:
             columns=columns,
         )
         said = stored.frames and frames.decode_body(stored.frames.body).messages
-        signed = Signed(body, signing.sign(self.seed, packet.KIND, self.channel, body))
+        signed = self._signed(packet.KIND, body)
         return signed, self.frames(head.sequence + 1, body, said) if said else None
 
     def frames(self, sequence: int, body: bytes, messages: Sequence[Message]) -> Signed:
@@ -64,7 +64,10 @@ class Signer:
         frame = frames.encode_body(
             gateway=self.gateway, run=self.run, sequence=sequence, packet=digest, messages=messages
         )
-        return Signed(frame, signing.sign(self.seed, frames.KIND, self.channel, frame))
+        return self._signed(frames.KIND, frame)
+
+    def _signed(self, kind: str, body: bytes) -> Signed:
+        return Signed(body, signing.sign(self.seed, kind, self.channel, body))
 
 
 def read_seed(path: Path) -> bytes:

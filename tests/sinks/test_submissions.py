@@ -6,14 +6,12 @@ from typing import Any
 import pytest
 
 from consensus.log.follower import Follower
-from consensus.member.publisher import messages_of
-from schemas import topics
 from sinks.clickhouse.ledger import LedgerFeed
 from sinks.clickhouse.reference import Reference
 from tests import parties
 from tests.consensus.test_submission import Market, price
 from tests.parties import EXCHANGE, PLANT
-from tests.sinks.messages import Topic
+from tests.sinks.test_postings import run
 
 PLAN = {
     "subject": "plant",
@@ -46,25 +44,6 @@ def feed(client: Any, market: Market) -> LedgerFeed:
     found = LedgerFeed(Follower(market.world.genesis), Reference.of(market.world.registry))
     found.resume(client)
     return found
-
-
-def run(client: Any, market: Market) -> None:
-    """A sink's life, with a flush behind every block; what it let go it reads again at the end."""
-    reader = feed(client, market)
-    payloads, blocks = Topic(topics.LEDGER_PAYLOADS), Topic(topics.LEDGER_BLOCKS)
-    read = []
-    for package in market.store.kept:
-        for topic, _, value in messages_of(package):
-            if topic == topics.LEDGER_PAYLOADS:
-                read.append(payloads.put(value))
-                reader.take(read[-1])
-            elif topic == topics.LEDGER_BLOCKS:
-                reader.take(blocks.put(value))
-        reader.flush(client)
-    while (offset := reader.read_payloads_again()) is not None:
-        for message in read[offset:]:
-            reader.take(message)
-        reader.flush(client)
 
 
 def test_a_row_says_who_stated_what_and_what_became_of_it(client: Any, market: Market) -> None:
