@@ -1,8 +1,10 @@
 """A data folder with a channel and one member's copy of a small ledger, and the command in this process on it."""
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,3 +44,10 @@ def invoker(data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         return end.value.code, *capsys.readouterr()
 
     return run
+
+
+def rows(invoke: Invoke, *arguments: str) -> list[dict[str, Any]]:
+    """What a command shows, as JSON."""
+    code, printed, said = invoke(*arguments, "--output", "json")
+    assert code == 0, said
+    return list(json.loads(printed))

@@ -1,6 +1,5 @@
 """The commands about plans and warnings, on forty days of a plant whose allowances don't last the year."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from consensus.ledger import Ledger
 from consensus.member.store import LedgerFile
 from tests import parties, synthetic
 from tests.committee import write_channel
-from tests.infra.copies import Invoke, invoker
+from tests.infra.copies import Invoke, invoker, rows
 from tests.parties import AUTHORITY, EXCHANGE, PARTIES, PLANT
 from tests.small import World
 
@@ -59,12 +58,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def invoke(data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Invoke:
     return invoker(data, monkeypatch, capsys)
-
-
-def rows(invoke: Invoke, *arguments: str) -> list[dict[str, Any]]:
-    code, printed, said = invoke(*arguments, "--output", "json")
-    assert code == 0, said
-    return list(json.loads(printed))
 
 
 def figures(invoke: Invoke, *arguments: str) -> dict[str, Any]:

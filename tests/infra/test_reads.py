@@ -3,7 +3,6 @@
 import json
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,7 +17,7 @@ from tests import parties
 from tests.committee import write_channel
 from tests.consensus.test_registration import BEGINS, NEW, with_a_new_point
 from tests.consensus.test_submission import Market
-from tests.infra.copies import Invoke, StoredChain, invoker
+from tests.infra.copies import Invoke, StoredChain, invoker, rows
 from tests.infra.test_copy import store
 from tests.parties import AUTHORITY, EXCHANGE, PARTIES, PLANT, VERIFIER
 from tests.registrars import REGISTRARS
@@ -35,12 +34,6 @@ ALLOCATION = {
 def invoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Invoke:
     StoredChain(tmp_path).fill()
     return invoker(tmp_path, monkeypatch, capsys)
-
-
-def rows(invoke: Invoke, *arguments: str) -> list[dict[str, Any]]:
-    code, printed, said = invoke(*arguments, "--output", "json")
-    assert code == 0, said
-    return list(json.loads(printed))
 
 
 def test_an_account_says_what_was_posted_by_when(invoke: Invoke) -> None:

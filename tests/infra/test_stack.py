@@ -1,8 +1,6 @@
 """What a stack measured against what is calculated, and how sure a subject's emissions are, from a member's copy."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,7 +11,7 @@ from tests.cems import CO2, GAS, POINTS, RULE, STATIC
 from tests.committee import write_channel
 from tests.consensus.aggregator import Aggregator, Evidence, with_fields
 from tests.consensus.test_ledger import MemoryStore
-from tests.infra.copies import Invoke, StoredChain, invoker
+from tests.infra.copies import Invoke, StoredChain, invoker, rows
 from tests.small import COEFFICIENT, HOUR, QUARTER, START
 from tests.small import RULE as COMBUSTION
 
@@ -74,12 +72,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def invoke(data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Invoke:
     return invoker(data, monkeypatch, capsys)
-
-
-def rows(invoke: Invoke, *arguments: str) -> list[dict[str, Any]]:
-    code, printed, said = invoke(*arguments, "--output", "json")
-    assert code == 0, said
-    return list(json.loads(printed))
 
 
 def test_a_stack_is_held_against_its_fuel_day_by_day(invoke: Invoke) -> None:
