@@ -10,7 +10,8 @@ from sinks.clickhouse.migrate import Migration, MigrationError, load, migrate
 def test_migrations_are_applied_once_and_in_order(tmp_path: Path) -> None:
     client = engine.open_client(tmp_path)
     try:
-        assert migrate(client) == [migration.number for migration in load()] == list(range(1, len(load()) + 1))
+        numbers = [migration.number for migration in load()]
+        assert migrate(client) == numbers == sorted(set(numbers))
         assert migrate(client) == []
     finally:
         client.close()
