@@ -22,6 +22,7 @@ from consensus.log.leaf import SUBMISSION, WINDOW_RECORD
 from consensus.log.reader import COPIES, certified_height
 from schemas import codec, topics
 from sinks.clickhouse import engine
+from sinks.clickhouse.directory import Directory
 from sinks.clickhouse.feed import Message, Place, PoisonedError, RowBatch
 from sinks.clickhouse.payloads import PayloadPool
 from sinks.clickhouse.postings import BOOK, POSTINGS, Poster
@@ -112,6 +113,7 @@ class LedgerFeed:
         self._votes = RowBatch("votes_log", VOTES)
         self._submissions = RowBatch("submissions_log", SUBMISSIONS)
         self._postings = RowBatch("postings_log", POSTINGS)
+        self._directory = Directory(follower.genesis)
         self._poster = Poster(Books(follower.genesis.utc_offset_minutes), reference.prefix)
         self._book: str | None = None
         self._settled = self._noted = follower.position
@@ -291,6 +293,7 @@ class LedgerFeed:
 
     def flush(self, client: Any) -> None:
         """Write the open batches, records before the blocks that hold them, and then how far they reach."""
+        self._directory.flush(client, self._reference.registries, self._follower.committees)
         if self._records:
             engine.insert(client, "records", columns(self._records, self._reference), self._heights)
         self._records, self._heights = [], []
