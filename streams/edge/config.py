@@ -14,6 +14,7 @@ from carbon.packet import MAX_READINGS
 from carbon.registry import Registry, RegistryError
 from consensus.log import genesis as geneses
 from consensus.log.genesis import Genesis, GenesisError
+from schemas.observed import Observed
 from streams import flow
 from streams.edge.counter import HOUR_MS, Counted, Register
 from streams.edge.downlink import Downlink
@@ -196,7 +197,7 @@ def source_of(
             return MqttSource(settings)
 
 
-def gateway_of(config: LiveConfig, store: Store) -> LiveGateway:
+def gateway_of(config: LiveConfig, store: Store, observed: Observed | None = None) -> LiveGateway:
     """The gateway that has these settings, on its open store.
 
     A run behind that of the store begins with what is kept. Raises ConfigError like `channel_of`, for a run that is
@@ -232,6 +233,7 @@ def gateway_of(config: LiveConfig, store: Store) -> LiveGateway:
         downlink=downlink,
         counters=_counters(config, registry),
         most_behind=config.most_behind,
+        observed=observed,
     )
 
 
