@@ -8,17 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from carbon import plain as plains
 from carbon import record as records
 from carbon import submission
 from carbon.ledger import statement
 from carbon.ledger.books import Account, Books
 from carbon.ledger.statement import Cause, Line
 from carbon.ledger.structure import Part, Structure
-from carbon.plain import Plain
 from carbon.planning.outlooks import Outlooks
 from carbon.registry import Registry
 from carbon.regulator.statements import Statements
@@ -73,37 +68,17 @@ class View:
 
         `cause` says where the block stands; its code is no record's.
         """
-        plain = plains.read([payload for _, payload in recorded])
-        together = np.arange(0) if plain is None else np.flatnonzero(plain.plain & ~self._watches(plain))
-        if plain is not None:
-            self.books.post_plain(plain, together, cause.height)
-            self.structure.plain(plain, together)
-            self._foresee(plain, together)
-        for place in sorted(set(range(len(recorded))) - set(together.tolist())):
-            self._record(*recorded[place], cause)
-
-    def _foresee(self, plain: Plain, together: NDArray[np.intp]) -> None:
-        if self.outlooks is None:
-            return
-        columns = (plain.point[together], plain.start[together], plain.emission[together])
-        for number, start, grams in zip(*(column.tolist() for column in columns), strict=True):
-            self.outlooks.record(plain.points[number].fields, start, grams)
-
-    def _watches(self, plain: Plain) -> NDArray[np.bool_]:
-        watched = np.array([point.fields["subject"] == self.watched for point in plain.points], bool)
-        return watched[plain.point]
-
-    def _record(self, commitment: bytes, payload: bytes, cause: Cause) -> None:
-        # byte for byte what the members put together themselves
-        fields = records.read(payload)
-        self.structure.record(fields)
+        taken = self.books.take([payload for _, payload in recorded], cause.height, self.watched)
+        if taken.plain is not None:
+            self.structure.plain(taken.plain, taken.together)
+        for place, fields, posted in taken.singly:
+            self.structure.record(fields)
+            if fields["subject"] == self.watched:
+                code = records.code(fields, recorded[place].commitment, self.registry)
+                self.lines += statement.of_record(self.books, fields, posted, replace(cause, code=code))
         if self.outlooks is not None:
-            self.outlooks.record(fields)
-        if fields["subject"] != self.watched:
-            self.books.post(fields, cause.height)
-            return
-        of = replace(cause, code=records.code(fields, commitment, self.registry))
-        self.lines += statement.of_record(self.books, fields, of)
+            for stated, start, grams in taken.each():
+                self.outlooks.record(stated, start, grams)
 
     def submission(self, recorded: Recorded, cause: Cause) -> None:
         """Take in an accepted submission of a block. Raises BooksError if the book refuses it."""

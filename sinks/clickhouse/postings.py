@@ -7,11 +7,8 @@ from collections.abc import Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
-from carbon import plain as plains
-from carbon import record as records
 from carbon import submission
 from carbon.ledger import statement
 from carbon.ledger.books import Account, Books
@@ -93,15 +90,7 @@ class Poster:
         return [where | {"place": place} | row for place, row in enumerate(rows)]
 
     def _records(self, payloads: list[bytes], height: int) -> Iterator[Row]:
-        plain, changed = plains.read(payloads), set[str]()
-        together = np.arange(0) if plain is None else np.flatnonzero(plain.plain)
-        if plain is not None:
-            changed |= self._books.post_plain(plain, together, height)
-        for place in sorted(set(range(len(payloads))) - set(together.tolist())):
-            # byte for byte what the members put together themselves
-            posted = self._books.post(records.read(payloads[place]), height)
-            changed |= {one.posting.account for one in posted}
-        for name in sorted(changed):
+        for name in sorted(self._books.take(payloads, height).changed):
             account = self._books.accounts[name]
             before, after = self._told.get(name, (0, 0, 0)), _sums(account)
             self._told[name] = after
