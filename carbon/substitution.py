@@ -216,6 +216,11 @@ def with_tier(rule: str, row: str) -> str:
     return f"{rule}{_TIER}{row or 'none'}"
 
 
+def without_tier(rule: str) -> str:
+    """The rule of the point, of a record's that may be a substituted hour's."""
+    return rule.partition(_TIER)[0]
+
+
 def tier_row(rule: str) -> str:
     """The row of the tier that such a rule states; empty where there was none."""
     row = rule.rpartition(_TIER)[2]

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 from carbon import record as records
 from carbon import submission
 from carbon.ledger import statement
+from carbon.ledger.beside import Rates, beside
 from carbon.ledger.books import Account, Books
 from carbon.ledger.statement import Cause, Line
-from carbon.ledger.structure import Part, Structure
+from carbon.ledger.structure import ELECTRICITY, Emitted, Part, Structure, divided
 from carbon.planning.outlooks import Outlooks
 from carbon.registry import Registry
 from carbon.regulator.statements import Statements
@@ -46,16 +47,24 @@ class View:
     """Of its accounts, in ledger order."""
     outlooks: Outlooks | None = None
     """What was foreseen day by day, if it is asked for."""
+    rates: Rates = field(default_factory=Rates, init=False)
+    """By which quantities were counted."""
     regulated: Statements = field(init=False)
     """What the regulator's figures are made of."""
 
     def __post_init__(self) -> None:
         self.regulated = Statements(self.books.utc_offset_minutes)
+        self.rates.learn(self.registry)
 
     @classmethod
     def at_genesis(cls, registry: Registry, offset_minutes: int, changes: tuple[int, ...] = (), **asked: Any) -> "View":
         """Before the first block; parts are cut at `changes` (ms UTC). `asked`: `watched` and `outlooks`."""
         return cls(registry, Books(offset_minutes), Structure(offset_minutes, changes), **asked)
+
+    def govern(self, registry: Registry) -> None:
+        """This registry is in force from the next block on."""
+        self.registry = registry
+        self.rates.learn(registry)
 
     def stand(self, height: int, time_ms: int) -> None:
         """Everything of the block of that height and time was taken in."""
@@ -109,3 +118,16 @@ class View:
         for part, grams in self.structure.parts.items():
             if wanted in (None, part.year) and subject in way(part.subject, part.since, self.registry):
                 yield part, grams
+
+    def emitted(self, subject: str, year: int | None = None) -> Iterator[tuple[Part, Emitted]]:
+        """The same parts with what stands beside them."""
+        for part, grams in self.emissions(subject, year):
+            yield part, Emitted(grams, beside(self.structure.amounts[part], self.rates))
+
+    def market_based(self, subject: str) -> dict[int, int]:
+        """What a subject's own purchased electricity comes to market-based, g CO2, by year, where it is declared."""
+        own = [
+            (part, one) for part, one in self.emitted(subject) if (part.subject, part.source) == (subject, ELECTRICITY)
+        ]
+        rows = divided(own, ["year"], self.registry)
+        return {int(row["year"]): row["market_based_g"] for row in rows if row["market_based_g"] is not None}

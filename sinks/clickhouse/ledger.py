@@ -15,8 +15,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from carbon import submission
+from carbon.ledger.beside import Rates
 from carbon.ledger.books import Books
-from consensus.log.follower import Follower, LedgerError, Position, VerifiedBlock
+from carbon.registry import Registry
+from consensus.log.follower import Follower, LedgerError, Position, VerifiedBlock, VerifiedLeaf
 from consensus.log.leaf import SUBMISSION, WINDOW_RECORD
 from consensus.log.reader import COPIES, certified_height
 from schemas import codec, topics
@@ -24,6 +27,7 @@ from sinks.clickhouse import engine
 from sinks.clickhouse.feed import Message, Place, PoisonedError, RowBatch
 from sinks.clickhouse.payloads import PayloadPool
 from sinks.clickhouse.postings import BOOK, POSTINGS, Poster
+from sinks.clickhouse.rates import RATES, row_of_bill, rows_of
 from sinks.clickhouse.records import RecordRow, columns, record_row
 from sinks.clickhouse.reference import Reference
 from sinks.clickhouse.rows import TIME
@@ -107,6 +111,9 @@ class LedgerFeed:
         self._pending: deque[_Pending] = deque()
         self._blocks = RowBatch("blocks", BLOCKS)
         self._registries = RowBatch("registries", REGISTRIES)
+        self._rates, self._rate_rows = Rates(), RowBatch("rates_log", RATES)
+        for registry in reference.registries.values():
+            self._know(registry)
         self._submissions = RowBatch("submissions_log", SUBMISSIONS)
         self._postings = RowBatch("postings_log", POSTINGS)
         self._poster = Poster(Books(follower.genesis.utc_offset_minutes), reference.prefix)
@@ -116,6 +123,11 @@ class LedgerFeed:
         self._heights: list[str] = []
         self._written_blocks = self._written_records = 0
         self._read_again_for = 0
+
+    def _know(self, registry: Registry) -> None:
+        """Have the rates of a registry written."""
+        self._rates.learn(registry)
+        self._rate_rows.add(rows_of(registry, self._rates), f"registry:{registry.digest.hex()}")
 
     @property
     def waiting(self) -> int:
@@ -157,7 +169,7 @@ class LedgerFeed:
         """Know the registries that were recorded, at least up to the position."""
         recorded = "SELECT record FROM registries FINAL WHERE channel = {channel:String} ORDER BY first"
         for (record,) in client.query(recorded, parameters={"channel": self._channel}).result_rows:
-            self._reference.adopt(bytes.fromhex(record))
+            self._know(self._reference.adopt(bytes.fromhex(record)))
 
     def _position(self, client: Any) -> Position | None:
         """The position that was noted last, if the tables hold the rows of all that it stands for."""
@@ -247,14 +259,20 @@ class LedgerFeed:
                 self._submissions.add(
                     [submission_row(block, leaf, record, self._reference.prefix)], f"leaf:{leaf.index}"
                 )
+                self._rate_bill(leaf, record)
             change = self._reference.follow(leaf.leaf, record)
             if change is not None:
                 where = {"channel": self._channel, "first": change.first, "recorded": block.height}
                 row = where | {"digest": change.digest.hex(), "record": record.hex()}
                 self._registries.add([row], f"registry:{change.first}")
+                self._know(self._reference.registries[change.first])
         self._postings.add(self._poster.post(block, payloads), f"block:{block.height}")
         if block.height > self._written_records:
             self._add_records(block, payloads)
+
+    def _rate_bill(self, leaf: VerifiedLeaf, payload: bytes) -> None:
+        if leaf.leaf.accepted and (read := submission.read(payload)).kind == "activity":
+            self._rate_rows.add([row_of_bill(read, leaf.index, self._rates)], f"leaf:{leaf.index}")
 
     def _add_records(self, block: VerifiedBlock, payloads: Mapping[bytes, bytes]) -> None:
         self._records += [
@@ -293,6 +311,7 @@ class LedgerFeed:
         self._postings.flush(client)
         self._blocks.flush(client)
         self._registries.flush(client)
+        self._rate_rows.flush(client)
         if self._settled is not self._noted:
             self._note(client)
 

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carbon import amendment, drafting, factors, record, registry, validation, window
-from carbon.emission.cems import CemsMass
+from carbon.emission import rule_from
+from carbon.emission.cems import CemsMass, CemsMethane
 from carbon.registry import RegistryError
 from carbon.validation import Reason
 from tests import cems
@@ -145,6 +146,34 @@ def test_a_unit_whose_stack_is_booked_books_its_fuel_no_second_time():
         of_unit("yes", FUEL)
     grid = {"rule": "purchased_electricity", "factor": "grid_factors.CN.national.2023"}
     assert of_unit("no", FUEL).masses and of_unit("yes", grid).masses and of_unit("yes", cems.NONE).masses
+
+
+METHANE = RULE | {"rule": "cems_methane", "assessment": "AR5"}
+
+
+def test_methane_is_a_mass_by_its_warming_potential():
+    point = stack(p0={"unit": "ppm", "max": 1_000, "emission": METHANE}).registry.points[CO2]
+    assert str(point.emission) == "cems methane" + str(CemsMass(**OF_CO2))[9:] + " · gwp.GWP100.CH4.AR5"
+    assert (point.quantity, point.ratio, point.untrusted) == (("g", 3), (7, 250), ())
+    assert (point.emission.source, point.emission.gas, point.emission.scope) == ("methane", "CH4", 1)
+    fossil = {"emission": METHANE | {"assessment": "AR6", "origin": "fossil"}}
+    with pytest.raises(RegistryError, match="allow it by name"):
+        stack(p0=fossil)
+    allowed = stack(p0=fossil | {"allowed": ["gwp.GWP100.CH4_fossil.AR6"]}).registry.points[CO2]
+    assert (allowed.ratio, allowed.untrusted) == ((149, 5000), ("gwp.GWP100.CH4_fossil.AR6",))
+    for assessment in ("", "AR7"):
+        with pytest.raises(RegistryError, match="no potential"):
+            stack(p0={"emission": METHANE | {"assessment": assessment}})
+
+
+OF_CO2 = {name: text for name, text in RULE.items() if name != "rule"}
+
+
+def test_a_stack_of_methane_books_its_gas_alone():
+    methane, coal = CemsMethane(**OF_CO2, assessment="AR5"), rule_from(FUEL)
+    weighed = rule_from({"rule": "methane", "assessment": "AR6"})
+    assert (methane.covers(weighed), methane.covers(coal), CemsMass(**OF_CO2).covers(weighed)) == (True, False, False)
+    assert not CemsMethane(**OF_CO2, booked="no", assessment="AR5").covers(weighed)
 
 
 # -- readings

@@ -35,7 +35,8 @@ def plain_of(records: list[dict[str, Any]]) -> Plain:
     numbers = np.array([points[one["subject"], one["rule"]].number for one in records], np.intp)
     starts, grams = (np.array([one[name] for one in records], np.int64) for name in ("window_start", "emission_g"))
     n, none = len(records), np.zeros(len(records), "V32")
-    return Plain([*points.values()], numbers, np.ones(n, bool), none, none, starts, np.ones(n, np.int64), grams)
+    ones = np.ones(n, np.int64)
+    return Plain([*points.values()], numbers, np.ones(n, bool), none, none, starts, ones, grams, grams)
 
 
 records = st.lists(
