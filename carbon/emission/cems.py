@@ -4,6 +4,7 @@ G [kg/h] = C [mg/Nm3, dry] · Q [Nm3/h, dry] · 10^-6, and from actual, wet gas
 Q_dry = Q · 273/(273+t) · (Ba+Ps)/101325 · (1−Xsw) (HJ 212-2017, D.2). `carbon.stack_mass` computes it.
 """
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,6 +16,7 @@ from carbon.factors import FactorSet
 
 Basis = Literal["dry", "wet"]
 """Whether water vapour is counted in the gas that a concentration or a flow is of."""
+_INSTANTS = re.compile("[1-9]|[1-5][0-9]|60", re.ASCII)
 MASS_SCALE = 3
 """A window's quantity: integers of 10^-3 g of the gas."""
 
@@ -39,6 +41,9 @@ class CemsMass(EmissionRule):
     booked: str = "yes"
     """Whether the mass is the unit's emission. If no, it stands in its records as a quantity and emits 0 g, beside an
     emission that is calculated."""
+    instants: str | None = None
+    """How many instants a minute must have so that any of them counts: 12 of one every five seconds (HJ 212-2017,
+    D.2.2). Without it every instant counts, as where readings are of minutes already."""
 
     name: ClassVar[str] = "cems mass"
     """What its text begins with."""
@@ -59,6 +64,8 @@ class CemsMass(EmissionRule):
         ambient = (self.barometric_pressure is not None) + (self.barometric_pa is not None)
         if (*is_actual, ambient) not in {(True, True, 1), (False, False, 0)}:
             raise ValueError("temperature, static and one barometric pressure are named together")
+        if self.instants is not None and not _INSTANTS.fullmatch(self.instants):
+            raise ValueError("a minute has 1 to 60 instants")
         if len(set(self.partners)) != len(self.partners):
             raise ValueError("each partner is another point")
 
@@ -83,6 +90,8 @@ class CemsMass(EmissionRule):
             gas += f" · temperature {self.temperature} · pressure {self.static_pressure} + {ambient}"
         if self.moisture is not None:
             gas += f" · moisture {self.moisture}"
+        if self.instants is not None:
+            gas += f" · minutes of {self.instants} instants"
         return gas if self.booked == "yes" else f"{gas} · not booked"
 
 
