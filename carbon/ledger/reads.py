@@ -98,11 +98,7 @@ class View:
         if self.outlooks is not None:
             self.outlooks.submission(read)
         self.regulated.take(read, cause.time_ms)
-        back = submission.reversed_by(read) if read.kind == "reversal" else None
-        if read.kind == "activity":
-            self.structure.activity(read.content)
-        elif back is not None and back.kind == "activity":
-            self.structure.activity(back.content, -1)
+        self.structure.submission(read)
 
     def way(self, subject: str) -> Way:
         """The line on which a subject has others below it: a region's, or that of parent companies."""

@@ -22,6 +22,7 @@ from carbon.record import posted_g
 from carbon.registry import Registry
 from carbon.signers import Party
 from carbon.subjects import Line, Total, may_see, roll_up
+from carbon.submission import Submission, reversed_by
 
 _DAYS = 200_000
 """More days than any calendar here has: what a day and a cut are told apart by in one number."""
@@ -89,6 +90,14 @@ class Structure:
         amount = Amount(sign * content["quantity"], sign * content["emission_g"])
         where = (content["subject"], RULES[rule], content["source"], content["start"])
         self._add(*where, amount, basis)
+
+    def submission(self, submission: Submission) -> None:
+        """Take in an accepted submission: activity data, or a reversal of some."""
+        back = reversed_by(submission) if submission.kind == "reversal" else None
+        if submission.kind == "activity":
+            self.activity(submission.content)
+        elif back is not None and back.kind == "activity":
+            self.activity(back.content, -1)
 
     def plain(self, plain: Plain, chosen: NDArray[np.intp]) -> None:
         """Take in plain records of a block, those at the chosen places (n,)."""

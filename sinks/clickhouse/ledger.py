@@ -8,6 +8,7 @@ hold what that position stands for, it starts at the genesis again.
 """
 
 import json
+import time
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
@@ -20,6 +21,7 @@ from carbon import submission
 from carbon.ledger.beside import Rates
 from carbon.ledger.books import Books
 from carbon.registry import Registry
+from consensus import registration
 from consensus.log.follower import Follower, LedgerError, Position, VerifiedBlock, VerifiedLeaf
 from consensus.log.leaf import SUBMISSION, WINDOW_RECORD
 from consensus.log.reader import COPIES, certified_height
@@ -30,6 +32,7 @@ from sinks.clickhouse.feed import Message, Place, PoisonedError, RowBatch
 from sinks.clickhouse.payloads import PayloadPool
 from sinks.clickhouse.postings import BOOK, POSTINGS, Poster
 from sinks.clickhouse.rates import RATES, row_of_bill, rows_of
+from sinks.clickhouse.ratings import Overseer
 from sinks.clickhouse.records import RecordRow, columns, record_row
 from sinks.clickhouse.reference import Reference
 from sinks.clickhouse.rows import TIME
@@ -40,6 +43,8 @@ POOL = 50_000
 """Payloads that may wait for their block."""
 PENDING = 32
 """Verified blocks that may wait for their payloads; no more are read until the first has them."""
+RATING_PAUSE = 20
+"""How many times as long as the last ratings took nothing is rated again."""
 EARLY = 256
 """Blocks that may wait for their predecessor."""
 
@@ -121,9 +126,13 @@ class LedgerFeed:
         self._submissions = RowBatch("submissions_log", SUBMISSIONS)
         self._postings = RowBatch("postings_log", POSTINGS)
         self._directory = Directory(follower.genesis)
-        self._poster = Poster(Books(follower.genesis.utc_offset_minutes), reference.prefix)
+        offset = follower.genesis.utc_offset_minutes
+        self._poster = Poster(Books(offset), reference.prefix, Overseer(offset))
         self._book: str | None = None
         self._settled = self._noted = follower.position
+        self._time_ms = 0
+        """Of the last block whose rows were made."""
+        self._unrated, self._rates_again = False, 0.0
         self._records: list[RecordRow] = []
         self._heights: list[str] = []
         self._written_blocks = self._written_records = 0
@@ -136,8 +145,8 @@ class LedgerFeed:
 
     @property
     def waiting(self) -> int:
-        """Rows of the open batches."""
-        return len(self._blocks) + len(self._records) + len(self._submissions) + len(self._postings)
+        """Rows of the open batches, and ratings that are still to be made."""
+        return self._unrated + len(self._blocks) + len(self._records) + len(self._submissions) + len(self._postings)
 
     @property
     def partition(self) -> int:
@@ -164,6 +173,11 @@ class LedgerFeed:
             self._follower = Follower(self._follower.genesis, position)
             self._settled = self._noted = position
             self._learn(client)
+            asked = "SELECT toUnixTimestamp64Milli(time) FROM blocks WHERE height = {height:UInt64}"
+            self._time_ms = client.query(asked, parameters={"height": position.height}).first_row[0]
+            self._unrated = bool(self._reference.registries)
+        else:
+            client.command("TRUNCATE TABLE ratings_log")
         return {}
 
     def _resumed(self, client: Any, height: int) -> Poster | None:
@@ -256,7 +270,7 @@ class LedgerFeed:
             if block.height > self._written_blocks:
                 self._blocks.add([block_row(block)], f"block:{block.height}")
                 self._written_blocks = block.height
-            self._settled = self._pending.popleft().position
+            self._settled, self._time_ms = self._pending.popleft().position, block.header["time"]
 
     def _add(self, block: VerifiedBlock, payloads: Mapping[bytes, bytes]) -> None:
         for leaf in block.leaves:
@@ -322,6 +336,8 @@ class LedgerFeed:
         self._rate_rows.flush(client)
         if self._settled is not self._noted:
             self._note(client)
+        if self._unrated:
+            self._rate(client)
 
     def _note(self, client: Any) -> None:
         position, book = self._settled, self._poster.book()
@@ -331,4 +347,15 @@ class LedgerFeed:
             self._book = book
         row = {"channel": self._channel, "height": position.height, "position": json.dumps(position.dump())}
         engine.insert(client, "ledger_position", pa.Table.from_pylist([row], POSITION), [f"position:{position.height}"])
-        self._noted = position
+        self._noted, self._unrated = position, bool(self._reference.registries)
+
+    def _rate(self, client: Any) -> None:
+        """Write ratings, unless they came so lately that it would take a large part of the time."""
+        began, registries = time.monotonic(), self._reference.registries
+        if began < self._rates_again:
+            return
+        height = self._noted.height
+        registry = registries[registration.in_force(registries, height)]
+        self._poster.rate(client, registry, height, self._time_ms)
+        self._unrated, now = False, time.monotonic()
+        self._rates_again = now + RATING_PAUSE * (now - began)
