@@ -30,6 +30,8 @@ class Settings(BaseSettings):
     """The loopback port on which `up` serves /metrics to Prometheus; 0 for nowhere."""
     clickhouse: SecretStr = SecretStr("")
     """URL of a ClickHouse server; empty for the embedded chDB."""
+    webhook_networks: str = ""
+    """Networks beyond the public ones to which webhooks may go: `10.1.0.0/16,::1`. http goes to these only."""
     log: Literal["console", "json"] = "console"
     """Log lines for people, or one JSON object a line."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -14,7 +14,7 @@ from carbon.emission import EmissionRule, rule_from
 from carbon.factors import FactorError, FactorSet
 from carbon.quantity import QuantityError, ratio
 from carbon.registry import Registry
-from carbon.substitution import without_tier
+from carbon.substitution import of_point
 
 Fields = tuple[tuple[str, str], ...]
 """The names and values that a bill states of its rule."""
@@ -85,7 +85,7 @@ class Rates:
         factors = self.sets.get(basis.factors)
         try:
             text = basis.rule
-            rule = self.rules.get(without_tier(text)) if isinstance(text, str) else rule_from(dict(text))
+            rule = self.rules.get(of_point(text)) if isinstance(text, str) else rule_from(dict(text))
             return None if rule is None or factors is None else rate_of(rule, basis.unit, basis.scale, factors)
         except (FactorError, QuantityError):
             return None

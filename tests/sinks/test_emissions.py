@@ -67,8 +67,8 @@ def stored(client: Any, registry: Registry, bill: Mapping[str, Any]) -> None:
     batch.flush(client)
     for number, (point, quantity) in enumerate((point, q) for point in registry.points.values() for q in QUANTITIES):
         row = {"point": point.id, "subject": point.subject, "window_start": number * 1000, "quantity": quantity}
-        tier = " · tier part75" if number % 2 else ""
-        by = {"rule": f"{point.rule}{tier}", "unit": point.unit, "scale": point.scale, "version": 1}
+        hour = ("", " · tier part75", " · stopped")[number % 3]
+        by = {"rule": f"{point.rule}{hour}", "unit": point.unit, "scale": point.scale, "version": 1}
         grams = round(quantity * point.coefficient)
         insert(
             client, "records", verdict="accepted", factors=registry.factors.digest.hex(), emission_g=grams, **row, **by

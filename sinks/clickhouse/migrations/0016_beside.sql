@@ -1,7 +1,7 @@
 -- What stands beside emissions needs exact rates: they come with registries and bills, as the ledger does. So it is read again.
 CREATE TABLE IF NOT EXISTS rates_log
 (
-    `rule` String COMMENT 'Rule as records state it, without a tier; of a bill: leaf and its place in the log' CODEC(ZSTD),
+    `rule` String COMMENT 'Rule as records state it, without a tier or a stop; of a bill: leaf and its place in the log' CODEC(ZSTD),
     `unit` LowCardinality(String) COMMENT 'Unit of the quantity',
     `scale` UInt8 COMMENT 'Decimal places of the quantity',
     `factors` LowCardinality(String) COMMENT 'Digest of the factor set, hex',
@@ -47,7 +47,7 @@ FROM
     FROM
     (
         SELECT
-            subject, point, splitByChar(':', splitByString(' · ', rule)[1])[1] AS name, splitByString(' · tier ', rule)[1] AS rule,
+            subject, point, splitByChar(':', splitByString(' · ', rule)[1])[1] AS name, splitByString(' · stopped', splitByString(' · tier ', rule)[1])[1] AS rule,
             unit, scale, factors, quantity, window_start AS start, window_start + toIntervalSecond(window_seconds) AS end,
             emission_g, cause != 'SUBSTITUTED' AS measured, height, leaf_index
         FROM records_latest

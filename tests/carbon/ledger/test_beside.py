@@ -79,9 +79,9 @@ def test_a_correction_takes_back_what_it_replaces() -> None:
     assert rows(record(BOILER, 2), record(BOILER, 3, before=2)) == rows(record(BOILER, 2))
 
 
-def test_a_substituted_hour_is_of_its_points_rule() -> None:
-    tier = record(COAL, 10**6, rule=f"{KNOWN.points[COAL].rule} · tier part75.sub.pma_ge95_le24h")
-    assert rows(tier) == rows(record(COAL, 10**6))
+@pytest.mark.parametrize("hour", [" · tier part75.sub.pma_ge95_le24h", " · stopped"])
+def test_an_hour_that_is_substituted_or_of_a_stop_is_of_its_points_rule(hour: str) -> None:
+    assert rows(record(COAL, 10**6, rule=KNOWN.points[COAL].rule + hour)) == rows(record(COAL, 10**6))
 
 
 def test_what_a_registry_of_before_named_is_still_known() -> None:
