@@ -78,7 +78,7 @@ class Overseer:
             made.submission(submissions.read(bytes.fromhex(payload)), time_ms)
         names = ", ".join(f"`{name}`" for name, _ in (*_KEY, *_RATED))
         for *key, rated in ((*row[:3], row[3:]) for row in client.query(f"SELECT {names} FROM ratings").result_rows):
-            made._written[tuple(key)] = tuple(rated)  # type: ignore[index]
+            made._written[tuple(key)] = tuple(rated)
         return made
 
     def records(self, taken: Taken) -> None:

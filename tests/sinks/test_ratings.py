@@ -98,15 +98,15 @@ def test_a_lost_position_rates_from_the_start(client: Any, market: Market) -> No
 
 def test_a_subject_that_moves_leaves_its_region(client: Any) -> None:
     places = [{"id": name, "name": name, "kind": "region", "parent": None} for name in ("north", "south")]
-    works = {"id": "works", "name": "Works", "kind": "enterprise", "parent": "north"}
+    works = {"id": "plant", "name": "Works", "kind": "enterprise", "parent": "north"}
     before, after = (
         registry.parse(registry_bytes(subjects=[*places, works | {"parent": name}]), factors.load())
         for name in ("north", "south")
     )
     overseer = Overseer(0)
-    stated = {"subject": "works", "start": START, "end": START + HOUR, "amount_fen": 5}
+    stated = {"subject": "plant", "start": START, "end": START + HOUR, "amount_fen": 5}
     overseer.submission(Submission("office", 1, "gdp", stated, b"", b"", ()), START)
     regions = "SELECT region, subject, height FROM ratings"
     for height, known, place in ((1, before, "north"), (2, before, "north"), (3, after, "south")):
         overseer.write(client, known, Book(), height, START)
-        assert client.query(regions).result_rows == [(place, "works", 1 if height < 3 else 3)]
+        assert client.query(regions).result_rows == [(place, "plant", 1 if height < 3 else 3)]
