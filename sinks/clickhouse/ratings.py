@@ -77,8 +77,8 @@ class Overseer:
         for payload, time_ms in client.query(_ACCEPTED, parameters={"height": height}).result_rows:
             made.submission(submissions.read(bytes.fromhex(payload)), time_ms)
         names = ", ".join(f"`{name}`" for name, _ in (*_KEY, *_RATED))
-        for *key, rated in ((*row[:3], row[3:]) for row in client.query(f"SELECT {names} FROM ratings").result_rows):
-            made._written[tuple(key)] = tuple(rated)
+        for region, year, subject, *rated in client.query(f"SELECT {names} FROM ratings").result_rows:
+            made._written[region, year, subject] = tuple(rated)
         return made
 
     def records(self, taken: Taken) -> None:
