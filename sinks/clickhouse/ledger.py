@@ -281,9 +281,8 @@ class LedgerFeed:
         for leaf in block.leaves:
             record = payloads[leaf.leaf.commitment]
             if leaf.leaf.kind == SUBMISSION:
-                self._submissions.add(
-                    [submission_row(block, leaf, record, self._reference.prefix)], f"leaf:{leaf.index}"
-                )
+                about = (self._reference.prefix, self._follower.genesis.utc_offset_minutes)
+                self._submissions.add([submission_row(block, leaf, record, *about)], f"leaf:{leaf.index}")
                 self._rate_bill(leaf, record)
             change = self._reference.follow(leaf.leaf, record)
             if change is not None:
