@@ -5,7 +5,7 @@ Output before state before offset: after a crash the same bytes are sent again, 
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -45,9 +45,10 @@ class LedgerProcessor(ABC):
         registry: Registry,
         group: str,
         standing: Followed,
-        observed: Observed,
+        observed: Observed | None = None,
     ) -> None:
-        self._genesis, self._standing, self._observed = genesis, standing, observed
+        self._genesis, self._standing = genesis, standing
+        self._observed = observed or Observed()
         self._registries = {0: registry}
         for record in standing.registrations.values():
             registration.adopt(self._registries, record)
@@ -62,7 +63,7 @@ class LedgerProcessor(ABC):
         self._paused: set[str] = set()
         self._undelivered: list[str] = []
         self._lags: dict[str, int] = {}
-        observed.shows("processor", self.figures)
+        self._observed.shows("processor", self.figures)
 
     @abstractmethod
     def _take_in(self, block: OpenedBlock, registry: Registry) -> None:
@@ -90,6 +91,15 @@ class LedgerProcessor(ABC):
             self._keep()
         self._ask()
         return bool(messages)
+
+    def ends(self, seconds: float) -> dict[str, int]:
+        """Where the topics of the ledger end now, asked for at most so long each. Raises KafkaException."""
+        places = [self._place(topic) for topic in _SOURCES]
+        return {place.topic: self._consumer.get_watermark_offsets(place, seconds)[1] for place in places}
+
+    def has_read(self, ends: Mapping[str, int]) -> bool:
+        """Whether everything before these offsets is read, and every block there taken in."""
+        return all(self._offsets[topic] >= end for topic, end in ends.items()) and self._reader.oldest_block is None
 
     def _ask(self) -> None:
         """Ask the committee for payloads that don't come."""
