@@ -13,6 +13,7 @@ from carbon.submission import Submission
 
 RATES = pa.schema(
     [
+        ("subject", pa.string()),
         ("rule", pa.string()),
         ("unit", pa.string()),
         ("scale", pa.uint8()),
@@ -27,20 +28,22 @@ def rows_of(registry: Registry, rates: Rates) -> Iterator[dict[str, Any]]:
     """The rows of a registry that `rates` knows: a point's rule by the set in force."""
     for point in registry.points.values():
         if point.emission.gas:
-            yield row_of(Basis(point.rule, *point.quantity, registry.factors.digest), point.rule, rates)
+            basis = Basis(point.rule, *point.quantity, registry.factors.digest)
+            yield row_of(point.subject, basis, point.rule, rates)
 
 
 def row_of_bill(bill: Submission, leaf_index: int, rates: Rates) -> dict[str, Any]:
     """The row of accepted activity data at a place in the log."""
-    return row_of(basis_of_bill(bill.content), f"leaf {leaf_index}", rates)
+    return row_of(bill.content["subject"], basis_of_bill(bill.content), f"leaf {leaf_index}", rates)
 
 
-def row_of(basis: Basis, rule: str, rates: Rates) -> dict[str, Any]:
-    """The row of a basis under the rule's name in the tables."""
+def row_of(subject: str, basis: Basis, rule: str, rates: Rates) -> dict[str, Any]:
+    """The row of a subject's basis under the rule's name in the tables."""
     rate = rates.rate(basis)
     coal, market = (None, None) if rate is None else (rate.standard_coal, rate.market)
     exact = {"standard_coal": _text(coal), "market": _text(market)}
-    return {"rule": rule, "unit": basis.unit, "scale": basis.scale, "factors": basis.factors.hex()} | exact
+    of = {"subject": subject, "rule": rule}
+    return of | {"unit": basis.unit, "scale": basis.scale, "factors": basis.factors.hex()} | exact
 
 
 def _text(rate: Fraction | None) -> str:

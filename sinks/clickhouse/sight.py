@@ -34,6 +34,8 @@ SHOWN: Mapping[str, Shown] = {
     "forecasts": Shown("forecasts_log", ("subject",), "at"),
     "alerts": Shown("alerts_log", ("subject",), "at"),
     "rejections": Shown("rejections_log", ("point",), "at"),
+    "rates": Shown("rates_log", ("subject",)),
+    "ratings": Shown("ratings_log", ("subject",)),
     "subjects": Shown("subjects_log", ("subject",), "start"),
     "channels": Shown("channels"),
     "members": Shown("members"),

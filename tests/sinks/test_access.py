@@ -50,6 +50,8 @@ FILLED = {
     "alerts_log": {"subject": "name", "at": "t", "id": "concat(name, toString(t))", "text": "toString(figure)"},
     "rejections_log": {"point": "spot", "at": "t", "digest": "concat(name, toString(t))", "`index`": "0"},
     "votes_log": {"height": "figure", "member": "'member'"},
+    "rates_log": {"subject": "name", "rule": "name", "unit": "'Wh'", "market": "toString(figure)"},
+    "ratings_log": {"subject": "name", "region": "'somewhere'", "year": "2016", "emission_g": "figure"},
     "subjects_log": {"subject": "name", "start": "t", "first": "1"},
     "sink_errors_log": {"topic": "'t'", "reason": "name"},
     "deliveries_log": {"subscription": "name", "event": "'e'"},
@@ -374,3 +376,7 @@ def test_clickhouse_connect_works_for_a_reader(port: int, tokens: dict[str, str]
         assert client.query_df("SELECT * FROM balances").shape[0] == len(wanted("mill-co", TIMES[1]))
     finally:
         client.close()
+
+
+def test_readers_have_the_views_that_are_made_of_their_tables() -> None:
+    assert {"emissions", "records_latest", "plans", "statements"} <= views.derived().keys()

@@ -85,7 +85,15 @@ def test_what_stands_beside_an_emission_is_what_the_rules_say_to_the_gram(client
     more = {"plant-0-1": {"emission": MARKET}, "plant-0-2": {"emission": {"rule": "none"}}}
     registry = parse(registry_bytes(points=3, more=more), load())
     fields = [{"name": name, "value": MARKET[name]} for name in sorted(MARKET)]
-    bill = {"source": "grid", "start": 0, "end": 86_400_000, "quantity": 25, "scale": 1, "unit": "MWh"}
+    bill = {
+        "source": "grid",
+        "subject": "shop",
+        "start": 0,
+        "end": 86_400_000,
+        "quantity": 25,
+        "scale": 1,
+        "unit": "MWh",
+    }
     bill |= {"rule": fields, "factors": registry.factors.digest, "emission_g": 1_326_500}
     stored(client, registry, bill)
     asked = "SELECT point, emission_g, standard_coal_g, location_based_g, market_based_g FROM emissions ORDER BY ALL"
