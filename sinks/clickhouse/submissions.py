@@ -29,6 +29,7 @@ SUBMISSIONS = pa.schema(
         ("registry_height", pa.uint64()),
         ("commitment", pa.string()),
         ("leaf_hash", pa.string()),
+        ("payload", pa.string()),
     ]
 )
 
@@ -49,6 +50,7 @@ def submission_row(block: VerifiedBlock, verified: VerifiedLeaf, payload: bytes,
         "registry_height": leaf.registry_height,
         "commitment": leaf.commitment.hex(),
         "leaf_hash": verified.hash.hex(),
+        "payload": payload.hex() if leaf.accepted else "",
     }
 
 
