@@ -65,7 +65,8 @@ class _Connection(asyncio.Protocol):
         self._frames = FrameReader(self._settings.max_segment)
         self._pending, self._held = deque[bytes](), b""
         self._waiting: Future[None] | None = None
-        self._is_full = self._is_paused = self._is_over = self._has_finished = False
+        self._is_full = self._is_paused = self._has_ended = self._is_over = False
+        self._has_finished = False
         self._faults = 0
         self._message_due = self.deadline = self._loop.time() + self._settings.first_seconds
         self._frame_due = inf
@@ -92,7 +93,7 @@ class _Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Whether the connection stays open: for the answers to what was sent before its end."""
-        self._ends = True
+        self._has_ended = True
         return self._is_busy
 
     def pause_writing(self) -> None:
@@ -113,8 +114,6 @@ class _Connection(asyncio.Protocol):
             self._source.counts["connections_lost"] += 1
 
     # -- what is done about it
-
-    _ends = False
 
     @property
     def _is_busy(self) -> bool:
@@ -163,7 +162,7 @@ class _Connection(asyncio.Protocol):
             self._frame_due = self._loop.time() + self._settings.frame_seconds
         self._has_finished = False
         self.deadline = min(self._message_due, self._frame_due)
-        if self._ends:
+        if self._has_ended:
             self._transport.close()
         elif self._is_paused:
             self._is_paused = False
