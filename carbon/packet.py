@@ -107,6 +107,28 @@ def decode_body(body: bytes) -> Packet:
     return packet
 
 
+def sent_at(body: bytes) -> int:
+    """The sending time, ms UTC, of a body that was made or checked before; its first bytes are enough.
+
+    Raises IndexError when they are not.
+    """
+    size, at = _long(body, 0)
+    _, at = _long(body, at + size)
+    for _ in range(2):
+        _, at = _long(body, at)
+    return _long(body, at + len(ZERO_DIGEST))[0]
+
+
+def _long(data: bytes, at: int) -> tuple[int, int]:
+    """Avro's integer at a place, and the place behind it."""
+    value = shift = 0
+    while data[at] & 0x80:
+        value |= (data[at] & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+    value |= data[at] << shift
+    return (value >> 1) ^ -(value & 1), at + 1
+
+
 def _column(name: str, data: bytes) -> NDArray[Any]:
     dtype = _COLUMNS[name]
     if len(data) % dtype.itemsize:

@@ -130,10 +130,12 @@ def _stopped(packet: Packet, registry: Registry, groups: dict[WindowKey, Group])
     for index in validation.stopped(packet, registry).tolist():
         point, at = registry.points[packet.points[packet.point[index]]], int(packet.at[index])
         times.setdefault((point.id, at - at % (1000 * point.window_seconds)), []).append(at)
-    return {key: groups.get(key, _NO_READINGS)._replace(stopped=tuple(found)) for key, found in times.items()}
-
-
-_NO_READINGS = Group(0, 0, 0, True, merkle.EMPTY_ROOT)
+    found = {}
+    for key, stopped in times.items():
+        limited = point if (point := registry.points[key[0]]).is_limited else None
+        without = Group(0, 0, 0, True, merkle.EMPTY_ROOT, limited)
+        found[key] = groups.get(key, without)._replace(stopped=tuple(stopped))
+    return found
 
 
 @dataclass(frozen=True, slots=True)

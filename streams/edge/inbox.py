@@ -62,25 +62,27 @@ class Inbox:
         """Whether the disk's bound may be reached by the next message."""
         return self.used + MAX_MESSAGE > self.bound
 
-    async def keep(self, arrival: Arrival) -> None:
-        """Return once the arrival is on disk, or was before. Raises NoRoom, also for one that no packet can carry.
+    def keep(self, arrival: Arrival) -> asyncio.Future[None]:
+        """Done once the arrival is on disk, or was before. Awaited, raises NoRoom, also for one that no packet can
+        carry.
 
         A reading without a time or flag that a packet can state is left out and counted; the message's bytes stay.
         """
-        sound = tuple(filter(usable, arrival.readings))
+        sound = [reading for reading in arrival.readings if usable(reading)]
         if left_out := len(arrival.readings) - len(sound):
             self._count("unusable", f"{arrival.device}: time or flag", left_out)
-            arrival = arrival._replace(readings=sound)
-        load = Load.of([arrival])
+            arrival = arrival._replace(readings=tuple(sound))
+        load, done = Load.of((arrival,)), asyncio.get_running_loop().create_future()
         if load.bytes > MAX_MESSAGE or load.readings > self._most:
-            raise self._refuse(f"{arrival.device}: {len(arrival.raw)} bytes, {load.readings} readings in one message")
-        if self.used + self._under_way + load.bytes > self.bound:
-            raise self._refuse(f"the disk is full: {self.used} of {self.bound} bytes are used")
-        waiting = _Waiting(time.time_ns() // 1_000_000, arrival, load, asyncio.get_running_loop().create_future())
-        self._gathered.append(waiting)
-        self._under_way += load.bytes
-        self._came.set()
-        await waiting.done
+            what = f"{arrival.device}: {len(arrival.raw)} bytes, {load.readings} readings in one message"
+            done.set_exception(self._refuse(what))
+        elif self.used + self._under_way + load.bytes > self.bound:
+            done.set_exception(self._refuse(f"the disk is full: {self.used} of {self.bound} bytes are used"))
+        else:
+            self._gathered.append(_Waiting(time.time_ns() // 1_000_000, arrival, load, done))
+            self._under_way += load.bytes
+            self._came.set()
+        return done
 
     def _refuse(self, reason: str) -> NoRoom:
         self._count("refused", reason)

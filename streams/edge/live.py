@@ -321,7 +321,7 @@ class LiveGateway:
         inbox, sequence, delivered = self.inbox, self._store.head().sequence, self._uplink.delivered
         oldest = next(self._store.unsent(page=1), None)
         waiting = next(self._store.inbox(page=1), None)
-        since = packet.decode_body(oldest.body).sent_at if oldest else waiting.received if waiting else None
+        since = packet.sent_at(oldest.body) if oldest else waiting.received if waiting else None
         return {
             "gateway": self._signer.gateway,
             "run": self._signer.run,

@@ -26,7 +26,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any, NamedTuple, Self
 
-from carbon.packet import decode_body
+from carbon.packet import decode_body, sent_at
 from streams.edge.counter import Read
 from streams.edge.packing import Head, Kept
 from streams.edge.sources import Arrival, RawReading
@@ -35,6 +35,8 @@ HORIZON = 64
 REMEMBERED = 100_000
 PAGE = 16
 """Packets, or arrivals of the inbox, that are read from the disk at once."""
+_HEAD_BYTES = 4_096
+"""Of a body, more than what stands before its points."""
 LOG_BYTES = 1 << 24
 """To what the write-ahead log is cut back."""
 
@@ -299,12 +301,14 @@ class Store:
         """Of the packets to `last`, the last that is not kept for its age."""
         if not self._keep_ms or self.bytes_used() > self._keep_bytes:
             return last
-        newest = self._newest()
-        young = (_sent_at(newest) if newest else 0) - self._keep_ms
-        kept = (
-            stored.sequence for stored in self._packets(0, 1) if stored.sequence > last or _sent_at(stored) >= young
-        )
-        return next(kept, last + 1) - 1
+        query = "SELECT sequence, substr(body, 1, ?) FROM packet"
+        newest = self._all(f"{query} ORDER BY sequence DESC LIMIT 1", (_HEAD_BYTES,))
+        young = (sent_at(newest[0][1]) if newest else 0) - self._keep_ms
+        oldest = f"{query} WHERE sequence > ? AND sequence <= ? ORDER BY sequence LIMIT 1"
+        gone = 0
+        while (found := self._all(oldest, (_HEAD_BYTES, gone, last))) and sent_at(found[0][1]) < young:
+            gone = found[0][0]
+        return gone
 
     def _one(self, query: str) -> tuple[Any, ...]:
         with self._lock:
@@ -337,10 +341,6 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _sent_at(stored: StoredPacket) -> int:
-    return decode_body(stored.body).sent_at
 
 
 def _digest(arrival: Arrival, readings: str) -> bytes:

@@ -23,10 +23,11 @@ from infra.cli import COLLECT
 from streams.edge.inbox import Inbox
 from streams.edge.sources import Arrival, Keep
 from streams.edge.sources.hj212.message import compose
-from streams.edge.sources.hj212.server import READ_BYTES, Hj212Settings, Hj212Source
+from streams.edge.sources.hj212.server import Hj212Settings, Hj212Source
 from streams.edge.store import Store
 
 LOGGERS, FRAMES = 1_000, 30
+READ_BYTES = 8192
 CODES = ("a00000", "a01011", "a01012", "a01013", "a01014", "a05001", "a19001", "a05002")
 DATA = "DataTime=20240801080000;" + ";".join(f"{code}-Rtd=12.345,{code}-Flag=N" for code in CODES)
 

@@ -339,6 +339,16 @@ def test_a_late_packet_fills_a_minute():
     assert counts(first, rest[:-6]) == (12, [Reason.SPARSE_MINUTE] * 11)
 
 
+def test_a_stop_that_is_said_last_leaves_the_rule_of_minutes_as_it_is():
+    tiers = {"substitution": [{"start": START, "tiers": "part75", "potential": 1}]}
+    first, still = (
+        instants(0) + instants(1, range(11)),
+        [(CO2, START + 3 * MINUTE + 5_000 * k, 0, "F") for k in range(12)],
+    )
+    assert counts(first, still, p0=SECONDS["p0"] | tiers) == (12, [Reason.SPARSE_MINUTE] * 11)
+    assert draft([first, still], **SECONDS | {"p0": SECONDS["p0"] | tiers}).window.stopped == 12
+
+
 def test_an_hour_of_forty_five_minutes_is_valid_and_one_of_as_many_scattered_readings_is_none():
     minutes_ = draft([[r for at in range(45) for r in instants(at)]], **SECONDS)
     scattered = [r for at in range(60) for r in instants(at, range(12 if at < 15 else 11))]

@@ -93,3 +93,16 @@ def test_salts_come_from_the_packets_salt_alone(world):
         leaf = stream[16 * index : 16 * index + 16] + canonical
         assert leaves[index].tobytes() == leaf
         assert packet.leaf_hashes(read)[index] == sha256(b"\0" + leaf).digest()
+
+
+@settings(max_examples=40)
+@given(st.text(max_size=80), st.integers(0, 2**31 - 1), st.integers(1, 2**62), st.integers(0, 9), st.integers(0, 2**41))
+def test_the_sending_time_is_read_from_a_bodys_first_bytes(
+    gateway: str, run: int, sequence: int, lost: int, at: int
+) -> None:
+    columns = {name: [] for name in ("point", "at", "value", "flag")}
+    head = {"gateway": gateway, "run": run, "sequence": sequence, "lost": lost, "previous": bytes(range(32))}
+    body = packet.encode_body(**head, sent_at=at, salt=bytes(16), points=["p"] * 3, columns=columns)
+    assert packet.sent_at(body) == packet.sent_at(body[: -len(b"\2p" * 3)]) == at
+    with pytest.raises(IndexError):
+        packet.sent_at(body[:30])

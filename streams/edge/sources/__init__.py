@@ -14,7 +14,7 @@ no number at all. Scaling it to the integer that is signed is the packing's work
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple, Protocol
@@ -54,8 +54,8 @@ class NoRoom(Exception):
 class Keep(Protocol):
     """How a source hands over what came."""
 
-    async def __call__(self, arrival: Arrival) -> None:
-        """Return once the arrival is on disk, or was before. Raises NoRoom; then nothing of it is kept."""
+    def __call__(self, arrival: Arrival) -> Awaitable[None]:
+        """Done once the arrival is on disk, or was before. Awaited, raises NoRoom; then nothing of it is kept."""
 
 
 class LiveSource(Protocol):

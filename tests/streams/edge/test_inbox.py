@@ -58,7 +58,7 @@ def test_nobody_is_answered_before_it_is_on_disk(store: Store, monkeypatch: pyte
     monkeypatch.setattr(store, "keep", lambda came: (may_write.wait(), keep(came))[1])
 
     async def body(inbox: Inbox) -> None:
-        keeping = asyncio.create_task(inbox.keep(arrival(1)))
+        keeping = asyncio.ensure_future(inbox.keep(arrival(1)))
         for _ in range(1_000):
             await asyncio.sleep(0)
         assert not keeping.done()
@@ -183,7 +183,7 @@ def test_a_reading_that_would_spoil_its_packet_is_left_out_and_counted(store: St
 
 def test_whoever_gave_up_waiting_disturbs_nobody(store: Store) -> None:
     async def body(inbox: Inbox) -> None:
-        gone = asyncio.create_task(inbox.keep(arrival(1)))
+        gone = asyncio.ensure_future(inbox.keep(arrival(1)))
         await asyncio.sleep(0)
         gone.cancel()
         await inbox.keep(arrival(2))

@@ -7,10 +7,11 @@ gives no reading; it is counted, and stands in the frame that is kept.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
+from re import Pattern
 from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
@@ -24,6 +25,8 @@ STARTS = frozenset({2031, 2041, 2051, 2061})
 INSTANTS = frozenset({2011, 2021})
 """Commands whose DataTime is the instant of the measurement."""
 NORMAL, UNKNOWN_FLAG = "N", "?"
+MOST_LAYOUTS = 4
+"""Layouts of a device's command that are remembered: it mostly sends one."""
 
 _VALUE = re.compile(r"[+-]?(\d{1,20}(\.\d{0,12})?|\.\d{1,12})", re.ASCII)
 _TIME = re.compile(r"20\d{12}", re.ASCII)
@@ -110,13 +113,22 @@ class Measured(NamedTuple):
     codes_unread: int
 
 
+class _Layout(NamedTuple):
+    """How a device's data sections look, but for the values: of each point that has one, the place of value, flag and
+    time among them, from 1, and 0 for none."""
+
+    slots: tuple[tuple[int, int, int, str, Conversion | None], ...]
+    codes_unread: int
+
+
 class Catalogue:
     """What one device measures, ready to be looked up."""
 
     def __init__(self, device: Device) -> None:
         self._offset = device.offset_ms
         self._targets: dict[int, list[_Target]] = {}
-        self._layouts: dict[int, tuple[tuple[str, ...], int]] = {}
+        self._layouts: dict[int, list[tuple[Pattern[str], _Layout]]] = {}
+        """Of each command the first layouts, each with what finds the values of such a section in one match."""
         for item in device.items:
             self._targets.setdefault(item.command, []).append(_target(item))
 
@@ -125,27 +137,48 @@ class Catalogue:
 
         Nothing is read of a command without registered items: a logger's log may hold any text.
         """
-        targets = self._targets.get(command)
-        if targets is None:
+        if command not in self._targets:
             return Measured((), 0)
+        known = self._layouts.setdefault(command, [])
+        for pattern, layout in known:
+            if found := pattern.fullmatch(data):
+                return self._measured(layout, found.groups())
         values = _values(data)
-        day = values.get("DataTime", "")
-        readings: list[RawReading] = []
-        for value, flag, time, point, convert in targets:
-            if (text := values.get(value)) is not None:
-                at = _instant(values.get(time, day)) - self._offset
-                readings.append(RawReading(point, at, _number(text, convert), _letter(values.get(flag, NORMAL))))
-        return Measured(tuple(readings), self._codes_unread(command, values))
+        layout = self._layout(command, values)
+        if len(known) < MOST_LAYOUTS:
+            known.append((_pattern(data), layout))
+        return self._measured(layout, values.values())
 
-    def _codes_unread(self, command: int, values: Mapping[str, str]) -> int:
-        """How many codes of these names gave no reading; a logger's messages of one command mostly have the same."""
-        known, names = self._layouts.get(command), tuple(values)
-        if known is not None and known[0] == names:
-            return known[1]
-        read = {target.value.partition("-")[0] for target in self._targets[command] if target.value in values}
-        codes = {name.partition("-")[0] for name in names if "-" in name}
-        self._layouts[command] = names, len(codes - read)
-        return len(codes - read)
+    def _measured(self, layout: _Layout, values: Iterable[str]) -> Measured:
+        texts, offset = ("", *values), self._offset
+        readings = [
+            RawReading(
+                point,
+                _instant(texts[time]) - offset,
+                _number(texts[value], convert),
+                _letter(texts[flag]) if flag else NORMAL,
+            )
+            for value, flag, time, point, convert in layout.slots
+        ]
+        return Measured(tuple(readings), layout.codes_unread)
+
+    def _layout(self, command: int, names: Iterable[str]) -> _Layout:
+        places = {name: place for place, name in enumerate(names, 1)}
+        targets = [target for target in self._targets[command] if target.value in places]
+        day = places.get("DataTime", 0)
+        slots = [
+            (places[value], places.get(flag, 0), places.get(time, day), point, convert)
+            for value, flag, time, point, convert in targets
+        ]
+        read = {target.value.partition("-")[0] for target in targets}
+        codes = {name.partition("-")[0] for name in places if "-" in name}
+        return _Layout(tuple(slots), len(codes - read))
+
+
+def _pattern(data: str) -> Pattern[str]:
+    """What matches data sections that differ from this one in their values alone."""
+    pairs = [pair.partition("=") for pair in re.split("([;,])", data)]
+    return re.compile("".join([f"{re.escape(name)}=([^;,=]*)" if equals else name for name, equals, _ in pairs]))
 
 
 def _values(data: str) -> Mapping[str, str]:

@@ -6,9 +6,6 @@ the first CR LF behind a `##` ends its frame or shows that it is none, and what 
 """
 
 from collections import Counter
-from functools import reduce
-from operator import xor
-from struct import unpack
 
 START, END = b"##", b"\r\n"
 MAX_SEGMENT = 1024
@@ -37,8 +34,12 @@ def crc(segment: bytes | bytearray) -> int:
     if not segment:
         return 0xFFFF
     before = -len(segment) % 8
-    words: tuple[int, ...] = unpack(f"<{(before + len(segment)) // 8}Q", bytes(before) + segment)
-    *first, last = (reduce(xor, words) ^ 0xFF << 8 * before).to_bytes(8, "little")
+    folded = int.from_bytes(segment, "little") << 8 * before ^ 0xFF << 8 * before
+    bits = 1 << (8 * (before + len(segment)) - 1).bit_length()
+    while bits > 64:
+        bits >>= 1
+        folded = folded >> bits ^ folded & ((1 << bits) - 1)
+    *first, last = folded.to_bytes(8, "little")
     high = 0
     for byte in first:
         high = _HIGH[high ^ byte]

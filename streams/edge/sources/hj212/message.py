@@ -165,11 +165,18 @@ def answer(message: Message, command: int, data: str = "") -> bytes:
 
     The 2005 edition names QN and command in the data (second-hand: B), where 2017 has QN in front (annex C: A).
     """
-    fields = {"ST": INTERACTION, "CN": command, "PW": message.pw, "MN": message.mn, "Flag": message.version << 2}
+    fields = _answering(command, message.pw, message.mn, message.version)
     if message.version == EDITION_2005:
         known = [f"QN={message.qn}"] * bool(message.qn)
-        return compose(fields, ";".join([*known, f"CN={message.cn}", *[data] * bool(data)]))
-    return compose(({"QN": message.qn} if message.qn else {}) | fields, data)
+        data = ";".join([*known, f"CN={message.cn}", *[data] * bool(data)])
+    elif message.qn:
+        fields = f"QN={message.qn};{fields}"
+    return frame(f"{fields}CP=&&{data}&&".encode())
+
+
+@lru_cache(maxsize=1 << 12)
+def _answering(command: int, pw: str, mn: str, version: int) -> str:
+    return f"ST={INTERACTION};CN={command};PW={pw};MN={mn};Flag={version << 2};"
 
 
 def receipt(message: Message) -> bytes | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from streams.edge.inbox import Inbox
 from streams.edge.sources import Arrival, NoRoom
@@ -52,11 +53,15 @@ async def served(keep: Keeping, **settings: Any) -> Any:
         await asyncio.gather(serving, return_exceptions=True)
 
 
-def run(test: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(asyncio.wait_for(test(), 20))
+def run(test: Callable[[], Awaitable[None]], loop: Any = asyncio) -> None:
+    async def main() -> None:
+        await asyncio.wait_for(test(), 20)
+
+    loop.run(main())
 
 
-def test_many_loggers_are_kept_and_answered() -> None:
+@pytest.mark.parametrize("loop", [asyncio, uvloop], ids=["asyncio", "uvloop"])
+def test_many_loggers_are_kept_and_answered(loop: Any) -> None:
     async def test() -> None:
         shelf = Shelf()
         async with AsyncExitStack() as stack:
@@ -77,7 +82,7 @@ def test_many_loggers_are_kept_and_answered() -> None:
             assert [one.readings[0].point for one in shelf.kept] == [one.device for one in shelf.kept]
             assert source.counts["kept"] == source.counts["answered"] == len(shelf.kept) == 60
 
-    run(test)
+    run(test, loop)
 
 
 def test_what_is_not_kept_is_not_answered() -> None:
@@ -214,21 +219,90 @@ def test_who_does_not_come_to_the_point_is_cut_off(
     run(test)
 
 
-def test_who_does_not_take_its_answers_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_does_not_take_its_answers_is_cut_off() -> None:
     async def test() -> None:
-        async def full(self: asyncio.StreamWriter) -> None:
-            await asyncio.Event().wait()
-
         async with (
             served(Shelf().keep, sweep_seconds=0.01, frame_seconds=0.05) as source,
             connected(NAMES[0], source.port) as logger,
         ):
-            raw = logger.upload()
-            monkeypatch.setattr(asyncio.StreamWriter, "drain", full)
-            logger.writer.write(raw)
-            assert (await logger.answer()).qn == parse(raw).qn
+            first, second = logger.upload(), logger.upload()
+            (connection,) = source._connections
+            connection.pause_writing()
+            await logger.send(first)
+            await asyncio.sleep(0.02)
+            assert source.counts["frames"] == 0
+            connection.resume_writing()
+            assert (await logger.answer()).qn == parse(first).qn
+            connection.pause_writing()
+            await logger.send(second)
             assert await logger.cut_off()
-            assert source.counts["connections_timed_out"] == 1
+            assert (source.counts["connections_timed_out"], source.counts["frames"]) == (1, 1)
+
+    run(test)
+
+
+def test_one_frame_after_the_other_and_no_more_is_read_meanwhile() -> None:
+    async def test() -> None:
+        kept, room = list[Arrival](), asyncio.Event()
+
+        async def keep(arrival: Arrival) -> None:
+            kept.append(arrival)
+            await room.wait()
+
+        async with served(keep) as source, connected(NAMES[0], source.port) as logger:
+            frames = [logger.upload() for _ in range(3)]
+            await logger.send(frames[0] + frames[1])
+            while not kept:
+                await asyncio.sleep(0)
+            await logger.send(frames[2])
+            (connection,) = source._connections
+            while not connection._is_paused:
+                await asyncio.sleep(0.001)
+            assert len(kept) == 1 and not connection._transport.is_reading()
+            room.set()
+            answers = b""
+            while answers.count(b"\r\n") < 3:
+                answers += await logger.reader.read(4096)
+            assert [one.raw for one in kept] == [parse(raw).raw for raw in frames]
+            assert connection._transport.is_reading()
+
+    run(test)
+
+
+def test_who_says_no_more_is_still_answered() -> None:
+    async def test() -> None:
+        async with served(Shelf().keep) as source, connected(NAMES[0], source.port) as logger:
+            frames = [logger.upload() for _ in range(2)]
+            logger.writer.write(b"".join(frames))
+            logger.writer.write_eof()
+            answers = await logger.reader.read()
+            assert answers.count(b"9014") == 2
+            while source._connections:
+                await asyncio.sleep(0.001)
+
+    run(test)
+
+
+def test_who_is_gone_before_the_answer_is_kept_and_harms_nobody() -> None:
+    async def test() -> None:
+        kept, room = list[Arrival](), asyncio.Event()
+
+        async def keep(arrival: Arrival) -> None:
+            await room.wait()
+            kept.append(arrival)
+
+        async with served(keep) as source:
+            async with connected(NAMES[0], source.port) as logger:
+                await logger.send(logger.upload())
+                while not source.counts["frames"]:
+                    await asyncio.sleep(0.001)
+                logger.writer.transport.abort()
+            room.set()
+            while not source.counts["kept"] or source._connections:
+                await asyncio.sleep(0.001)
+            assert len(kept) == 1
+            async with connected(NAMES[0], source.port) as again:
+                await again.report(again.upload())
 
     run(test)
 
@@ -251,13 +325,13 @@ def test_nothing_is_due_from_a_logger_while_the_disk_is_waited_for() -> None:
         deadlines: list[float] = []
 
         async def keep(arrival: Arrival) -> None:
-            deadlines.extend(connection.deadline for connection in source._tasks)
+            deadlines.extend(connection.deadline for connection in source._connections)
 
         async with served(keep) as source, connected(NAMES[0], source.port) as logger:
             for _ in range(2):
                 await logger.report(logger.upload())
             assert deadlines == [inf, inf]
-            assert all(connection.deadline < inf for connection in source._tasks)
+            assert all(connection.deadline < inf for connection in source._connections)
 
     run(test)
 
@@ -319,7 +393,7 @@ def test_when_it_is_told_to_end_nothing_stays_open() -> None:
                 logger = await stack.enter_async_context(connected(NAMES[0], source.port))
                 await logger.report(logger.upload())
             assert await logger.cut_off()
-            assert not source._tasks
+            assert not source._connections
             with pytest.raises(ConnectionRefusedError):
                 await asyncio.open_connection("127.0.0.1", source.port)
 
