@@ -15,7 +15,7 @@ import json
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -29,6 +29,8 @@ from confluent_kafka import KafkaException
 from carbon import packet
 from carbon.frames import Message
 from schemas import topics
+from schemas.metrics import DISK, DISK_BOUND, QUEUE, SEQUENCE, UPLINK_LAG, Figure
+from schemas.observed import Observed
 from streams import flow
 from streams.edge.counter import Counted, amounts
 from streams.edge.downlink import Downlink
@@ -114,15 +116,18 @@ def _messages(kept: Sequence[Kept]) -> list[Message]:
 class Uplink:
     """Sends what is stored, on a thread of its own. `refusal` is what the broker said last, if it refused a packet.
 
-    With more than `most_behind` packets waiting for the channel's ingest it keeps its own on disk.
+    With more than `most_behind` packets waiting for the channel's ingest it keeps its own on disk; `silent`, unless it
+    is empty, is why it keeps all of them.
 
     Raises KafkaException for settings that are none of Kafka's.
     """
 
-    def __init__(self, kafka: Mapping[str, str], gateway: str, store: Store, most_behind: int) -> None:
-        self._kafka, self._gateway, self._store = kafka, gateway, store
+    def __init__(
+        self, kafka: Mapping[str, str], gateway: str, store: Store, most_behind: int, silent: str = ""
+    ) -> None:
+        self._kafka, self._gateway, self._store, self._silent = kafka, gateway, store, silent
         self.stop = Event()
-        self.refusal = ""
+        self.refusal = silent
         self._sender = self._connect()
         self.ingest = flow.Downstream(kafka, flow.INGEST, topics.METER_READINGS, most_behind)
         self._seen = self._sender.delivered
@@ -139,6 +144,9 @@ class Uplink:
 
     def run(self) -> None:
         """Send until `stop`, and LAST_SECONDS more. What is refused is tried again, what is left stays stored."""
+        if self._silent:
+            _log.error("nothing is sent", reason=self._silent)
+            self.stop.wait()
         while not self.stop.is_set():
             try:
                 self._send()
@@ -176,7 +184,8 @@ class Uplink:
 class LiveGateway:
     """One gateway with its sources, until `stop` is set. `status`, if given, is a file that says how it stands.
 
-    With a `downlink` it takes operators' commands.
+    With a `downlink` it takes operators' commands. `registry` is the height of the registry that it goes by; what is
+    `silent` is the uplink's.
     """
 
     def __init__(
@@ -193,11 +202,17 @@ class LiveGateway:
         downlink: Downlink | None = None,
         counters: Mapping[str, Counted] = MappingProxyType({}),
         most_behind: int = flow.MOST_BEHIND,
+        silent: str = "",
+        registry: int = 0,
+        observed: Observed | None = None,
     ) -> None:
-        self._store, self._signer, self._sources = store, signer, sources
+        self._store, self._signer, self._sources, self._registry = store, signer, sources, registry
         self.inbox, self._limits, self._status = inbox, limits, status
         self._packer = Packer(store, signer, limits, future_ms, counters)
-        self._uplink = Uplink(kafka, signer.gateway, store, most_behind)
+        self._uplink = Uplink(kafka, signer.gateway, store, most_behind, silent)
+        self._observed = observed or Observed()
+        self._observed.shows("gateway", self.figures)
+        self._observed.needs("uplink", lambda: self._uplink.refusal or None)
         self._links: list[Uplink | Downlink] = [self._uplink] if downlink is None else [self._uplink, downlink]
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -277,6 +292,7 @@ class LiveGateway:
 
     async def _report(self) -> None:
         while True:
+            self._observed.turned()
             self._write_status(done=False)
             await asyncio.sleep(REPORT_SECONDS)
 
@@ -290,6 +306,16 @@ class LiveGateway:
         except OSError as error:
             _log.error("the status file can't be written", reason=str(error))
 
+    def figures(self) -> Iterator[Figure]:
+        """The part of it that Prometheus is given."""
+        state = self.state()
+        yield SEQUENCE.of(state["sequence"])
+        yield UPLINK_LAG.of(state["lag_seconds"])
+        yield DISK.of(state["bytes"])
+        yield DISK_BOUND.of(state["bytes_bound"])
+        yield QUEUE.of(state["unsent"], "unsent packets")
+        yield QUEUE.of(state["waiting"], "arrivals")
+
     def state(self) -> dict[str, Any]:
         """How it stands: counts since the start, sequences, bytes, and `lag_seconds` of the oldest thing unsent."""
         inbox, sequence, delivered = self.inbox, self._store.head().sequence, self._uplink.delivered
@@ -298,6 +324,8 @@ class LiveGateway:
         since = packet.decode_body(oldest.body).sent_at if oldest else waiting.received if waiting else None
         return {
             "gateway": self._signer.gateway,
+            "run": self._signer.run,
+            "registry": self._registry,
             "sequence": sequence,
             "delivered": delivered,
             "unsent": sequence - delivered,
