@@ -62,7 +62,7 @@ def test_what_a_stream_never_did_stands_out_above_all_that_it_did_before(change)
 
 def test_a_known_range_in_an_unknown_shape_stands_out() -> None:
     at, rng = np.arange(3000), np.random.default_rng(1)
-    values = np.minimum(at % 37, 3 * (37 - at % 37)) + rng.normal(0, 0.2, 3000)
+    values = np.minimum(at % 37, 3 * (37 - at % 37)) + rng.normal(0, 0.02, 3000)
     values[1999:2110] = values[1999:2110][::-1].copy()
     found = scores(values)
     assert found[2000:2110].max() > 1.2 * found[450:1999].max()
