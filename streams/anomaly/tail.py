@@ -9,7 +9,7 @@ from bisect import bisect_left
 from math import log, log10
 from typing import Any
 
-KEPT = 200
+KEPT = 100
 HORIZON = 10_000
 """Values after which one is forgotten."""
 _FITTED = 20

@@ -1,4 +1,4 @@
-"""Anomalies of one stream of values: its level against the time of day, its noise, its standing still.
+"""Anomalies of one stream of values: its level against the time of day, its noise, its standing still, its shape.
 
 Each part is a quantity that isn't negative, and says by its own past how rare its value is (`streams.anomaly.tail`), so
 parts and streams are comparable and none needs a setting. See docs/anomaly-univariate.md.
@@ -9,6 +9,7 @@ from datetime import datetime
 from math import isfinite
 from typing import Any
 
+from streams.anomaly.nearest import Shapes
 from streams.anomaly.tail import Tail
 
 DIGITS = 10.0
@@ -16,12 +17,15 @@ DIGITS = 10.0
 REFRACTORY = 200
 """Values over which what has been said fades: until then only something clearly rarer is said."""
 CLEARLY = 1.5
-PARTS = ("level", "jump", "noise", "quiet", "stuck")
+PARTS = ("level", "jump", "noise", "unrest", "quiet", "stuck", "shape")
 _FARTHEST = 1e100
 """Its square is still a number."""
 _SLOTS = 48
-_LEARNED = 0.1
-_FAST, _SLOW = 1 / 16, 1 / 1000
+_LEARNED, _NEAR = 0.1, 0.2
+_NOTHING = 1e-12
+_FAST, _SLOWER, _SLOW = 1 / 16, 1 / 64, 1 / 1000
+_OUTERMOST = 20.0
+"""Standard deviations beyond which a shape is no stranger."""
 
 
 class UnivariateDetector:
@@ -31,10 +35,11 @@ class UnivariateDetector:
         self._count = 0
         self._last = self._mean = self._variance = 0.0
         self._off = self._near = 0.0
-        self._moved = self._usual = 0.0
+        self._moved = self._stirred = self._usual = 0.0
         self._still = 0
         self._said = self._fade = 0.0
         self._day: list[float | None] = [None] * _SLOTS
+        self._shapes = Shapes()
         self._tails = [Tail() for _ in PARTS]
 
     def score(self, timestamp: datetime, value: float) -> float:
@@ -57,8 +62,9 @@ class UnivariateDetector:
 
     def state(self) -> dict[str, Any]:
         """Plain data from which `restore` goes on as if nothing had happened."""
-        kept = {name: value for name, value in vars(self).items() if name not in ("_tails", "_day")}
-        return {**kept, "_day": list(self._day), "_tails": [tail.state() for tail in self._tails]}
+        kept = {name: value for name, value in vars(self).items() if name not in ("_day", "_shapes", "_tails")}
+        tails = [tail.state() for tail in self._tails]
+        return {**kept, "_day": list(self._day), "_shapes": self._shapes.state(), "_tails": tails}
 
     @classmethod
     def restore(cls, state: dict[str, Any]) -> "UnivariateDetector":
@@ -66,6 +72,7 @@ class UnivariateDetector:
         detector = cls()
         vars(detector).update(state)
         detector._day = list(state["_day"])
+        detector._shapes = Shapes.restore(state["_shapes"])
         detector._tails = [Tail.restore(tail) for tail in state["_tails"]]
         return detector
 
@@ -75,25 +82,37 @@ class UnivariateDetector:
         weight = max(1 / self._count, _SLOW)
         off = value - self._usually(timestamp, value)
         jump = abs(off - self._near)
-        self._near += (off - self._near) * 0.2
+        self._near += (off - self._near) * _NEAR
         self._off += (off - self._off) * _FAST
-        moved = abs(value - self._last)
-        self._still = self._still + 1 if moved == 0 else 0
-        self._moved += (moved - self._moved) * max(weight, _FAST)
-        self._usual += (moved - self._usual) * weight
-        least = 1e-3 * self._variance**0.5 or 1e-12
-        noise = (self._moved + least) / (self._usual + least)
-        away = value - self._mean
-        self._mean += away * weight
-        self._variance += (away * (value - self._mean) - self._variance) * weight
+        noise, unrest = self._noise(value, weight)
+        self._still = self._still + 1 if value == self._last else 0
         self._last = value
-        return abs(self._off), jump, noise, 1 / noise, float(self._still)
+        shape = self._shapes.distance(self._standard(value, weight))
+        return abs(self._off), jump, noise, unrest, 1 / noise, float(self._still), shape
 
     def _usually(self, timestamp: datetime, value: float) -> float:
         slot = (timestamp.hour * 60 + timestamp.minute) * _SLOTS // 1440
         known = self._day[slot]
         self._day[slot] = value if known is None else known + (value - known) * _LEARNED
         return self._mean if known is None else known
+
+    def _noise(self, value: float, weight: float) -> tuple[float, float]:
+        """The mean step over the last 16 and 64 values, to what is usual."""
+        moved = abs(value - self._last)
+        self._moved += (moved - self._moved) * max(weight, _FAST)
+        self._stirred += (moved - self._stirred) * max(weight, _SLOWER)
+        self._usual += (moved - self._usual) * weight
+        least = 1e-3 * self._variance**0.5 or _NOTHING
+        usual = self._usual + least
+        return (self._moved + least) / usual, (self._stirred + least) / usual
+
+    def _standard(self, value: float, weight: float) -> float:
+        """The value in standard deviations from the mean, both of the last 1,000 or so."""
+        away = value - self._mean
+        self._mean += away * weight
+        self._variance += (away * (value - self._mean) - self._variance) * weight
+        deviations = (value - self._mean) / (self._variance**0.5 or _NOTHING)
+        return max(-_OUTERMOST, min(_OUTERMOST, deviations))
 
     def _fresh(self, rarity: float) -> float:
         """A rarity, unless about as rare a one was said shortly before."""

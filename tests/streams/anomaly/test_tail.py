@@ -23,7 +23,7 @@ def test_the_digits_are_those_of_the_true_probability() -> None:
 
 def test_within_what_was_seen_its_share_counts() -> None:
     tail = fed(np.arange(1.0, 2001.0))
-    assert tail.surprise(1900.5) == pytest.approx(math.log10(2001 / 101))
+    assert tail.surprise(1950.5) == pytest.approx(math.log10(2001 / 51))
     assert tail.surprise(1000.0) == 0
 
 

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.anomaly import UnivariateDetector
+from streams.anomaly.univariate import PARTS
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -58,6 +59,14 @@ def test_what_a_stream_never_did_stands_out_above_all_that_it_did_before(change)
     change(values)
     found = scores(values)
     assert found[2000:2200].max() > 1.2 * found[450:2000].max()
+
+
+def test_each_part_is_compared_with_its_own_past() -> None:
+    detector, values = UnivariateDetector(), daily(600)
+    values[300:305] = values[300]
+    detector.scores(times(600), values.tolist())
+    greatest = dict(zip(PARTS, (top[-1] for _, top, _ in detector.state()["_tails"]), strict=True))
+    assert all(greatest[part] > 0 for part in PARTS), greatest
 
 
 def test_a_quiet_stream_is_seldom_above_once_in_a_thousand() -> None:

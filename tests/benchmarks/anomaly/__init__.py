@@ -1,0 +1,1 @@
+"""Univariate detectors judged: labelled streams made up from seeds, a scorer, candidates."""
