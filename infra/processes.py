@@ -75,6 +75,22 @@ def forecast(settings: Settings) -> None:
     processor.close()
 
 
+def anomalies(settings: Settings) -> None:
+    """The anomaly processor."""
+    from infra import copy as copies
+    from streams.anomaly.processor import Anomalies, AnomalyConfig
+
+    channel = channels.load(settings.data)
+    in_force = partial(copies.registry_in_force, settings.data, channel)
+    store = settings.data / STORES / "anomalies.sqlite"
+    kafka, source = services.client(settings), channel.genesis.origin
+    processor = Anomalies(AnomalyConfig(kafka, source, in_force, store, settings.false_alarms, PROCESS))
+    stopped = until_sigterm()
+    while not stopped():
+        processor.step()
+    processor.close()
+
+
 def ingest(settings: Settings) -> None:
     """A Faust worker that verifies and validates packets."""
     from infra import copy as copies

@@ -32,6 +32,8 @@ class Settings(BaseSettings):
     """The address that they are served on: there is no sign-in, so it is loopback or a network of one's own."""
     clickhouse: SecretStr = SecretStr("")
     """URL of a ClickHouse server; empty for the embedded chDB."""
+    false_alarms: float = Field(default=1.0, gt=0)
+    """The false alarms of a point in 30 days that are accepted of the anomaly detectors."""
     webhook_networks: str = ""
     """Networks beyond the public ones to which webhooks may go: `10.1.0.0/16,::1`. http goes to these only."""
     log: Literal["console", "json"] = "console"

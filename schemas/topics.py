@@ -63,6 +63,7 @@ LEDGER_SNAPSHOTS = "ledger.snapshots"
 AGGREGATE_STATE = "carbon.aggregate-gateways-changelog"
 ACCOUNTS_BALANCES = "accounts.balances"
 ACCOUNTS_FORECASTS = "accounts.forecasts"
+ANOMALIES = "anomalies"
 ALERTS = "alerts"
 ALERTS_DELIVERIES = "alerts.deliveries"
 PIPELINE_HEALTH = "pipeline.health"
@@ -152,6 +153,9 @@ _ALL = (
         "forecast",
         "What each subject will emit, and how long its balance lasts",
         settings=COMPACTED,
+    ),
+    Topic(
+        ANOMALIES, "anomaly key", "anomaly", "Invariants of points that broke, and that hold again", settings=FOR_EVER
     ),
     Topic(ALERTS, "alert id", "alert", "What somebody should know", settings=FOR_EVER),
     Topic(ALERTS_DELIVERIES, "subscription id", "delivery", "What became of each attempt to deliver to a webhook"),

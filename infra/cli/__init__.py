@@ -10,6 +10,7 @@ import typer
 
 from infra.cli import (
     accounts,
+    anomalies,
     command,
     committee,
     compliance,
@@ -63,8 +64,8 @@ Exit codes:
   3  the environment is in the way (a port, a disk, nothing runs): the message says what to do
 
 Settings are environment variables: CARBONLEDGER_DATA, CARBONLEDGER_BOOTSTRAP, CARBONLEDGER_KAFKA,
-CARBONLEDGER_PORT, CARBONLEDGER_HEAP_MB, CARBONLEDGER_CLICKHOUSE, CARBONLEDGER_WEBHOOK_NETWORKS,
-CARBONLEDGER_LOG (console or json), CARBONLEDGER_LOG_LEVEL.""",
+CARBONLEDGER_PORT, CARBONLEDGER_HEAP_MB, CARBONLEDGER_CLICKHOUSE, CARBONLEDGER_FALSE_ALARMS,
+CARBONLEDGER_WEBHOOK_NETWORKS, CARBONLEDGER_LOG (console or json), CARBONLEDGER_LOG_LEVEL.""",
 )
 
 DataFolder = Annotated[
@@ -85,6 +86,7 @@ app.command("status")(status.status)
 app.command("demo")(demo.demo)
 app.command("gateway")(gateway.gateway)
 app.command("command")(command.command)
+app.command("anomalies")(anomalies.anomalies)
 app.command("query")(query.query)
 app.command("account")(accounts.account)
 app.command("statement")(accounts.statement)

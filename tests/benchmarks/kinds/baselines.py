@@ -84,14 +84,18 @@ def alarms(scores: Floats, limit: float, day: int) -> list[int]:
 
 
 def limit_for(clean: list[tuple[Floats, Series]], months: float, per_month: float = 1.0) -> float:
-    """The lowest limit that tells at most so many alarms in all of these clean scores."""
-    values = np.unique(np.concatenate([scores for scores, _ in clean]))
-    low, high = 0, len(values) - 1
-    while low < high:
-        middle = (low + high) // 2
-        told = sum(len(alarms(scores, float(values[middle]), series.day)) for scores, series in clean)
-        low, high = (low, middle) if told <= per_month * months else (middle + 1, high)
-    return float(values[high])
+    """The lowest limit that, as every higher one, tells at most so many alarms in all of these clean scores.
+
+    Lower ones may tell fewer again, in one alarm that never ends.
+    """
+    values = np.sort(np.concatenate([scores for scores, _ in clean]))[::-1]
+    limit = float(values[0])
+    for place in np.unique(np.geomspace(1, len(values) - 1, 400).astype(int)):
+        lower = float(values[place])
+        if sum(len(alarms(scores, lower, series.day)) for scores, series in clean) > per_month * months:
+            return limit
+        limit = lower
+    return limit
 
 
 def months(series: Series, steps: int) -> float:

@@ -1,0 +1,157 @@
+"""The anomaly processor: from verified packets to what is unusual of their points.
+
+Each point's state, the last packet of each gateway and the place in each partition are kept in one transaction, after
+what was sent: after a crash the same packets lead to the same messages with the same ids.
+"""
+
+import json
+import logging
+import sqlite3
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+
+from carbon import alert as alerts
+from carbon import coding
+from carbon.packet import PacketError
+from carbon.registry import InForce
+from schemas import codec, topics
+from schemas.observed import Observed
+from streams.anomaly.telling import alert_of, anomaly_of
+from streams.anomaly.watcher import Watcher
+
+LOG = logging.getLogger(__name__)
+GROUP = "carbon.anomaly"
+KEEP_SECONDS = 10.0
+Headers = Sequence[tuple[str, bytes]]
+_SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS watched (point TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS place (one INTEGER PRIMARY KEY CHECK (one = 1), place TEXT NOT NULL)",
+)
+
+
+@dataclass(frozen=True)
+class AnomalyConfig:
+    """What the processor needs to know. `source`: the channel, as its checkpoints name it. `per_month`: the false
+    alarms of a point in 30 days that the user accepts."""
+
+    kafka: dict[str, str]
+    source: str
+    in_force: InForce
+    store: Path
+    per_month: float = 1.0
+    observed: Observed = field(default_factory=Observed)
+    """What the process says of itself."""
+
+
+class WatchedFile:
+    """Points, gateways and offsets on disk."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._database = sqlite3.connect(path, isolation_level=None)
+        self._database.execute("PRAGMA journal_mode=WAL")
+        self._database.execute("PRAGMA synchronous=FULL")
+        for statement in _SCHEMA:
+            self._database.execute(statement)
+
+    def load(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The states by point; offsets by partition and heads by gateway, empty at first."""
+        states = {point: json.loads(state) for point, state in self._database.execute("SELECT * FROM watched")}
+        row = self._database.execute("SELECT place FROM place").fetchone()
+        return states, {"offsets": {}, "heads": {}} if row is None else json.loads(row[0])
+
+    def keep(self, states: Mapping[str, Any], place: Mapping[str, Any]) -> None:
+        """Keep what changed, all together."""
+        with self._database:
+            self._database.execute("BEGIN")
+            rows = ((point, json.dumps(state)) for point, state in states.items())
+            self._database.executemany("INSERT OR REPLACE INTO watched VALUES (?, ?)", rows)
+            self._database.execute("INSERT OR REPLACE INTO place VALUES (1, ?)", (json.dumps(place),))
+
+
+class Anomalies:
+    """The processor's shell."""
+
+    def __init__(self, config: AnomalyConfig) -> None:
+        self._config, self._file = config, WatchedFile(config.store)
+        states, place = self._file.load()
+        _, self._registry = config.in_force()
+        self._watcher = Watcher(self._registry, config.per_month, states, place["heads"])
+        self._offsets: dict[str, int] = {str(n): 0 for n in range(topics.METER_PARTITIONS)} | place["offsets"]
+        self._undelivered: list[str] = []
+        self._kept, self._dirty = time.monotonic(), False
+        self._producer = Producer(config.kafka | {"enable.idempotence": "true", "linger.ms": "5"})
+        options = {"group.id": GROUP, "enable.auto.commit": "false", "auto.offset.reset": "earliest"}
+        self._consumer = Consumer(config.kafka | options)
+        self._consumer.assign(self._places())
+
+    def _places(self) -> list[TopicPartition]:
+        return [TopicPartition(topics.READINGS_CODED, int(n), offset) for n, offset in self._offsets.items()]
+
+    def step(self, timeout: float = 0.5) -> bool:
+        """Read what there is and tell what follows; whether there was anything to do."""
+        self._config.observed.turned()
+        messages = self._consumer.consume(500, timeout)
+        for message in messages:
+            self._take(message)
+        if self._dirty and (not messages or time.monotonic() - self._kept > KEEP_SECONDS):
+            self.keep()
+        return bool(messages)
+
+    def _take(self, message: Message) -> None:
+        if message.error() is not None:
+            if message.error().code() != KafkaError._PARTITION_EOF:
+                time.sleep(0.2)
+            return
+        self._offsets[str(message.partition())] = message.offset() + 1
+        self._dirty = True
+        self.packet(message.value() or b"")
+
+    def packet(self, coded: bytes) -> None:
+        """Take in one message of readings.coded. One that is none is passed over: ingest alone writes there."""
+        try:
+            packet, _ = coding.decode(coded)
+        except PacketError as error:
+            LOG.warning("no coded packet: %s", error)
+            return
+        reasons = np.frombuffer(codec.decode(coding.SCHEMA, coded)["reasons"], np.uint8)
+        for found in self._watcher.take(packet, reasons):
+            anomaly = anomaly_of(found, self._registry)
+            self._send(topics.ANOMALIES, anomaly["key"], codec.encode("anomaly", anomaly))
+            alert = alert_of(anomaly)
+            headers = alerts.headers(alert, self._config.source)
+            self._send(topics.ALERTS, alert["id"], codec.encode("alert", alert), headers)
+
+    def _send(self, topic: str, key: str, value: bytes, headers: Headers = ()) -> None:
+        self._producer.produce(topic, value, key.encode(), headers=list(headers), on_delivery=self._delivered)
+
+    def _delivered(self, error: KafkaError | None, _: Message) -> None:
+        if error is not None:
+            self._undelivered.append(str(error))
+
+    def keep(self) -> None:
+        """Output before state before offset; then the registry in force. Raises RuntimeError when undelivered."""
+        if self._producer.flush(30) or self._undelivered:
+            raise RuntimeError(f"messages could not be delivered: {self._undelivered[:1]}; packets will be read again")
+        self._write()
+        self._consumer.commit(offsets=self._places(), asynchronous=True)
+        self._config.observed.committed()
+        self._kept, self._dirty = time.monotonic(), False
+        _, self._registry = self._config.in_force()
+        self._watcher.follow(self._registry)
+
+    def _write(self) -> None:
+        states = {point: self._watcher.state(point) for point in sorted(self._watcher.changed)}
+        self._file.keep(states, {"offsets": self._offsets, "heads": self._watcher.heads})
+        self._watcher.changed.clear()
+
+    def close(self) -> None:
+        """Leave the broker."""
+        self._producer.flush(5)
+        self._consumer.close()
