@@ -30,6 +30,8 @@ class Settings(BaseSettings):
     """The loopback port on which `up` serves /metrics to Prometheus; 0 for nowhere."""
     clickhouse: SecretStr = SecretStr("")
     """URL of a ClickHouse server; empty for the embedded chDB."""
+    clickhouse_cluster: str = Field(default="", pattern=r"^\w*$")
+    """Cluster of servers that this one is of, by the name in its configuration; empty for a server by itself."""
     log: Literal["console", "json"] = "console"
     """Log lines for people, or one JSON object a line."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

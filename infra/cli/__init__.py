@@ -62,8 +62,8 @@ Exit codes:
   3  the environment is in the way (a port, a disk, nothing runs): the message says what to do
 
 Settings are environment variables: CARBONLEDGER_DATA, CARBONLEDGER_BOOTSTRAP, CARBONLEDGER_KAFKA,
-CARBONLEDGER_PORT, CARBONLEDGER_HEAP_MB, CARBONLEDGER_CLICKHOUSE, CARBONLEDGER_LOG (console or json),
-CARBONLEDGER_LOG_LEVEL.""",
+CARBONLEDGER_PORT, CARBONLEDGER_HEAP_MB, CARBONLEDGER_CLICKHOUSE, CARBONLEDGER_CLICKHOUSE_CLUSTER,
+CARBONLEDGER_LOG (console or json), CARBONLEDGER_LOG_LEVEL.""",
 )
 
 DataFolder = Annotated[
