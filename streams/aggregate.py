@@ -11,8 +11,8 @@ packets' partition in the order in which they must survive, the state row last.
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,11 @@ from carbon.refusal import label
 from carbon.registry import InForce
 from carbon.window import PacketFacts, analyse
 from consensus.log.genesis import Genesis
-from schemas import codec, topics
+from schemas import codec, topics, tracing
+from schemas.metrics import QUEUE, REGISTRY_HEIGHT, Figure
+from schemas.observed import Observed
 from streams import confirmations, faust_app, flow
+from streams.batch_traces import BatchTraces
 from streams.dead_letter import Original, letters
 from streams.faust_app import Health, Kafka, Output
 from streams.guard import guarded
@@ -67,6 +70,7 @@ class AggregateConfig:
     most_unconfirmed: int = 30_000
     """Records under way to the ledger beyond which no further packet is taken."""
     log_level: str = "WARNING"
+    observed: Observed = field(default_factory=Observed)
 
     def settings(self) -> Settings:
         """The pure part of it."""
@@ -87,13 +91,14 @@ class Aggregate:
         self._rejected = app.topic(topics.READINGS_REJECTED)
         self._alerts = app.topic(topics.ALERTS)
         self._proposed = app.topic(topics.RECORDS_PROPOSED)
-        self._health = Health(config.data_dir / "aggregate.health.json", self.state)
+        self._health = Health(config.data_dir / "aggregate.health.json", self.state, config.observed)
         self._reader = TopicReader(config.kafka, topics.READINGS_CODED, APP_ID)
         self._guard = guarded(app, topics.READINGS_CODED, self._reader, self._health)
         self._gateways: dict[str, Aggregator] = {}
         self._sent: dict[tuple[str, int], float] = {}
         self._since: dict[tuple[str, int], float] = {}
         """When a pending batch was sent first in this life; as `_sent`, by a clock that only goes forward."""
+        self._traces = BatchTraces()
         self._again_after = config.again_after
         self._unconfirmed: dict[str, int] = {}
         """Each gateway's records under way."""
@@ -110,7 +115,8 @@ class Aggregate:
         async for handed in self._guard.messages(stream):
             await self._room.wait()
             async with self._lock:
-                await self._take(handed.message)
+                with tracing.span("aggregate", tracing.parent_of(handed.message)):
+                    await self._take(handed.message)
             handed.ack()
             self._health.progress()
 
@@ -120,6 +126,7 @@ class Aggregate:
         original = Original("aggregate", message.topic, message.partition, message.offset, message.key, value)
         try:
             packet, leaves = await self._decode(value)
+            self._traces.took(packet.gateway)
             aggregator = self._aggregator(packet.gateway, message.partition)
             await self._feed(aggregator, original, analyse(packet, self._settings.registry, leaves))
         except PacketError as error:
@@ -255,7 +262,7 @@ class Aggregate:
         return Output(self._alerts, name.encode(), codec.encode("alert", fields | more))
 
     def _letters(self, original: Original, items: list[coding.Item], packet: Packet | None = None) -> list[Output]:
-        return [faust_app.rejected(self._rejected, letter) for letter in letters(original, items, packet)]
+        return faust_app.rejected(self._rejected, letters(original, items, packet), self._config.observed)
 
     async def _refuse(self, original: Original, item: coding.Item) -> None:
         await faust_app.deliver(self._letters(original, [item]), self._health)
@@ -287,7 +294,10 @@ class Aggregate:
 
     async def _propose(self, aggregator: Aggregator, batches: Sequence[Pending]) -> None:
         key = aggregator.gateway.encode()
-        await faust_app.deliver([Output(self._proposed, key, batch.message) for batch in batches], self._health)
+        outputs = [
+            Output(self._proposed, key, b.message, self._traces.headers(aggregator.gateway, b.number)) for b in batches
+        ]
+        await faust_app.deliver(outputs, self._health)
         for batch in batches:
             place = aggregator.gateway, batch.number
             self._sent[place] = time.monotonic()
@@ -323,6 +333,7 @@ class Aggregate:
         self._table.data.pop(key, None)
         self._sent.pop((aggregator.gateway, number), None)
         self._since.pop((aggregator.gateway, number), None)
+        self._traces.forget(aggregator.gateway, number)
 
     def _record_refused(self, gateway: str, refusal: Refusal) -> Output:
         identity = ("record_refused", refusal.point, refusal.window_start, refusal.version, refusal.reason)
@@ -362,7 +373,15 @@ class Aggregate:
 
     async def report(self) -> None:
         """Say how it stands, also while it waits."""
-        self._health.report()
+        self._health.report(held=not self._room.is_set())
+
+    def figures(self) -> Iterator[Figure]:
+        """How it stands, by what it counts anyhow."""
+        yield QUEUE.of(len(self._since), "unconfirmed batches")
+        yield QUEUE.of(sum(self._unconfirmed.copy().values()), "unconfirmed records")
+        waiting = (aggregator.windows.waiting for aggregator in self._gateways.copy().values())
+        yield QUEUE.of(sum(waiting), "packets")
+        yield REGISTRY_HEIGHT.of(self._settings.registry_height)
 
     # -- start, and every rebalance
 
@@ -400,8 +419,9 @@ class Aggregate:
 
 def create_app(config: AggregateConfig) -> Any:
     """The Faust app of the worker."""
-    app = faust_app.new_app(APP_ID, config.kafka, config.data_dir)
+    app = faust_app.new_app(APP_ID, config.kafka, config.data_dir, config.observed)
     aggregate = Aggregate(app, config)
+    config.observed.shows("aggregate", aggregate.figures)
     app.agent(app.topic(topics.READINGS_CODED), name=APP_ID, concurrency=1)(aggregate.run)
     app.timer(interval=max(0.5, config.again_after / 4))(aggregate.propose_again)
     app.timer(interval=REPORT_EVERY)(aggregate.report)

@@ -5,18 +5,25 @@ Output before state before offset: after a crash the same bytes are sent again, 
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
+import numpy as np
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from opentelemetry.trace import SpanContext
 
+from carbon.refusal import label
 from carbon.registry import Registry
 from consensus import registration
 from consensus.log.follower import Follower, Position
 from consensus.log.genesis import Genesis
 from consensus.log.reader import Asker, LedgerReader, OpenedBlock
-from schemas import topics
+from schemas import topics, tracing
+from schemas.metrics import HEIGHT, LAG, QUEUE, REJECTIONS, Figure
+from schemas.observed import Observed
 
+MOST_TRACED = 1_024
+"""Blocks whose traces are remembered until they are taken in."""
 _SOURCES = (topics.LEDGER_BLOCKS, topics.LEDGER_PAYLOADS)
 
 
@@ -35,9 +42,16 @@ class LedgerProcessor(ABC):
     """A processor's shell. `registry` is that of the genesis, `kafka` passed to the clients as it is."""
 
     def __init__(
-        self, kafka: dict[str, str], genesis: Genesis, registry: Registry, group: str, standing: Followed
+        self,
+        kafka: dict[str, str],
+        genesis: Genesis,
+        registry: Registry,
+        group: str,
+        standing: Followed,
+        observed: Observed | None = None,
     ) -> None:
         self._genesis, self._standing = genesis, standing
+        self._observed = observed or Observed()
         self._registries = {0: registry}
         for record in standing.registrations.values():
             registration.adopt(self._registries, record)
@@ -51,6 +65,12 @@ class LedgerProcessor(ABC):
         self._consumer.assign([self._place(topic) for topic in _SOURCES])
         self._paused: set[str] = set()
         self._undelivered: list[str] = []
+        self._traces: dict[int, SpanContext] = {}
+        """Where blocks that are not taken in yet came from, by height."""
+        self._group = group
+        self._headers: tracing.Headers = ()
+        self._lags: dict[str, int] = {}
+        self._observed.shows("processor", self.figures)
 
     @abstractmethod
     def _take_in(self, block: OpenedBlock, registry: Registry) -> None:
@@ -65,6 +85,8 @@ class LedgerProcessor(ABC):
 
     def step(self, timeout: float = 0.5) -> bool:
         """Read what there is and take in the blocks that are complete; whether there was anything to do."""
+        if self._observed.turned():
+            self._lags = {topic: self._lag(topic) for topic in _SOURCES}
         self._pace()
         messages = self._consumer.consume(2_000, timeout)
         for message in messages:
@@ -111,6 +133,8 @@ class LedgerProcessor(ABC):
         self._offsets[topic] = message.offset() + 1
         if topic == topics.LEDGER_BLOCKS:
             self._reader.offer_block(message.value() or b"", message.offset())
+            if (parent := tracing.parent_of(message)) is not None and len(self._traces) < MOST_TRACED:
+                self._traces.setdefault(int.from_bytes(message.key() or b"", "big"), parent)
         else:
             self._reader.offer_payload(message.key() or b"", message.value() or b"", message.offset())
 
@@ -119,11 +143,17 @@ class LedgerProcessor(ABC):
             change = registration.follow(self._registries, leaf.leaf.leaf, leaf.payload)
             if change is not None:
                 self._standing.registrations[change.first] = leaf.payload
-        self._take_in(block, self._registries[registration.in_force(self._registries, block.block.height)])
+        for reason, count in zip(*np.unique(block.block.columns["reason"], return_counts=True), strict=True):
+            if reason:
+                self._observed.count(REJECTIONS, label(int(reason)), by=int(count))
+        height = block.block.height
+        with tracing.span(self._group, self._traces.pop(height, None), height=height) as self._headers:
+            self._take_in(block, self._registries[registration.in_force(self._registries, height)])
         self._standing.position = block.position
 
     def _send(self, topic: str, key: str, value: bytes) -> None:
-        self._producer.produce(topic, value, key.encode(), on_delivery=self._delivered)
+        more = {"headers": list(self._headers)} if self._headers else {}
+        self._producer.produce(topic, value, key.encode(), on_delivery=self._delivered, **more)
 
     def _delivered(self, error: KafkaError | None, _: Message) -> None:
         if error is not None:
@@ -140,7 +170,21 @@ class LedgerProcessor(ABC):
             topic: read if (waiting := oldest[topic]) is None else waiting for topic, read in self._offsets.items()
         }
         self._write()
+        self._observed.committed()
         self._consumer.commit(offsets=[self._place(topic) for topic in _SOURCES], asynchronous=True)
+
+    def figures(self) -> Iterator[Figure]:
+        """How it stands."""
+        for topic, count in self._lags.items():
+            yield LAG.of(count, topic)
+        position = self._standing.position
+        yield HEIGHT.of(0 if position is None else position.height)
+        yield QUEUE.of(self._reader.waiting, "blocks and payloads")
+
+    def _lag(self, topic: str) -> int:
+        """Messages of a topic behind where it is read, as the broker last said."""
+        _, end = self._consumer.get_watermark_offsets(self._place(topic), cached=True)
+        return max(0, int(end) - self._offsets[topic])
 
     def close(self) -> None:
         """Leave the broker."""

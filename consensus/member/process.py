@@ -8,7 +8,7 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,27 @@ from consensus.member.evidence import FOLDER, EvidenceFolder, Kept, dissent
 from consensus.member.publisher import Publisher
 from consensus.member.reading import Reading
 from consensus.member.store import CopyCheck, LedgerFile, set_aside, suspect
+from consensus.member.traces import BlockTraces
 from consensus.member.votelog import VoteLog, of_epoch
 from consensus.member.wire import Wire
 from schemas import codec, topics
+from schemas.metrics import (
+    BLOCK_AGE,
+    BLOCK_INTERVAL,
+    DROPPED,
+    EPOCH,
+    EVIDENCE,
+    EXECUTED,
+    FSYNC,
+    HEIGHT,
+    LAG,
+    PUBLISHED,
+    QUEUE,
+    RECORDS,
+    REGISTRY_HEIGHT,
+    VIEW,
+    Figure,
+)
 
 LOG = logging.getLogger(__name__)
 ARCHIVE = "archive.sqlite"
@@ -50,6 +68,8 @@ JUDGED_RECORDS = 600
 LEFT_BEHIND_MS = 15_000
 """How long a member stands still below what is on the ledger topic before it takes that: others may have gone on to the
 next epoch, and answer nobody in this one."""
+LAGGING_BLOCKS = 16
+"""Blocks on the ledger's topic that a member may lack and yet count as ready."""
 WAITING_BATCHES = 512
 """Batches that may wait for their evidence; beyond it the newest are let go, their submitter proposes them again."""
 _SEEN = "ledger.blocks seen"
@@ -79,13 +99,14 @@ class Member:
         self._contracts: dict[int, Contract] = {}
         """By registry height."""
         self._evidence = EvidenceFolder(folder / FOLDER, genesis)
+        self._traces = BlockTraces()
         self._wire = Wire(config.kafka, config.name, genesis.partition)
         self._publisher = Publisher(
             genesis,
             lambda: self._ledger.committees,
             self._ledger_file.package,
             self._ledger_file.snapshot,
-            self._wire.produce,
+            self._produce,
         )
         self._replica = Replica.restore(self._core, self._ledger, self._votes.taken(), _now())
         self._timers: dict[str, int] = {}
@@ -104,6 +125,10 @@ class Member:
         """The greatest height of a certified block on the ledger topic."""
         self._stood: tuple[int, int] | None = None
         """The height below `_top` at which this member stands, and since when, ms; None while it is not behind."""
+        self._observed = config.observed
+        self._synced, self._interval = config.observed.timing(FSYNC), config.observed.timing(BLOCK_INTERVAL)
+        self._block_at: float | None = None
+        self._lags: Counter[str] = Counter()
 
     @property
     def _known(self) -> evidence.Known:
@@ -137,9 +162,12 @@ class Member:
             self._alert(kept)
         self._carry_out(self._replica.start(_now()))
         self._finish()
+        self._observed.shows("member", self.figures)
+        self._observed.needs("member", self.reason)
 
     def turn(self) -> None:
         """Take what is there, decide, make it durable, send."""
+        self._observed.turned()
         judged = self._judge()
         idle = self._replica.is_idle and not self._unjudged
         votes = self._wire.votes(0 if judged or idle else TURN_SECONDS)
@@ -182,6 +210,8 @@ class Member:
             self.dropped["batch: malformed or unsigned"] += 1
             return
         self._take_batch(batch, message.offset())
+        if batch.digest in self._unjudged:
+            self._traces.read(batch.digest, message)
 
     def _take_batch(self, batch: Batch, offset: int | None) -> None:
         known = batch.digest in self._unjudged or self._ledger.held(batch.digest) is not None
@@ -258,10 +288,12 @@ class Member:
         self._ledger.release(digest)
         self._unjudged.pop(digest, None)
         self._proposal_offsets.pop(digest, None)
+        self._traces.forget((digest,))
 
     def _judged(self, batch: Batch, rulings: list[Ruling]) -> None:
         del self._unjudged[batch.digest]
         self._ledger.hold(batch, rulings)
+        self._traces.judged(batch.digest, len(batch))
         codes = np.array([ruling.refusal for ruling in rulings], ">u2").tobytes()
         name = (batch.submitter, batch.stream, batch.number)
         self._carry_out(self._replica.batch_arrived(batch.digest, *name, len(batch), len(batch.body), _now()))
@@ -280,8 +312,15 @@ class Member:
                     self._timers.pop(name, None)
                 case fx.Certified(height, _, _, signatures):
                     self._settled = (self._ledger.kept.tree, self._ledger.settle(height, signatures))
+                    self._note_block(height)
                 case _:
                     self._carry_out_rare(effect)
+
+    def _note_block(self, height: int) -> None:
+        self._traces.settled(height, self._settled[1])
+        before, self._block_at = self._block_at, time.monotonic()
+        if before is not None:
+            self._interval(self._block_at - before)
 
     def _carry_out_rare(self, effect: fx.Effect) -> None:
         match effect:
@@ -328,6 +367,10 @@ class Member:
         alert = evidence.alert(kept.proven, kept.at_ms)
         self._wire.produce(topics.ALERTS, alert["id"].encode(), codec.encode("alert", alert))
 
+    def _produce(self, topic: str, key: bytes, value: bytes) -> None:
+        headers = self._traces.of_block(key) if topic == topics.LEDGER_BLOCKS else ()
+        self._wire.produce(topic, key, value, headers)
+
     def _fire_timers(self) -> None:
         now = _now()
         for name in [name for name, due in self._timers.items() if due <= now.ms]:
@@ -337,7 +380,9 @@ class Member:
     def _finish(self) -> None:
         """Persist before send: one sync for all that this turn wants remembered."""
         if self._persist:
+            began = time.perf_counter()
             self._votes.append(self._persist)
+            self._synced(time.perf_counter() - began)
             self._persist.clear()
         for send in self._sends:
             self._wire.send(send.message, send.to)
@@ -382,10 +427,40 @@ class Member:
         for (topic, part), offset in self._places.items():
             by_topic.setdefault(topic, {})[part] = first if topic == topics.RECORDS_PROPOSED else offset
         self._archive.commit(by_topic)
+        self._observed.committed()
         self._wire.show_lag(self._places)
+        self._lags = self._wire.lags(self._places)
+
+    def figures(self) -> Iterator[Figure]:
+        """How it stands, by what it knows anyhow."""
+        kept, ledger = self._ledger.kept, self._ledger
+        heights = {HEIGHT: kept.height, EXECUTED: ledger.height, PUBLISHED: self._publisher.seen}
+        numbers = {VIEW: self._replica.view, EPOCH: ledger.epoch, REGISTRY_HEIGHT: ledger.registry_height}
+        for metric, value in (heights | numbers).items():
+            yield metric.of(value)
+        yield RECORDS.of(kept.accepted, "accepted")
+        yield RECORDS.of(kept.rejected, "rejected")
+        yield QUEUE.of(len(self._unjudged), "batches")
+        yield EVIDENCE.of(len(self._evidence))
+        for reason, count in (self._replica.dropped + self.dropped).items():
+            yield DROPPED.of(count, reason)
+        if self._block_at is not None:
+            yield BLOCK_AGE.of(time.monotonic() - self._block_at)
+        for topic, count in self._lags.items():
+            yield LAG.of(count, topic)
+
+    def reason(self) -> str | None:
+        """Why it takes no part in what the committee decides now; None when it does."""
+        behind = self._top - self._ledger.kept.height
+        if self._replica.lags or behind > LAGGING_BLOCKS:
+            return f"it is {max(behind, 0)} blocks behind the ledger's topic and catches up"
+        if self._replica.votes_from:
+            return f"its disk was set back: it votes from height {self._replica.votes_from} on"
+        return None
 
     def close(self) -> None:
         """Leave in good order."""
+        self._observed.forget("member")
         self._finish()
         self._commit()
         self._wire.close()

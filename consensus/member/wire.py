@@ -5,11 +5,12 @@ committed under a group of its own only so that `status` can show its lag.
 """
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from schemas import topics
+from schemas import topics, tracing
 
 TO_ALL = b""
 _BOUNDED = {"queued.max.messages.kbytes": "16384", "fetch.queue.backoff.ms": "10"}
@@ -93,11 +94,12 @@ class Wire:
         key = TO_ALL if to is None else b"%d" % to
         self.produce(topics.CONSENSUS_MESSAGES, key, message)
 
-    def produce(self, topic: str, key: bytes, value: bytes) -> None:
+    def produce(self, topic: str, key: bytes, value: bytes, headers: tracing.Headers = ()) -> None:
         """Send a message to the channel's partition of a topic; waits while the client's buffer is full."""
+        more = {"headers": list(headers)} if headers else {}
         while True:
             try:
-                self._producer.produce(topic, value, key, partition=self._partition)
+                self._producer.produce(topic, value, key, partition=self._partition, **more)
                 return
             except BufferError:
                 self._producer.poll(0.1)
@@ -114,6 +116,14 @@ class Wire:
         """Commit positions for `status` to show."""
         offsets = [TopicPartition(*place, offset) for place, offset in places.items()]
         self._sources.commit(offsets=offsets, asynchronous=True)
+
+    def lags(self, places: dict[tuple[str, int], int]) -> Counter[str]:
+        """Messages of each topic behind these places, as the broker last said."""
+        waiting = Counter[str]()
+        for (topic, partition), offset in places.items():
+            _, end = self._sources.get_watermark_offsets(TopicPartition(topic, partition), cached=True)
+            waiting[topic] += max(0, end - offset)
+        return waiting
 
     def close(self) -> None:
         """Leave the broker."""

@@ -36,6 +36,7 @@ from infra.cli import (
     tables,
     topics,
     up,
+    webhooks,
     witness,
 )
 from infra.errors import ENVIRONMENT_EXIT, EnvironmentFault
@@ -63,7 +64,7 @@ Exit codes:
 
 Settings are environment variables: CARBONLEDGER_DATA, CARBONLEDGER_BOOTSTRAP, CARBONLEDGER_KAFKA,
 CARBONLEDGER_PORT, CARBONLEDGER_HEAP_MB, CARBONLEDGER_CLICKHOUSE, CARBONLEDGER_CLICKHOUSE_CLUSTER,
-CARBONLEDGER_LOG (console or json), CARBONLEDGER_LOG_LEVEL.""",
+CARBONLEDGER_WEBHOOK_NETWORKS, CARBONLEDGER_LOG (console or json), CARBONLEDGER_LOG_LEVEL.""",
 )
 
 DataFolder = Annotated[
@@ -117,6 +118,7 @@ app.add_typer(plan.app, name="plan")
 app.add_typer(schemas.app, name="schemas")
 app.add_typer(tables.app, name="tables")
 app.add_typer(topics.app, name="topics")
+app.add_typer(webhooks.app, name="webhooks")
 app.command("run", hidden=True)(run.run)
 
 

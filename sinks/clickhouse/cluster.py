@@ -7,7 +7,7 @@ names of shard and replica are macros of each server's own configuration.
 import re
 
 _CREATE = re.compile(r"\b(CREATE (?:OR REPLACE )?(?:TABLE|VIEW|DATABASE) (?:IF NOT EXISTS )?)(\w+)")
-_ALTER = re.compile(r"^(ALTER TABLE )(\w+)", re.MULTILINE)
+_ALTER = re.compile(r"^((?:ALTER|TRUNCATE) TABLE )(\w+)", re.MULTILINE)
 _ENGINE = re.compile(r"\bENGINE = (\w*MergeTree)(?:\((\w+)\))?")
 _WINDOW = re.compile(r"\bnon_replicated_deduplication_window\b")
 SETTINGS = {"insert_quorum": "auto", "insert_quorum_parallel": "0", "select_sequential_consistency": "1"}

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from carbon.registry import Registry
 from sinks.clickhouse.access import Reader
 from sinks.clickhouse.engine import DATABASE
-from sinks.clickhouse.sight import SHOWN, quoted, sight_of
+from sinks.clickhouse.sight import SHOWN, UNDER, quoted, sight_of
 from sinks.clickhouse.views import derived
 
 PUBLIC = "public"
@@ -38,8 +38,9 @@ def statements(registry: Registry, readers: Mapping[str, Reader], now_ms: int, c
 def _role(party: str, registry: Registry, now_ms: int, on: str) -> Iterator[str]:
     name, sight = role_name(party), sight_of(registry.parties.get(party), registry, now_ms)
     yield f"CREATE ROLE IF NOT EXISTS {name}{on} SETTINGS readonly = 2, allow_ddl = 0"
-    for table in sorted({*SHOWN, *derived(), *(shown.base for shown in SHOWN.values())}):
+    bases = {shown.base for shown in SHOWN.values() if shown.base}
+    for table in sorted({*SHOWN, *derived(), *bases, *UNDER, *(name.removesuffix("_log") for name in UNDER)}):
         yield f"GRANT{on} SELECT ON {DATABASE}.{table} TO {name}"
-    for shown in SHOWN.values():
+    for shown in (shown for shown in SHOWN.values() if shown.base):
         table, condition = f"{DATABASE}.{shown.base}", sight.condition(shown)
         yield f"CREATE ROW POLICY OR REPLACE {name}{on} ON {table} FOR SELECT USING {condition} TO {name}"

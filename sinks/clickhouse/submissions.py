@@ -30,6 +30,7 @@ SUBMISSIONS = pa.schema(
         ("registry_height", pa.uint64()),
         ("commitment", pa.string()),
         ("leaf_hash", pa.string()),
+        ("payload", pa.string()),
     ]
 )
 
@@ -52,6 +53,7 @@ def submission_row(
         "registry_height": leaf.registry_height,
         "commitment": leaf.commitment.hex(),
         "leaf_hash": verified.hash.hex(),
+        "payload": payload.hex() if leaf.accepted else "",
     }
 
 

@@ -13,13 +13,18 @@ from typing import Any
 
 import psutil
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from infra import channel, runfile
 from infra.cli.output import Form, show
 from infra.demo import parameters
+from infra.endpoints import addresses
 from infra.ports import free_port
+from schemas.metrics import DROPPED, REJECTIONS, shown_by
 from schemas.topics import catalogue
 from tests.infra.copies import Invoke, invoker
+from tests.infra.test_endpoints import asked
+from tests.tracing import Collector, collecting
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,11 +44,12 @@ def rows(data: Path, *arguments: str) -> list[dict[str, Any]]:
 class Up:
     """A running `carbonledger up`."""
 
-    def __init__(self, data: Path) -> None:
-        self.data = data
+    def __init__(self, data: Path, collector: Collector) -> None:
+        self.data, self.collector = data, collector
         channel.create(data, parameters.load(), days=2)
         line = [sys.executable, "-m", "infra.cli", "--data", str(data), "up"]
-        self.process = subprocess.Popen(line, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+        more = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "CARBONLEDGER_LOG": "json"}
+        self.process = subprocess.Popen(line, stderr=subprocess.PIPE, text=True, cwd=ROOT, env={**os.environ, **more})
 
     def until(self, text: str) -> str:
         """The first line that it says with `text` in it."""
@@ -60,13 +66,14 @@ class Up:
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    running = Up(tmp_path_factory.mktemp("cli") / "ledger")
-    try:
-        running.until("Everything runs")
-        yield running
-    finally:
-        running.process.terminate()
-        running.end()
+    with collecting() as collector:
+        running = Up(tmp_path_factory.mktemp("cli") / "ledger", collector)
+        try:
+            running.until("Everything runs")
+            yield running
+        finally:
+            running.process.terminate()
+            running.end()
 
 
 def broker_pid(data: Path) -> int:
@@ -85,6 +92,59 @@ def test_status_shows_what_runs(up: Up) -> None:
     shown = command(up.data, "status")
     assert shown.stdout.split()[:2] == ["process", "state"]
     assert str(broker["pid"]) in shown.stdout
+
+
+@pytest.mark.broker
+def test_each_process_shows_each_metric_of_its_kind_and_gets_ready(up: Up) -> None:
+    """The list of schemas.metrics, held against the processes themselves."""
+    endpoints = {row["process"]: row["endpoint"] for row in rows(up.data, "status") if row.get("endpoint")}
+    endpoints |= {"up": addresses(up.data)["up"]}
+    assert {"up", "schemas", "ingest", "aggregate", "accounts", "forecast", "sink", "intake"} < set(endpoints)
+    assert {f"member-{index}" for index in range(7)} < set(endpoints)
+    for process, address in endpoints.items():
+        kind, deadline = process.partition("-")[0], time.monotonic() + 200
+        while (missing := without_value(address, kind)) or asked(address, "/ready")[0] != 200:
+            assert time.monotonic() < deadline, (process, missing, asked(address, "/ready"))
+            time.sleep(0.2)
+        assert asked(address, "/live")[0] == 200
+
+
+STAGES = {
+    ("carbonledger.gateway", "gateway.send"),
+    ("carbonledger.ingest", "ingest"),
+    ("carbonledger.aggregate", "aggregate"),
+    ("carbonledger.aggregate", "aggregate.propose"),
+    ("carbonledger.member", "member.judge"),
+    ("carbonledger.member", "member.block"),
+    ("carbonledger.accounts", "carbon.accounts"),
+}
+
+
+@pytest.mark.broker
+def test_one_trace_goes_from_a_packet_to_a_balance(up: Up) -> None:
+    """By the headers of real messages, through every process; what else became of a block is linked."""
+    collector, deadline = up.collector, time.monotonic() + 200
+    while True:
+        posted = {span.trace_id for service, span in collector.spans.copy() if service == "carbonledger.accounts"}
+        if any(collector.stages_of(trace) >= STAGES for trace in posted):
+            break
+        assert time.monotonic() < deadline, [collector.stages_of(trace) for trace in posted][:5]
+        time.sleep(0.2)
+    proposed = [span for _, span in collector.spans.copy() if span.name == "aggregate.propose"]
+    assert any(span.links for span in proposed), "a batch points to the packets that it is made of"
+
+
+def without_value(address: str, kind: str) -> list[str]:
+    """The metrics of a kind of process that it has no value of, but for those that need something to go wrong."""
+    families = {one.name: one for one in text_string_to_metric_families(asked(address, "/metrics")[1].decode())}
+    missing = []
+    for metric in shown_by(kind):
+        family = families[metric.name.removesuffix("_total")]
+        assert family.type == metric.kind
+        assert {label for sample in family.samples for label in sample.labels} <= {*metric.labels, "le"}
+        if not family.samples and metric not in (REJECTIONS, DROPPED):
+            missing.append(metric.name)
+    return missing
 
 
 @pytest.mark.broker

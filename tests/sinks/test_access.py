@@ -28,7 +28,7 @@ SEES_SOME = ["old-co", "mill-co", "south-office", "verifier", PUBLIC]
 POINT = {point.subject: point.id for point in WORLD.points.values()}
 DATED = {
     "readings": "at", "records": "window_start", "submissions": "about", "postings": "time", "forecasts": "at",
-    "alerts": "at", "subjects": "start",
+    "alerts": "at", "subjects": "start", "ratings": "time",
 }  # fmt: skip
 LATER = "t > '2016-06-04'"
 PLAN = json.dumps({"year": 2016, "months": [{"emission_g": 1}]})
@@ -50,6 +50,7 @@ FILLED = {
     "alerts_log": {"subject": "name", "at": "t", "id": "concat(name, toString(t))", "text": "toString(figure)"},
     "rejections_log": {"point": "spot", "at": "t", "digest": "concat(name, toString(t))", "`index`": "0"},
     "votes_log": {"height": "figure", "member": "'member'"},
+    "ratings_log": {"subject": "name", "time": "t", "year": f"2015 + ({LATER})"},
     "subjects_log": {"subject": "name", "start": "t", "first": "1"},
     "sink_errors_log": {"topic": "'t'", "reason": "name"},
     "deliveries_log": {"subscription": "name", "event": "'e'"},
