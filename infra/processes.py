@@ -133,6 +133,7 @@ def sink(settings: Settings) -> None:
             reference=Reference.of(channel.registry),
             genesis=channel.folder / "genesis.json",
             url=settings.clickhouse.get_secret_value(),
+            cluster=settings.clickhouse_cluster,
             kafka=_security(settings),
             observed=PROCESS,
         )

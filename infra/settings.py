@@ -34,6 +34,8 @@ class Settings(BaseSettings):
     """URL of a ClickHouse server; empty for the embedded chDB."""
     false_alarms: float = Field(default=1.0, gt=0)
     """The false alarms of a point in 30 days that are accepted of the anomaly detectors."""
+    clickhouse_cluster: str = Field(default="", pattern=r"^\w*$")
+    """Cluster of servers that this one is of, by the name in its configuration; empty for a server by itself."""
     webhook_networks: str = ""
     """Networks beyond the public ones to which webhooks may go: `10.1.0.0/16,::1`. http goes to these only."""
     log: Literal["console", "json"] = "console"

@@ -1,4 +1,4 @@
-"""`carbonledger tables`: who may read the ClickHouse tables, and the same as a server's own SQL."""
+"""`carbonledger tables`: who may read the ClickHouse tables, and the SQL of tables and readers for a server."""
 
 import sys
 from pathlib import Path
@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from infra.cli.output import Form, Output, show
+from infra.cli.reading import Member, view_of
 from infra.errors import EnvironmentFault
 
 if TYPE_CHECKING:
     from infra.settings import Settings
 
-app = typer.Typer(no_args_is_help=True, help="Who may read the ClickHouse tables (docs/clickhouse.md).")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Who may read the ClickHouse tables.")
 CHECK_FAILED = 1
 
 
@@ -75,3 +76,41 @@ def readers(output: Output = Form.TABLE) -> None:
 
     known = access.readers(_folder(settings.load()))
     show([{"reader": name, "party": entry.party} for name, entry in known.items()], output, ("reader", "party"))
+
+
+Cluster = Annotated[str, typer.Option(help="For all servers of this cluster. Default: one server.")]
+
+
+@app.command()
+def roles(cluster: Cluster = "", member: Member = 0) -> None:
+    """Print the SQL that gives a ClickHouse server the same readers, with roles and row policies of every party.
+
+    Each statement can be repeated: run it again after a change of the registry, as a user who may grant. Our tests
+    parse it; it has run on no server of ours.
+
+    \b
+      carbonledger tables roles | clickhouse-client --multiquery
+    """
+    from infra import settings
+    from sinks.clickhouse import access
+    from sinks.clickhouse import roles as made
+
+    view = view_of(member, None)
+    for statement in made.statements(view.registry, access.readers(_folder(settings.load())), view.time_ms, cluster):
+        print(f"{statement};")
+
+
+@app.command()
+def ddl(cluster: Cluster = "") -> None:
+    """Print the SQL of all tables and views, which the sink runs itself at its start.
+
+    Our tests parse that of a cluster, with replicated engines; it has run on no server of ours.
+
+    \b
+      carbonledger tables ddl
+      carbonledger tables ddl --cluster main
+    """
+    from sinks.clickhouse.migrate import load, statements
+
+    for statement in statements(load(), cluster):
+        print(f"{statement};\n")

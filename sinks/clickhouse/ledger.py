@@ -28,7 +28,7 @@ from consensus.log.reader import COPIES, certified_height
 from schemas import codec, topics
 from sinks.clickhouse import engine
 from sinks.clickhouse.directory import Directory
-from sinks.clickhouse.feed import Message, Place, PoisonedError, RowBatch
+from sinks.clickhouse.feed import Message, Place, PoisonedError, RowBatch, Unfit, stop
 from sinks.clickhouse.payloads import PayloadPool
 from sinks.clickhouse.postings import BOOK, POSTINGS, Poster
 from sinks.clickhouse.rates import RATES, row_of_bill, rows_of
@@ -327,8 +327,11 @@ class LedgerFeed:
             offset = 0
         return offset
 
-    def flush(self, client: Any) -> None:
-        """Write the open batches, records before the blocks that hold them, and then how far they reach."""
+    def flush(self, client: Any, unfit: Unfit = stop) -> None:
+        """Write the open batches, records before the blocks that hold them, and then how far they reach.
+
+        Nothing certified is left out: a row that does not fit stops the sink, whatever `unfit` is. Raises UnfitError.
+        """
         self._directory.flush(client, self._reference.registries, self._follower.committees)
         if self._records:
             engine.insert(client, "records", columns(self._records, self._reference), self._heights)

@@ -8,6 +8,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sinks.clickhouse.cluster import rendered
+
 FOLDER = Path(__file__).with_name("migrations")
 _STATEMENT_END = re.compile(r";\s*$", re.MULTILINE)
 _VERSIONS = """CREATE TABLE IF NOT EXISTS migrations
@@ -46,15 +48,24 @@ def load(place: Path = FOLDER) -> list[Migration]:
     return [Migration(int(file.name[:4]), file.stem, file.read_text()) for file in sorted(place.glob("*.sql"))]
 
 
-def migrate(client: Any, migrations: list[Migration] | None = None) -> list[int]:
-    """Apply what the database lacks; the numbers that were applied now. Raises MigrationError."""
+def statements(migrations: list[Migration], cluster: str = "") -> list[str]:
+    """All statements of all migrations, and before them that of the table which notes them."""
+    plain = [_VERSIONS, *(statement for migration in migrations for statement in migration.statements())]
+    return [rendered(statement, cluster) for statement in plain]
+
+
+def migrate(client: Any, migrations: list[Migration] | None = None, cluster: str = "") -> list[int]:
+    """Apply what the database lacks; the numbers that were applied now. Raises MigrationError.
+
+    `cluster` names a cluster of servers, all of which get everything; empty is the one that is asked.
+    """
     migrations = load() if migrations is None else migrations
-    client.command(_VERSIONS)
+    client.command(rendered(_VERSIONS, cluster))
     applied = dict(client.query("SELECT number, digest FROM migrations FINAL").result_rows)
     _check(migrations, applied)
     missing = [migration for migration in migrations if migration.number not in applied]
     for migration in missing:
-        _apply(client, migration)
+        _apply(client, migration, cluster)
     return [migration.number for migration in missing]
 
 
@@ -67,8 +78,8 @@ def _check(migrations: list[Migration], applied: dict[int, str]) -> None:
             raise MigrationError(f"migration {known[number].name} was changed after it had been applied")
 
 
-def _apply(client: Any, migration: Migration) -> None:
+def _apply(client: Any, migration: Migration, cluster: str) -> None:
     for statement in migration.statements():
-        client.command(statement)
+        client.command(rendered(statement, cluster))
     row = [[migration.number, migration.name, migration.digest]]
     client.insert("migrations", row, column_names=["number", "name", "digest"])

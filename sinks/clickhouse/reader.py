@@ -21,7 +21,7 @@ import chdb
 
 from sinks.clickhouse import views
 from sinks.clickhouse.engine import DATABASE, EngineError
-from sinks.clickhouse.sight import SHOWN, Sight, quoted
+from sinks.clickhouse.sight import SHOWN, UNDER, Sight, quoted
 from sinks.clickhouse.statement import NUMBERS, table_functions, why_not, words_of
 
 _READS = re.compile(r"(SELECT|WITH|SHOW|DESCRIBE|EXPLAIN|EXISTS)\b")
@@ -163,7 +163,7 @@ def _check(session: Any, sql: str) -> None:
 
 def _filters(session: Any, sight: Sight) -> str:
     """Conditions by table, as a map in SQL; of a table that nobody is shown no row passes."""
-    by_base = {shown.base: sight.condition(shown) for shown in SHOWN.values()}
+    by_base = {shown.base: sight.condition(shown) for shown in SHOWN.values()} | dict.fromkeys(UNDER, "1")
     conditions = {table: by_base.get(table, "0") for table in _lines(session, _TABLES)}
     pairs = (f"{quoted(f'{DATABASE}.{table}')}: {quoted(where)}" for table, where in conditions.items() if where != "1")
     return f"{{{', '.join(pairs)}}}"

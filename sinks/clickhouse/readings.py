@@ -18,7 +18,16 @@ from carbon.packet import Packet, PacketError, decode_body
 from carbon.validation import Reason
 from schemas import codec, topics
 from sinks.clickhouse import engine
-from sinks.clickhouse.feed import EarlyError, Message, Place, PoisonedError, greatest_offsets
+from sinks.clickhouse.feed import (
+    EarlyError,
+    Message,
+    Place,
+    PoisonedError,
+    Unfit,
+    greatest_offsets,
+    insert_fit,
+    stop,
+)
 from sinks.clickhouse.reference import UNKNOWN, Reference
 from sinks.clickhouse.sequences import Sequences
 
@@ -178,9 +187,17 @@ class ReadingsFeed:
         known_then = np.unique(packet.point[coded.reasons != Reason.UNKNOWN_POINT])
         return self._reference.lacks(packet.gateway, (packet.points[place] for place in known_then))
 
-    def flush(self, client: Any) -> None:
-        """Write the open batch as one part."""
+    def flush(self, client: Any, unfit: Unfit = stop) -> None:
+        """Write the open batch as one part, without the packets whose rows do not fit."""
         if self._batch:
-            origins = (f"{topics.READINGS_CODED}:{coded.partition}:{coded.offset}" for coded in self._batch)
-            engine.insert(client, TABLE, columns(self._batch, self._reference), origins)
+            insert_fit(
+                self._batch, lambda batch: self._insert(client, batch), lambda coded, why: unfit(_origin(coded), why)
+            )
         self._batch, self._rows = [], 0
+
+    def _insert(self, client: Any, batch: Sequence[CodedPacket]) -> None:
+        engine.insert(client, TABLE, columns(batch, self._reference), map(_origin, batch))
+
+
+def _origin(coded: CodedPacket) -> str:
+    return f"{topics.READINGS_CODED}:{coded.partition}:{coded.offset}"

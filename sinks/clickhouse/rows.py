@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from carbon.ledger.chart import CLASSES
 from schemas import codec, topics
-from sinks.clickhouse.feed import Message, Place, PoisonedError, RowBatch, greatest_offsets
+from sinks.clickhouse.feed import Message, Place, PoisonedError, RowBatch, Unfit, greatest_offsets, stop
 
 TIME = pa.timestamp("ms", "UTC")
 _SOURCE = [("partition", pa.uint32()), ("offset", pa.uint64())]
@@ -199,9 +199,9 @@ class RowFeed:
         source = {"partition": message.partition, "offset": message.offset}
         self._batch.add([{**row, **source} for row in rows], message.origin)
 
-    def flush(self, client: Any) -> None:
-        """Write the open batch as one part."""
-        self._batch.flush(client)
+    def flush(self, client: Any, unfit: Unfit = stop) -> None:
+        """Write the open batch as one part, without the messages whose rows do not fit."""
+        self._batch.flush(client, unfit)
 
 
 def rejections_feed() -> RowFeed:

@@ -15,7 +15,8 @@ from carbon.subjects import Span, sight
 class Shown(NamedTuple):
     """A table that readers get rows of: `base` holds them, `about` says whose they are, `at` of when.
 
-    Without `at` a row says how things stand now; without `about` it is for everybody.
+    Without `base` it is a view over tables of which some are not shown. Without `at` a row says how things stand now;
+    without `about` it is for everybody.
     """
 
     base: str
@@ -34,14 +35,17 @@ SHOWN: Mapping[str, Shown] = {
     "forecasts": Shown("forecasts_log", ("subject",), "at"),
     "alerts": Shown("alerts_log", ("subject",), "at"),
     "rejections": Shown("rejections_log", ("point",), "at"),
+    "emissions": Shown("", ("subject",), "start"),
     "rates": Shown("rates_log", ("subject",)),
-    "ratings": Shown("ratings_log", ("subject",)),
+    "ratings": Shown("ratings_log", ("subject",), "toDateTime64(makeDate(year, 12, 31), 3, 'UTC')"),
     "subjects": Shown("subjects_log", ("subject",), "start"),
     "channels": Shown("channels"),
     "members": Shown("members"),
     "blocks": Shown("blocks"),
     "votes": Shown("votes_log"),
 }
+UNDER = frozenset({"rates_log"})
+"""Tables that views need whole, and nobody is shown: what stands beside the emission of a quantity, no amounts."""
 
 
 @dataclass(frozen=True)

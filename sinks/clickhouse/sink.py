@@ -62,6 +62,8 @@ class Config:
     genesis: Path | None = None
     """The channel's genesis file; without it the ledger's tables stay empty."""
     url: str = ""
+    cluster: str = ""
+    """The cluster of servers that `url` names one of; empty for a server by itself."""
     http_port: int = 0
     """Loopback port of the HTTP interface; 0 for the last one, or a free one."""
     batch_rows: int = 200_000
@@ -179,6 +181,12 @@ class Sink:
         log.error("sink can't take a message", **source, reason=reason)
         self._errors.add([{**source, "reason": reason}], message.origin)
 
+    def _on_unfit(self, origin: str, reason: str) -> None:
+        """Keep at once what the engine refused: rows behind it are inserted next, and the table goes on after those."""
+        topic, partition, offset = origin.rsplit(":", 2)
+        self._on_poisoned(Message(topic, int(partition), int(offset), b""), reason)
+        self._errors.flush(self._client)
+
     def _on_error(self, message: Any) -> None:
         error = message.error()
         if error.code() != KafkaError._PARTITION_EOF:
@@ -228,7 +236,7 @@ class Sink:
         """Write all open batches, what could not be taken first; then tell Kafka how far they reach."""
         self._errors.flush(self._client)
         for feed in self._feeds:
-            feed.flush(self._client)
+            feed.flush(self._client, self._on_unfit)
         if self._read:
             offsets = [TopicPartition(*place, offset) for place, offset in self._read.items()]
             self._consumer.commit(offsets=offsets, asynchronous=True)
@@ -271,9 +279,9 @@ def consumer_of(config: Config) -> Consumer:
 def run(config: Config, stop: threading.Event) -> None:
     """Run the sink until `stop` is set. Raises EngineError, MigrationError, KafkaException."""
     with ExitStack() as stack:
-        client = engine.open_client(config.data_dir, config.url)
+        client = engine.open_client(config.data_dir, config.url, config.cluster)
         stack.callback(client.close)
-        migrate(client)
+        migrate(client, cluster=config.cluster)
         if not config.url:
             stack.enter_context(Interface(config.data_dir, config.http_port, config.reference.registries))
         consumer = consumer_of(config)

@@ -217,7 +217,19 @@ def test_a_wrong_command_line_is_a_usage_error(invoke: Invoke, tmp_path: Path) -
 
 @pytest.mark.parametrize(
     "name",
-    ["up", "down", "status", "run", "topics list", "topics create", "tables admit", "tables dismiss", "tables readers"],
+    [
+        "up",
+        "down",
+        "status",
+        "run",
+        "topics list",
+        "topics create",
+        "tables admit",
+        "tables dismiss",
+        "tables readers",
+        "tables roles",
+        "tables ddl",
+    ],
 )
 def test_every_help_teaches_by_example(invoke: Invoke, name: str) -> None:
     code, said, _ = invoke(*name.split(), "--help")

@@ -42,3 +42,9 @@ def test_without_tables_it_says_what_to_do(data: Path) -> None:
     (data / "stores").rmdir()
     with pytest.raises(EnvironmentFault, match="carbonledger up"):
         run(data, "readers")
+
+
+def test_the_tables_of_a_cluster_are_replicated(data: Path) -> None:
+    code, said = run(data, "ddl", "--cluster", "main")
+    assert code == 0 and said.count("ON CLUSTER `main`") > 40
+    assert "ReplicatedReplacingMergeTree(" in said and "non_replicated" not in said

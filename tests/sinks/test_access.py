@@ -28,7 +28,7 @@ SEES_SOME = ["old-co", "mill-co", "south-office", "verifier", PUBLIC]
 POINT = {point.subject: point.id for point in WORLD.points.values()}
 DATED = {
     "readings": "at", "records": "window_start", "submissions": "about", "postings": "time", "forecasts": "at",
-    "alerts": "at", "subjects": "start",
+    "alerts": "at", "subjects": "start", "ratings": "time",
 }  # fmt: skip
 LATER = "t > '2016-06-04'"
 PLAN = json.dumps({"year": 2016, "months": [{"emission_g": 1}]})
@@ -51,7 +51,7 @@ FILLED = {
     "rejections_log": {"point": "spot", "at": "t", "digest": "concat(name, toString(t))", "`index`": "0"},
     "votes_log": {"height": "figure", "member": "'member'"},
     "rates_log": {"subject": "name", "rule": "name", "unit": "'Wh'", "market": "toString(figure)"},
-    "ratings_log": {"subject": "name", "region": "'somewhere'", "year": "2016", "emission_g": "figure"},
+    "ratings_log": {"subject": "name", "time": "t", "year": f"2015 + ({LATER})"},
     "subjects_log": {"subject": "name", "start": "t", "first": "1"},
     "sink_errors_log": {"topic": "'t'", "reason": "name"},
     "deliveries_log": {"subscription": "name", "event": "'e'"},
@@ -379,4 +379,4 @@ def test_clickhouse_connect_works_for_a_reader(port: int, tokens: dict[str, str]
 
 
 def test_readers_have_the_views_that_are_made_of_their_tables() -> None:
-    assert {"emissions", "records_latest", "plans", "statements"} <= views.derived().keys()
+    assert {"records_latest", "plans", "statements"} <= views.derived().keys()
