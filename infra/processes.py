@@ -115,6 +115,13 @@ def sink(settings: Settings) -> None:
     )
 
 
+def health(settings: Settings) -> None:
+    """Tells how the pipeline stands, for the tables to keep."""
+    from infra import health
+
+    health.tell(services.client(settings), settings.data, until_sigterm())
+
+
 def gateway(settings: Settings, name: str) -> None:
     """An edge gateway that replays its part of the demonstration."""
     from infra.demo import parameters, scenario

@@ -28,13 +28,15 @@ _LAST_BLOCKS = 16
 class Stage:
     """What waits before one reader of a topic: messages that `group` has not done, and the oldest one's age in seconds.
 
-    The age is by the broker's clock of arrival; None when nothing waits, or the broker did not say in time.
+    The age is by the broker's clock of arrival; None when nothing waits, or the broker did not say in time. `done` is
+    how many messages lie before what the group has committed; None for the committee.
     """
 
     group: str
     topic: str
     waiting: int
     oldest: float | None
+    done: int | None = None
 
 
 def stages(client: Mapping[str, str], groups: Iterable[str], data: Path) -> list[Stage]:
@@ -51,7 +53,8 @@ def stages(client: Mapping[str, str], groups: Iterable[str], data: Path) -> list
         for topic in sorted({topic for topic, _ in behind}):
             waiting = sum(max(0, end - offset) for (name, _), (offset, end) in behind.items() if name == topic)
             oldest = [age for (name, _), age in ages.items() if name == topic]
-            found.append(Stage(group, topic, waiting, max(oldest, default=None)))
+            done = sum(offset for (name, _), (offset, _) in behind.items() if name == topic)
+            found.append(Stage(group, topic, waiting, max(oldest, default=None), done))
     return [*found, *_committee(data)]
 
 

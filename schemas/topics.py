@@ -64,6 +64,8 @@ AGGREGATE_STATE = "carbon.aggregate-gateways-changelog"
 ACCOUNTS_BALANCES = "accounts.balances"
 ACCOUNTS_FORECASTS = "accounts.forecasts"
 ALERTS = "alerts"
+ALERTS_DELIVERIES = "alerts.deliveries"
+PIPELINE_HEALTH = "pipeline.health"
 
 METER_PARTITIONS = 4
 """The degree to which ingest and aggregate can be spread over workers; a gateway stays on one partition."""
@@ -152,6 +154,8 @@ _ALL = (
         settings=COMPACTED,
     ),
     Topic(ALERTS, "alert id", "alert", "What somebody should know", settings=FOR_EVER),
+    Topic(ALERTS_DELIVERIES, "subscription id", "delivery", "What became of each attempt to deliver to a webhook"),
+    Topic(PIPELINE_HEALTH, "process", "health", "How each process and what it reads stood, every few seconds"),
 )
 
 

@@ -153,13 +153,12 @@ class Intake:
         self._quiet_since = time.monotonic()
 
     def _begin(self) -> Signer:
-        """The signer of the registered run, which begins with what is kept. Raises OtherKeyError."""
+        """The signer of the registered run, which begins with what is kept. Raises OtherKeyError, RunOverError."""
         config, gateway = self._config, self._registry.gateways[self._config.gateway]
         if signing.public_key(config.seed) != gateway.key:
             raise OtherKeyError(f"run {gateway.run} of {gateway.id} has another key: start it with that key's seed")
         signer = Signer(gateway.id, gateway.run, config.seed, config.channel, self._scales())
-        if self._store.run() not in (None, gateway.run):
-            self._store.begin(signer.again)
+        self._store.begin(signer.run, signer.again)
         return signer
 
     def _scales(self) -> dict[str, int]:

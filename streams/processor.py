@@ -5,6 +5,7 @@ Output before state before offset: after a crash the same bytes are sent again, 
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Protocol
 
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
@@ -75,6 +76,15 @@ class LedgerProcessor(ABC):
             self._keep()
         self._ask()
         return bool(messages)
+
+    def ends(self, seconds: float) -> dict[str, int]:
+        """Where the topics of the ledger end now, asked for at most so long each. Raises KafkaException."""
+        places = [self._place(topic) for topic in _SOURCES]
+        return {place.topic: self._consumer.get_watermark_offsets(place, seconds)[1] for place in places}
+
+    def has_read(self, ends: Mapping[str, int]) -> bool:
+        """Whether everything before these offsets is read, and every block there taken in."""
+        return all(self._offsets[topic] >= end for topic, end in ends.items()) and self._reader.oldest_block is None
 
     def _ask(self) -> None:
         """Ask the committee for payloads that don't come."""

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from consensus.log.genesis import Genesis
 
 REFUSED = 1
+FOLLOWED = "followed"
+"""Folder of what was read of channels' registries, below the data folder."""
 
 
 def command(
@@ -30,13 +32,13 @@ def command(
     ] = None,
     number: Annotated[int | None, typer.Option(help="Its number. Default: the time, ms UTC.")] = None,
     valid: Annotated[int, typer.Option(help="Seconds for which it may be obeyed, counted from its number.")] = 3600,
-    wait: Annotated[float, typer.Option(help="Seconds to wait for the outcome.")] = 30.0,
+    wait: Annotated[float, typer.Option(help="Seconds to wait for the ledger, and then for the outcome.")] = 30.0,
 ) -> None:
     """Command one gateway, once, and wait for its signed outcome: obeyed, or refused by which rule.
 
     Give one of --interval, --bounds and --backfill. What the regulation of the point doesn't allow is refused. The
     same command again, with its --number, gets the same answer and is not obeyed twice. CARBONLEDGER_BOOTSTRAP names
-    the broker. docs/sampling.md.
+    the broker. The gateway's key is that of the registry in force, read from the ledger first. docs/sampling.md.
 
     Exit code 1 when the gateway refuses, 3 when it doesn't answer in time.
 
@@ -49,7 +51,7 @@ def command(
     fields: dict[str, str | int] = {"operator": operator, "gateway": gateway, "number": number}
     fields |= {"until": number + valid * 1000, "kind": kind, "point": point, "first": first, "last": last}
     channel = genesis_of(genesis)
-    reason = _send(gateway, fields, seed_file, channel.digest, _registry(registry, channel), wait)
+    reason = _send(gateway, fields, seed_file, channel, _registry(registry, channel), wait)
     if reason is None:
         raise EnvironmentFault(f"{gateway} has not answered in {wait:g} s: send it again with --number {number}")
     print(f"{gateway} {number}: {reason}")
@@ -79,7 +81,12 @@ def _order(
 
 
 def _send(
-    gateway: str, fields: dict[str, str | int], seed_file: Path, channel: bytes, registry: "Registry", wait: float
+    gateway: str,
+    fields: dict[str, str | int],
+    seed_file: Path,
+    channel: "Genesis",
+    registry: "Registry",
+    wait: float,
 ) -> str | None:
     from confluent_kafka import KafkaException
 
@@ -87,14 +94,35 @@ def _send(
     from infra.channel import read_seed
     from streams.edge import commands, operator
 
+    own = settings.load()
     try:
-        message = commands.sign(read_seed(seed_file), channel, **fields)
+        message = commands.sign(read_seed(seed_file), channel.digest, **fields)
     except (ValueError, OverflowError) as error:
         raise typer.BadParameter(f"no command: {error}") from None
     try:
-        return operator.send(services.client(settings.load()), gateway, message, registry, channel, wait)
+        now = _in_force(services.client(own), channel, registry, own.data / FOLLOWED, wait)
+        return operator.send(services.client(own), gateway, message, now, channel.digest, wait)
     except KafkaException as error:
         raise EnvironmentFault(f"the broker has not taken it: {error}") from error
+
+
+def _in_force(
+    kafka: dict[str, str], channel: "Genesis", registry: "Registry", folder: Path, seconds: float
+) -> "Registry":
+    """The registry in force where the ledger ends, by which a gateway signs. Raises EnvironmentFault, KafkaException.
+
+    How far it was read is kept in the folder: the next command goes on from there.
+    """
+    from contextlib import closing
+
+    from streams.registrations import Registrations
+
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{channel.digest.hex()}.json"
+    with closing(Registrations(kafka, channel, registry, "operator", file)) as reader:
+        if not reader.catch_up(seconds):
+            raise EnvironmentFault(f"the ledger was not read to its end in {seconds:g} s: once more goes on from there")
+        return reader.in_force()[1]
 
 
 def _registry(path: Path, genesis: "Genesis") -> "Registry":

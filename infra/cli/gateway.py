@@ -101,13 +101,13 @@ async def _serve(config: "LiveConfig", store: "Store") -> None:
     import asyncio
     import signal
 
-    from streams.edge.config import gateway_of
+    from streams.edge.serving import serve
 
-    gateway, stop = gateway_of(config, store), asyncio.Event()
+    stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     _say(config, f"serving; {config.status_file} says how it stands")
-    await gateway.run(stop)
+    await serve(config, store, stop)
 
 
 def _channel(config: "LiveConfig") -> str:

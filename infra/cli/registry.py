@@ -1,4 +1,4 @@
-"""The commands about the registry: what was registered from which height on, and how it is changed.
+"""The commands about the registry: what was registered from which height on, what changed, and how it is changed.
 
 A change goes `propose` (a file in plain words), `submit` (its registrar signs it).
 """
@@ -25,6 +25,7 @@ app = typer.Typer(
 )
 
 Pairs = list[str]
+ONE = "A height, for the registry in force there, or a registry's file."
 Entry = tuple[str, dict[str, Any]]
 """A section of the registry, and an entry for it."""
 
@@ -68,6 +69,59 @@ def show_registry(
         for first, r in sorted(found.registries.items())
     ]
     show(rows, output, ("from", "recorded", "in_force", "points", "gateways", "digest"))
+
+
+@app.command("diff")
+def diff(
+    before: Annotated[str, typer.Argument(metavar="A", help=ONE)],
+    after: Annotated[str, typer.Argument(metavar="B", help=ONE)],
+    member: Copy = 0,
+    output: Output = Form.TABLE,
+) -> None:
+    """List what changed between two registries: entries that are new or gone, and each changed field of the others.
+
+    Says which points the change closes: their windows that were recorded before are corrected no more.
+
+    \b
+      carbonledger registry diff 0 5000
+      carbonledger registry diff 5000 registry.json --output json
+    """
+    from carbon import amendment
+    from carbon.comparison import differences
+
+    was, stands = (_registry(name, member) for name in (before, after))
+    rows = [found._asdict() for found in differences(was, stands)]
+    if output is Form.TABLE:
+        rows = [row | {side: _text(row[side]) for side in ("before", "after")} for row in rows]
+    show(rows, output, ("section", "id", "what", "field", "before", "after"))
+    if not (was.points.keys() <= stands.points.keys() and was.gateways.keys() <= stands.gateways.keys()):
+        print("points or gateways are gone: the second does not follow from the first", file=sys.stderr)
+    elif closed := amendment.closed(was, stands):
+        print(f"closed to corrections: {', '.join(closed)}", file=sys.stderr)
+
+
+def _registry(name: str, member: int) -> "Registry":
+    """The registry in force at a height, or of a file; standard error says which."""
+    from carbon import factors
+    from carbon import registry as registries
+
+    if name.isascii() and name.isdigit():
+        history = history_of(member)
+        first = history.at(int(name))
+        found, said = history.registries[first], f"height {name}, in force from {first}"
+    else:
+        try:
+            found, said = registries.parse(Path(name).read_bytes(), factors.load()), name
+        except OSError as error:
+            raise EnvironmentFault(f"{name} can't be read: {error}") from error
+        except registries.RegistryError as error:
+            raise typer.BadParameter(f"{name} can't be used: {error}") from error
+    print(f"{said}, digest {found.digest.hex()}", file=sys.stderr)
+    return found
+
+
+def _text(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 @app.command("propose")

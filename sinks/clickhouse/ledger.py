@@ -1,4 +1,5 @@
-"""Feed of `blocks`, `records`, `submissions`, `postings` and `registries`: the ledger, verified before it is written.
+"""Feed of `blocks`, `votes`, `records`, `submissions`, `postings` and `registries`: the ledger, verified before it is
+written.
 
 A block counts once its certificate and leaves have been verified and every leaf's payload has come; it is written in
 the order of heights. Each table goes on after its own greatest height, not after an offset: a block may be published
@@ -29,6 +30,7 @@ from sinks.clickhouse.records import RecordRow, columns, record_row
 from sinks.clickhouse.reference import Reference
 from sinks.clickhouse.rows import TIME
 from sinks.clickhouse.submissions import SUBMISSIONS, submission_row
+from sinks.clickhouse.votes import VOTES, vote_rows
 
 POOL = 50_000
 """Payloads that may wait for their block."""
@@ -108,6 +110,7 @@ class LedgerFeed:
         self._pending: deque[_Pending] = deque()
         self._blocks = RowBatch("blocks", BLOCKS)
         self._registries = RowBatch("registries", REGISTRIES)
+        self._votes = RowBatch("votes_log", VOTES)
         self._submissions = RowBatch("submissions_log", SUBMISSIONS)
         self._postings = RowBatch("postings_log", POSTINGS)
         self._directory = Directory(follower.genesis)
@@ -169,7 +172,8 @@ class LedgerFeed:
             return None
         position = Position.load(json.loads(rows[0][0]))
         held = "SELECT digest, (SELECT max(height) FROM blocks WHERE height <= {height:UInt64} AND records > 0) "
-        held += f"<= ({_HIGHEST}) FROM blocks WHERE height = {{height:UInt64}}"
+        held += f"<= ({_HIGHEST}) AND (SELECT max(height) FROM votes_log) >= {{height:UInt64}} "
+        held += "FROM blocks WHERE height = {height:UInt64}"
         blocks = client.query(held, parameters={"height": position.height}).result_rows
         is_held = blocks and blocks[0][0] == position.digest.hex() and blocks[0][1]
         return position if is_held else None
@@ -254,6 +258,7 @@ class LedgerFeed:
                 where = {"channel": self._channel, "first": change.first, "recorded": block.height}
                 row = where | {"digest": change.digest.hex(), "record": record.hex()}
                 self._registries.add([row], f"registry:{change.first}")
+        self._votes.add(vote_rows(block), f"block:{block.height}")
         self._postings.add(self._poster.post(block, payloads), f"block:{block.height}")
         if block.height > self._written_records:
             self._add_records(block, payloads)
@@ -292,8 +297,8 @@ class LedgerFeed:
         if self._records:
             engine.insert(client, "records", columns(self._records, self._reference), self._heights)
         self._records, self._heights = [], []
-        self._submissions.flush(client)
-        self._postings.flush(client)
+        for batch in (self._votes, self._submissions, self._postings):
+            batch.flush(client)
         self._blocks.flush(client)
         self._registries.flush(client)
         if self._settled is not self._noted:

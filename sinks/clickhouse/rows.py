@@ -1,4 +1,4 @@
-"""Feeds of the small tables, whose messages become rows one by one: rejections, balances, forecasts and alerts."""
+"""Feeds of the small tables, whose messages become rows one by one."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -82,6 +82,39 @@ ALERTS = pa.schema(
         ("height", pa.uint64()),
         ("text", pa.string()),
         ("code", pa.string()),
+        ("key", pa.string()),
+        ("resolved", pa.bool_()),
+        ("since", TIME),
+        ("figures", pa.map_(pa.string(), pa.string())),
+        ("proof", pa.string()),
+        *_SOURCE,
+    ]
+)
+
+DELIVERIES = pa.schema(
+    [
+        *((name, pa.string()) for name in ("subscription", "event", "kind", "key")),
+        ("attempt", pa.uint32()),
+        ("at", TIME),
+        ("status", pa.uint16()),
+        ("outcome", pa.string()),
+        ("reason", pa.string()),
+        ("duration_ms", pa.uint32()),
+        ("next_at", TIME),
+        *_SOURCE,
+    ]
+)
+
+HEALTH = pa.schema(
+    [
+        ("process", pa.string()),
+        ("topic", pa.string()),
+        ("at", TIME),
+        ("state", pa.string()),
+        ("restarts", pa.uint32()),
+        ("waiting", pa.uint64()),
+        ("oldest_seconds", pa.float64()),
+        ("done", pa.uint64()),
         *_SOURCE,
     ]
 )
@@ -119,7 +152,18 @@ def forecast_rows(fields: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def alert_rows(fields: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The row of an alert."""
-    yield fields | {name: fields[name] or "" for name in ("subject", "point", "code")}
+    texts = {name: fields[name] or "" for name in ("subject", "point", "code", "proof")}
+    yield fields | texts | {"figures": [(figure["name"], figure["value"]) for figure in fields["figures"]]}
+
+
+def delivery_rows(fields: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The row of an attempt to deliver."""
+    yield fields | {"reason": fields["reason"] or ""}
+
+
+def health_rows(fields: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The row of how a process and a topic stood."""
+    yield fields
 
 
 class RowFeed:
@@ -179,3 +223,13 @@ def forecasts_feed() -> RowFeed:
 def alerts_feed() -> RowFeed:
     """The feed of table `alerts`."""
     return RowFeed(topics.ALERTS, "alert", RowBatch("alerts_log", ALERTS), alert_rows)
+
+
+def deliveries_feed() -> RowFeed:
+    """The feed of table `deliveries`."""
+    return RowFeed(topics.ALERTS_DELIVERIES, "delivery", RowBatch("deliveries_log", DELIVERIES), delivery_rows)
+
+
+def health_feed() -> RowFeed:
+    """The feed of table `health`."""
+    return RowFeed(topics.PIPELINE_HEALTH, "health", RowBatch("health_log", HEALTH), health_rows)

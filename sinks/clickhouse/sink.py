@@ -32,7 +32,14 @@ from sinks.clickhouse.ledger import LedgerFeed
 from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.readings import ReadingsFeed
 from sinks.clickhouse.reference import Reference
-from sinks.clickhouse.rows import alerts_feed, balances_feed, forecasts_feed, rejections_feed
+from sinks.clickhouse.rows import (
+    alerts_feed,
+    balances_feed,
+    deliveries_feed,
+    forecasts_feed,
+    health_feed,
+    rejections_feed,
+)
 
 GROUP = "carbon.clickhouse"
 _ERRORS = pa.schema(
@@ -63,7 +70,7 @@ class Config:
 def feeds_of(config: Config) -> list[Feed]:
     """The feeds of a sink."""
     feeds: list[Feed] = [ReadingsFeed(config.reference), rejections_feed(), balances_feed()]
-    feeds += [forecasts_feed(), alerts_feed()]
+    feeds += [forecasts_feed(), alerts_feed(), deliveries_feed(), health_feed()]
     if config.genesis is not None:
         feeds.append(LedgerFeed(Follower.from_file(config.genesis), config.reference))
     return feeds

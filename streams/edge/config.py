@@ -8,14 +8,13 @@ import structlog
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
-from carbon import factors
+from carbon import factors, signing
 from carbon import registry as registries
 from carbon.packet import MAX_READINGS
 from carbon.registry import Registry, RegistryError
 from consensus.log import genesis as geneses
 from consensus.log.genesis import Genesis, GenesisError
 from streams import flow
-from streams.edge.counter import HOUR_MS, Counted, Register
 from streams.edge.downlink import Downlink
 from streams.edge.gateway import GatewayConfig
 from streams.edge.inbox import MAX_MESSAGE, Inbox
@@ -27,7 +26,8 @@ from streams.edge.sources import LiveSource
 from streams.edge.sources.hj212.server import Hj212Settings, Hj212Source
 from streams.edge.sources.modbus import ModbusSettings, ModbusSource
 from streams.edge.sources.mqtt import MqttSettings, MqttSource
-from streams.edge.store import HORIZON, REMEMBERED, Store
+from streams.edge.store import HORIZON, REMEMBERED, RunOverError, Store
+from streams.edge.terms import Stated, Terms, TermsError, terms_of
 
 Source = Annotated[Hj212Settings | ModbusSettings | MqttSettings, Field(discriminator="kind")]
 """The settings of one source. A kind more is one more here and in `source_of`."""
@@ -66,12 +66,14 @@ class Packing(_Settings):
 class LiveConfig(_Settings):
     """One live gateway.
 
-    `seed_file` holds its Ed25519 seed as 64 hex digits; `channel` is the genesis digest in hex; `run` is the
-    registry's; `scales` the decimal places of each point, as registered. `kafka` is the client's configuration by
+    `seed_file` holds the Ed25519 seed of `run` as 64 hex digits, `next_seed_file` that of the run behind it, which
+    begins once the registry has it; `channel` is the genesis digest in hex; `scales` the decimal places of each point,
+    which a registry has too. `kafka` is the client's configuration by
     librdkafka's names, `kafka_secrets` those of it that are secret: each a file that holds the value alone. `folder`
     holds the store, which takes at most `disk_bytes`, and progress.json. `future_seconds` is the registry's bound on
     readings ahead of their packet. Of the last `remembered` messages it is known when they come again. `genesis` is the
-    channel's genesis file, `registry` the registry file that it names, whose operators may then command the gateway.
+    channel's genesis file, `registry` the registry file that it names: from there the gateway follows the ledger, goes
+    by the registry in force, and takes its operators' commands.
     `counters` names points that are registers, with the point of what each counts in a step, as the registry has them.
     What is sent is kept for `keep_seconds`, as long as there is room: for a next `run`, with a key of its own, in which
     it is sent again. With more than `most_behind` packets waiting for the channel's ingest the gateway keeps its own.
@@ -80,6 +82,7 @@ class LiveConfig(_Settings):
     gateway: str = Field(min_length=1)
     run: int = Field(default=1, ge=0)
     seed_file: Path
+    next_seed_file: Path | None = None
     channel: str = Field(pattern="^[0-9a-f]{64}$")
     kafka: dict[str, str]
     kafka_secrets: dict[str, Path] = Field(default_factory=dict)
@@ -111,6 +114,8 @@ class LiveConfig(_Settings):
             raise ValueError("a registry needs the genesis that names it")
         if self.counters and self.registry is None:
             raise ValueError("counters need the registry")
+        if self.next_seed_file is not None and self.registry is None:
+            raise ValueError("when the next run begins, a registry says")
         if self.counters and self.packet.readings > MOST_COUNTED:
             raise ValueError(f"with counters a packet takes at most {MOST_COUNTED} readings")
         return self
@@ -196,25 +201,32 @@ def source_of(
             return MqttSource(settings)
 
 
-def gateway_of(config: LiveConfig, store: Store) -> LiveGateway:
-    """The gateway that has these settings, on its open store.
+def gateway_of(config: LiveConfig, store: Store, in_force: tuple[int, Registry] | None = None) -> LiveGateway:
+    """The gateway that has these settings, on its open store, by the registry in force behind its height.
 
-    A run behind that of the store begins with what is kept. Raises ConfigError like `channel_of`, for a run that is
-    over, and for counters that the registry has otherwise; SecretError, SeedError, and
-    KafkaException for settings that Kafka's client refuses.
+    Without that it is the one of the settings. A run behind that of the store begins with what is kept. Raises
+    ConfigError like `channel_of`, for a run that is over, and for what the registry has otherwise; SecretError,
+    SeedError, and KafkaException for settings that Kafka's client refuses.
     """
     for path in secret_files(config):
         read_secret(path)
     _, registry = channel_of(config)
-    seed = read_seed(config.seed_file)
-    limits = config.packet
-    signer = Signer(config.gateway, config.run, seed, bytes.fromhex(config.channel), config.scales)
-    _begin(store, signer)
-    kafka = {**config.kafka, **{name: read_secret(path) for name, path in config.kafka_secrets.items()}}
-    asking = [one.rules() for one in config.sources if isinstance(one, ModbusSettings)]
-    rules = {point: rule for one in asking for point, rule in one.items()}
+    height, registry = in_force or (0, registry)
+    try:
+        now = _own_terms(config) if registry is None else terms(config, store, registry)
+    except TermsError as error:
+        raise ConfigError(str(error)) from error
+    signer = Signer(config.gateway, now.run, _seeds(config)[now.run], bytes.fromhex(config.channel), now.scales)
+    try:
+        count = store.begin(signer.run, signer.again)
+    except RunOverError as error:
+        raise ConfigError(f"{config.gateway}: {error}") from error
+    if count:
+        _log.info("a run begins", gateway=signer.gateway, run=signer.run, packets_sent_again=count)
+    kafka, limits = kafka_of(config), config.packet
+    rules = _rules(config)
     downlink = None
-    if registry is not None:
+    if registry is not None and not now.silent:
         downlink = Downlink(kafka, store, signer, registry, dict(rules), rules.update)
     inbox = Inbox(store, config.disk_bytes, MOST_COUNTED if config.counters else MAX_READINGS)
     return LiveGateway(
@@ -227,21 +239,44 @@ def gateway_of(config: LiveConfig, store: Store) -> LiveGateway:
         },
         kafka=kafka,
         limits=PacketLimits(limits.readings, limits.bytes, limits.age, limits.silence),
-        future_ms=config.future_seconds * 1000,
+        future_ms=now.future_ms,
         status=config.status_file,
         downlink=downlink,
-        counters=_counters(config, registry),
+        counters=now.counters,
         most_behind=config.most_behind,
+        silent=now.silent,
+        registry=height,
     )
 
 
-def _begin(store: Store, signer: Signer) -> None:
-    before = store.run()
-    if before is not None and before > signer.run:
-        raise ConfigError(f"run {signer.run} of {signer.gateway} is over: its store is in run {before}")
-    if before is not None and before < signer.run:
-        count = store.begin(signer.again)
-        _log.info("a run begins", gateway=signer.gateway, run=signer.run, packets_sent_again=count)
+def kafka_of(config: LiveConfig) -> dict[str, str]:
+    """The client's configuration with its secrets. Raises SecretError."""
+    return {**config.kafka, **{name: read_secret(path) for name, path in config.kafka_secrets.items()}}
+
+
+def terms(config: LiveConfig, store: Store, registry: Registry) -> Terms:
+    """What the gateway goes by under a registry. Raises TermsError, SeedError, StoreError."""
+    seeds, kept = _seeds(config), store.run()
+    keys = {run: signing.public_key(seed) for run, seed in seeds.items()}
+    stated = Stated(config.gateway, keys, config.scales, config.counters)
+    return terms_of(registry, stated, kept if kept is not None and kept in seeds else config.run)
+
+
+def _own_terms(config: LiveConfig) -> Terms:
+    return Terms(config.run, "", config.scales, {}, {}, 1000 * config.future_seconds)
+
+
+def _seeds(config: LiveConfig) -> dict[int, bytes]:
+    """The seeds at hand, by the run that each is for. Raises SeedError."""
+    files = {config.run: config.seed_file}
+    if config.next_seed_file is not None:
+        files[config.run + 1] = config.next_seed_file
+    return {run: read_seed(file) for run, file in files.items()}
+
+
+def _rules(config: LiveConfig) -> dict[str, Rule]:
+    asking = [one.rules() for one in config.sources if isinstance(one, ModbusSettings)]
+    return {point: rule for one in asking for point, rule in one.items()}
 
 
 def channel_of(config: LiveConfig) -> tuple[Genesis | None, Registry | None]:
@@ -260,27 +295,6 @@ def channel_of(config: LiveConfig) -> tuple[Genesis | None, Registry | None]:
     if registry.digest != genesis.registry:
         raise ConfigError(f"{config.registry} is not the registry that {config.genesis} names")
     return genesis, registry
-
-
-def _counters(config: LiveConfig, registry: Registry | None) -> dict[str, Counted]:
-    if registry is None:
-        return {}
-    if len(set(config.counters.values())) < len(config.counters):
-        raise ConfigError("counters: two registers have one point for what they count")
-    return {name: _counted(config, registry, name, amount) for name, amount in config.counters.items()}
-
-
-def _counted(config: LiveConfig, registry: Registry, name: str, amount: str) -> Counted:
-    point, other = registry.points.get(name), registry.points.get(amount)
-    if point is None or other is None or {point.gateway, other.gateway} != {config.gateway}:
-        raise ConfigError(f"counters: {name} and {amount} are not both registered at {config.gateway}")
-    if point.counter is None or point.rate is None or point.time != "step" or other.time != "start":
-        raise ConfigError(f"counters: {name} is to be registered as a counter of time step, {amount} of time start")
-    scales = {point.scale, other.scale, *(config.scales.get(one, 0) for one in (name, amount))}
-    if (point.unit, point.step_ms) != (other.unit, other.step_ms) or len(scales) > 1:
-        raise ConfigError(f"counters: {name} and {amount} differ in unit, step or scale, or from `scales`")
-    register = Register(point.counter, -(-point.rate * HOUR_MS // point.step_ms))
-    return Counted(amount, register, point.step_ms, point.scale)
 
 
 def _parsed(path: Path, parse: Callable[[bytes], _T]) -> _T:

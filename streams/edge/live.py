@@ -114,15 +114,18 @@ def _messages(kept: Sequence[Kept]) -> list[Message]:
 class Uplink:
     """Sends what is stored, on a thread of its own. `refusal` is what the broker said last, if it refused a packet.
 
-    With more than `most_behind` packets waiting for the channel's ingest it keeps its own on disk.
+    With more than `most_behind` packets waiting for the channel's ingest it keeps its own on disk; `silent`, unless it
+    is empty, is why it keeps all of them.
 
     Raises KafkaException for settings that are none of Kafka's.
     """
 
-    def __init__(self, kafka: Mapping[str, str], gateway: str, store: Store, most_behind: int) -> None:
-        self._kafka, self._gateway, self._store = kafka, gateway, store
+    def __init__(
+        self, kafka: Mapping[str, str], gateway: str, store: Store, most_behind: int, silent: str = ""
+    ) -> None:
+        self._kafka, self._gateway, self._store, self._silent = kafka, gateway, store, silent
         self.stop = Event()
-        self.refusal = ""
+        self.refusal = silent
         self._sender = self._connect()
         self.ingest = flow.Downstream(kafka, flow.INGEST, topics.METER_READINGS, most_behind)
         self._seen = self._sender.delivered
@@ -139,6 +142,9 @@ class Uplink:
 
     def run(self) -> None:
         """Send until `stop`, and LAST_SECONDS more. What is refused is tried again, what is left stays stored."""
+        if self._silent:
+            _log.error("nothing is sent", reason=self._silent)
+            self.stop.wait()
         while not self.stop.is_set():
             try:
                 self._send()
@@ -176,7 +182,8 @@ class Uplink:
 class LiveGateway:
     """One gateway with its sources, until `stop` is set. `status`, if given, is a file that says how it stands.
 
-    With a `downlink` it takes operators' commands.
+    With a `downlink` it takes operators' commands. `registry` is the height of the registry that it goes by; what is
+    `silent` is the uplink's.
     """
 
     def __init__(
@@ -193,11 +200,13 @@ class LiveGateway:
         downlink: Downlink | None = None,
         counters: Mapping[str, Counted] = MappingProxyType({}),
         most_behind: int = flow.MOST_BEHIND,
+        silent: str = "",
+        registry: int = 0,
     ) -> None:
-        self._store, self._signer, self._sources = store, signer, sources
+        self._store, self._signer, self._sources, self._registry = store, signer, sources, registry
         self.inbox, self._limits, self._status = inbox, limits, status
         self._packer = Packer(store, signer, limits, future_ms, counters)
-        self._uplink = Uplink(kafka, signer.gateway, store, most_behind)
+        self._uplink = Uplink(kafka, signer.gateway, store, most_behind, silent)
         self._links: list[Uplink | Downlink] = [self._uplink] if downlink is None else [self._uplink, downlink]
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -298,6 +307,8 @@ class LiveGateway:
         since = packet.decode_body(oldest.body).sent_at if oldest else waiting.received if waiting else None
         return {
             "gateway": self._signer.gateway,
+            "run": self._signer.run,
+            "registry": self._registry,
             "sequence": sequence,
             "delivered": delivered,
             "unsent": sequence - delivered,

@@ -65,6 +65,10 @@ class StoreError(Exception):
     """A store that can't be used: owned by another process, or damaged."""
 
 
+class RunOverError(StoreError):
+    """A run that is not the store's, nor one behind it."""
+
+
 class Signed(NamedTuple):
     """A body and the gateway's signature over it."""
 
@@ -137,11 +141,17 @@ class Store:
             raise StoreError(f"the last packet of the chain, {sequence}, is not kept")
         return found
 
-    def begin(self, again: Again) -> int:
+    def begin(self, run: int, again: Again) -> int:
         """Begin a run with what is kept, signed by `again`, instead of the former run's; how many packets.
 
-        What the broker had is to be sent again too: what of it is recorded already, the channel knows.
+        What the broker had is to be sent again too: what of it is recorded already, the channel knows. The store's own
+        run goes on, and an empty store begins any. Raises RunOverError for an earlier one.
         """
+        before = self.run()
+        if before is not None and before > run:
+            raise RunOverError(f"run {run} is over: its store is in run {before}")
+        if before is None or before == run:
+            return 0
         count, head = 0, Head()
         with self._transaction():
             for stored in self._packets(0):

@@ -1,13 +1,12 @@
-"""`make bench`: one table of rates, each beside a floor or a peer that was measured in the same run.
+"""One table of rates, each beside a floor or a peer that was measured in the same run: `make bench`."""
 
-`python -m tests.benchmarks --write` puts the table and the machine that it was measured on into docs/benchmarks.md.
-"""
-
+import argparse
 import os
 import platform
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
+from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,23 +35,6 @@ class Row(NamedTuple):
         return (
             f"| {self.what} | {self.rate:,.0f} {self.unit} | {self.beside}: {self.other:,.0f} | {shown} | {self.note} |"
         )
-
-
-def rows() -> Iterator[Row]:
-    """Every line, measured one after the other."""
-    yield from _edge()
-    yield from _hj212()
-    yield from _ingest()
-    yield from _points()
-    yield from _committee()
-    for one in pipeline.run():
-        yield from _pipeline(one)
-    yield from _latency()
-    yield _sink()
-    yield from _memory()
-    yield from _verification()
-    for found in accounts.run():
-        yield Row(found.what, found.rate, found.unit, found.beside, found.floor, found.note)
 
 
 def _edge() -> Iterator[Row]:
@@ -114,7 +96,12 @@ def _committee() -> Iterator[Row]:
         yield Row(f"committee, {what}", found.rate, "records/s", beside, found.floor, note)
 
 
-def _pipeline(one: pipeline.Measured) -> Iterator[Row]:
+def _pipeline() -> Iterator[Row]:
+    for one in pipeline.run():
+        yield from _whole(one)
+
+
+def _whole(one: pipeline.Measured) -> Iterator[Row]:
     used = dict(one.cpu_us)
     members = sum(used.pop(name) for name in list(used) if name.startswith("member-"))
     parts = ", ".join(f"{name} {us:.1f}" for name, us in {**used, "seven members": members}.items())
@@ -134,11 +121,11 @@ def _latency() -> Iterator[Row]:
         yield Row(f"from a window's close to its balance, {name}", measured, "ms", "the goal", goal, note)
 
 
-def _sink() -> Row:
+def _sink() -> Iterator[Row]:
     found = sink.measure()
     note = f"on one core, by CPU time; {found.bytes_on_disk:.1f} bytes a reading on disk"
     what, beside = "sink, coded packets to rows", "the same Arrow blocks inserted bare"
-    return Row(what, found.rate(sink.FED), "rows/s", beside, found.rate(sink.BARE), note)
+    yield Row(what, found.rate(sink.FED), "rows/s", beside, found.rate(sink.BARE), note)
 
 
 def _memory() -> Iterator[Row]:
@@ -158,6 +145,33 @@ def _verification() -> Iterator[Row]:
         yield Row(what, found.rate, "records/s", beside, found.floor, "on one core, by CPU time")
 
 
+def _accounts() -> Iterator[Row]:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as fresh:  # memory is measured too
+        measured = fresh.submit(_in_turn, accounts.run).result()
+    for found in measured:
+        yield Row(found.what, found.rate, found.unit, found.beside, found.floor, found.note)
+
+
+def _in_turn(run: Callable[[], Iterator[accounts.Measured]]) -> list[accounts.Measured]:
+    return list(run())
+
+
+PARTS: dict[str, Callable[[], Iterator[Row]]] = {
+    "edge": _edge,
+    "hj212": _hj212,
+    "ingest": _ingest,
+    "points": _points,
+    "committee": _committee,
+    "pipeline": _pipeline,
+    "latency": _latency,
+    "sink": _sink,
+    "memory": _memory,
+    "verification": _verification,
+    "accounts": _accounts,
+}
+"""The parts of the table, in its order."""
+
+
 def conditions() -> str:
     """The machine, what else it was doing when the run began, and the day."""
     memory = psutil.virtual_memory().total / 2**30
@@ -165,16 +179,45 @@ def conditions() -> str:
     return f"{machine}; load {os.getloadavg()[0]:.1f} before the run; {datetime.now(UTC):%Y-%m-%d}."
 
 
+def _identity(line: str) -> tuple[str, str]:
+    """What a line measures, and beside what."""
+    cells = line.split(" | ")
+    return cells[0], cells[2].rpartition(":")[0]
+
+
+def write(lines: list[str], *, whole: bool) -> None:
+    """Keep these lines in docs/benchmarks.md; without the `whole`, each in the place of what measured the same."""
+    head, _, rest = DOCUMENT.read_text().partition(START)
+    old, _, tail = rest.partition(END)
+    if not whole:
+        kept, today = old.splitlines(), f"; measured on {datetime.now(UTC):%Y-%m-%d} |"
+        places = {_identity(line): place for place, line in enumerate(kept) if line.startswith("| ")}
+        for line in lines[2 + len(HEAD) :]:
+            place = places.get(_identity(line), len(kept))
+            kept[place : place + 1] = [line.removesuffix(" |") + today]
+        lines = kept
+    DOCUMENT.write_text(head + START + "\n".join(lines) + "\n" + END + tail)
+
+
+HEAD = ["| what | rate | beside it | ratio | remarks |", "| --- | --- | --- | --- | --- |"]
+
+
 def main() -> None:
     """Measure, print, and with --write keep."""
-    lines = [conditions(), "", "| what | rate | beside it | ratio | remarks |", "| --- | --- | --- | --- | --- |"]
+    arguments = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    arguments.add_argument("part", nargs="*", help=f"what to measure, all if none is named: {', '.join(PARTS)}")
+    arguments.add_argument("--write", action="store_true", help="keep the lines in docs/benchmarks.md")
+    asked = arguments.parse_args()
+    if unknown := set(asked.part) - set(PARTS):
+        arguments.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    lines = [conditions(), "", *HEAD]
     print("\n".join(lines), flush=True)
-    for row in rows():
-        lines.append(str(row))
-        print(row, flush=True)
-    if "--write" in sys.argv:
-        head, _, rest = DOCUMENT.read_text().partition(START)
-        DOCUMENT.write_text(head + START + "\n".join(lines) + "\n" + END + rest.partition(END)[2])
+    for name in asked.part or PARTS:
+        for row in PARTS[name]():
+            lines.append(str(row))
+            print(row, flush=True)
+    if asked.write:
+        write(lines, whole=not asked.part)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,16 +11,22 @@ from confluent_kafka import Producer
 
 from carbon import factors
 from carbon import registry as registries
+from carbon.refusal import Refusal
+from carbon.registry import Registry
 from consensus.log import genesis as geneses
+from consensus.log.committee import AHEAD
 from schemas import topics
 from streams.edge.commands import Answer, Reason, outcome, sign, verify
 from streams.edge.downlink import Downlink
 from streams.edge.signer import Signer
 from streams.edge.store import Store
+from tests.consensus.test_registration import Scene
 from tests.infra.copies import Invoke, invoker
+from tests.registrars import rotation
 from tests.small import genesis_bytes, registry_bytes, seed
 from tests.streams.edge.test_commands import OPERATORS, POINT, RULES
 from tests.streams.edge.test_downlink import messages
+from tests.streams.edge.test_serving import publish
 
 REGISTRY = registry_bytes(gateways=2, operators=OPERATORS)
 GENESIS = genesis_bytes(REGISTRY)
@@ -30,7 +37,7 @@ def kafka(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
     """The settings of a client of librdkafka's own mock cluster, which lives as long as the producer that holds it."""
     holder = Producer({"test.mock.num.brokers": "1", "bootstrap.servers": "mock"})
     (broker,) = holder.list_topics(timeout=10).brokers.values()
-    for topic in (topics.GATEWAY_COMMANDS, topics.GATEWAY_OUTCOMES):
+    for topic in (topics.GATEWAY_COMMANDS, topics.GATEWAY_OUTCOMES, topics.LEDGER_BLOCKS, topics.LEDGER_PAYLOADS):
         # the cluster makes a topic once it is asked for
         while not holder.list_topics(topic, timeout=10).topics[topic].partitions:
             pass
@@ -40,9 +47,16 @@ def kafka(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
 
 @pytest.fixture
 def downlink(kafka: dict[str, str], tmp_path: Path) -> Iterator[None]:
-    signer = Signer("gw-0", 0, seed("gw-0"), geneses.parse(GENESIS).digest, {})
     known = registries.parse(REGISTRY, factors.load())
-    with Store(tmp_path / "store") as store:
+    with obeying(kafka, tmp_path, "gw-0", known, geneses.parse(GENESIS).digest):
+        yield
+
+
+@contextmanager
+def obeying(kafka: dict[str, str], folder: Path, key: str, known: Registry, channel: bytes) -> Iterator[None]:
+    """The downlink of gw-0, which signs with the seed of `key`."""
+    signer = Signer("gw-0", 0, seed(key), channel, {})
+    with Store(folder / "store") as store:
         one = Downlink(kafka, store, signer, known, RULES, lambda rules: None)
         running = threading.Thread(target=one.run)
         running.start()
@@ -120,6 +134,33 @@ def test_silence_says_how_to_go_on(kafka: dict[str, str], options: list[str], in
 def test_one_order_and_times_that_are_some(options: list[str], invoke: Invoke, orders: list[str]) -> None:
     code, _, said = invoke("command", "gw-0", POINT, *orders, *options)
     assert code == 2 and "--backfill" in said
+
+
+def test_an_outcome_is_signed_by_the_key_that_the_ledger_says(
+    kafka: dict[str, str], options: list[str], invoke: Invoke, tmp_path: Path
+) -> None:
+    scene = Scene(gateways=2, operators=OPERATORS)
+    assert scene.change(rotation(scene.now, "gw-0", "next")) is Refusal.PASS
+    scene.until(AHEAD)
+    publish(kafka, scene.store.kept)
+    registry = scene.ledger.registries[0].file
+    (tmp_path / "registry.json").write_bytes(registry)
+    (tmp_path / "genesis.json").write_bytes(genesis_bytes(registry))
+    with obeying(kafka, tmp_path, "next", scene.now, scene.world.channel):
+        done = invoke("command", "gw-0", POINT, "--interval", "2000", *options)
+    assert done[:2] == (0, done[1]) and done[1].endswith(": obeyed\n"), done
+
+
+def test_a_ledger_that_can_not_be_read_to_its_end_is_said(
+    kafka: dict[str, str], options: list[str], invoke: Invoke, tmp_path: Path
+) -> None:
+    scene = Scene(gateways=2, operators=OPERATORS)
+    scene.until(2)
+    publish(kafka, scene.store.kept[1:])
+    (tmp_path / "registry.json").write_bytes(scene.now.file)
+    (tmp_path / "genesis.json").write_bytes(genesis_bytes(scene.now.file))
+    code, _, said = invoke("command", "gw-0", POINT, "--interval", "2000", "--wait", "1", *options)
+    assert code == 3 and "the ledger was not read to its end in 1 s" in said
 
 
 def test_a_registry_that_the_genesis_does_not_name_is_refused(

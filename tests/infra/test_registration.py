@@ -105,3 +105,32 @@ def test_nobody_but_a_registrar_submits(invoke: Invoke, tmp_path: Path) -> None:
     invoke("registry", "propose", draft, "--revoke", "gw-0")
     code, _, said = invoke("registry", "submit", draft, "--registrar", "registrar", "--seed-file", str(own))
     assert (code, "not_signed" in said) == (1, True)
+
+
+def test_what_changed_is_shown_from_heights_and_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world = write_channel(tmp_path, points=3, gateways=1, registrars=registrars.REGISTRARS)
+    scene = Scene()
+    scene.change(registrars.entry(scene.now, "points", "plant-0-1", max=7))
+    scene.until(AHEAD + 1)
+    folder = tmp_path / "members" / "0"
+    folder.mkdir(parents=True)
+    file = LedgerFile(folder / "ledger.sqlite")
+    copied = Ledger(world.genesis, load(tmp_path).registry, file)
+    for package in scene.store.kept:
+        assert copied.install(package)
+    file.close()
+    (tmp_path / "later.json").write_bytes(scene.now.file)
+    invoke = invoker(tmp_path, monkeypatch, capsys)
+    wanted = {"section": "points", "id": "plant-0-1", "what": "changed", "field": "max", "before": 10**9, "after": 7}
+    for later in (str(1 + AHEAD), str(tmp_path / "later.json")):
+        code, printed, said = invoke("registry", "diff", str(AHEAD), later, "--output", "json")
+        assert (code, json.loads(printed)) == (0, [wanted])
+        assert "height 64, in force from 0" in said and "closed to corrections: plant-0-1" in said
+    code, printed, said = invoke("registry", "diff", "1", "2")
+    assert (code, "plant" in printed, "closed" in said) == (0, False, False)
+    code, printed, _ = invoke("registry", "diff", "0", str(1 + AHEAD))
+    assert code == 0 and "plant-0-1" in printed and "1000000000" in printed
+    assert invoke("registry", "diff", "0", str(tmp_path / "none.json"))[0] == 3
+    assert invoke("registry", "diff", "0", str(tmp_path / "channel" / "genesis.json"))[0] == 2

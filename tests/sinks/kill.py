@@ -39,6 +39,8 @@ TABLES = (
     topics.ACCOUNTS_BALANCES,
     topics.ACCOUNTS_FORECASTS,
     topics.ALERTS,
+    topics.ALERTS_DELIVERIES,
+    topics.PIPELINE_HEALTH,
     topics.LEDGER_BLOCKS,
     topics.LEDGER_PAYLOADS,
 )
@@ -47,6 +49,7 @@ CONTENT = {
     "rejections": "SELECT sequence, `index` FROM rejections",
     "balances": "SELECT account, debit_g, height FROM balances",
     "blocks": "SELECT height, tree_size FROM blocks",
+    "votes": "SELECT height, member, certified FROM votes",
     "records": "SELECT height, leaf_index, quantity FROM records",
     "postings": "SELECT height, account, debit, balance FROM postings WHERE kind = 'emissions'",
     "errors": "SELECT topic, reason != '' FROM sink_errors",
@@ -119,6 +122,7 @@ class Traffic:
         contents = [record_payload(point, height) for point in ("p-coal", "p-power", "p-gas")]
         block, payloads = self.ledger.block([(payload, True) for payload in contents])
         self.expected["blocks"].append((height, size + 3))
+        self.expected["votes"] += [(height, f"member-{i}", i > 0) for i in range(4)]
         self.expected["records"] += [(height, size + i, 1000 * height + 1) for i in range(3)]
         for subject, records in (("plant-a", 2), ("plant-b", 1)):
             account, grams = f"emissions:{subject}:2026:grid", records * (600 * height + 1)

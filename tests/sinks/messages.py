@@ -128,10 +128,25 @@ def forecast(at: int, **more: Any) -> bytes:
     return codec.encode("forecast", about | dict.fromkeys((*optional, "method", "season")) | more)
 
 
-def alert(id_: str, kind: str, subject: str | None) -> bytes:
-    """An alert at height 3."""
+def alert(id_: str, kind: str, subject: str | None, **more: Any) -> bytes:
+    """An alert at height 3; `more` are further fields."""
     about = {"id": id_, "kind": kind, "severity": "info", "subject": subject, "point": None, "code": None}
-    return codec.encode("alert", about | {"at": NEW_YEAR, "height": 3, "text": "why"})
+    return codec.encode("alert", about | {"at": NEW_YEAR, "height": 3, "text": "why"} | more)
+
+
+def delivery(attempt: int, outcome: str, **more: Any) -> bytes:
+    """An attempt to deliver an event, a second after the one before it; `more` are further fields."""
+    about = {"subscription": "duty", "event": "evt-1", "kind": "coverage", "key": "coverage/p-coal", "duration_ms": 12}
+    return codec.encode(
+        "delivery", about | {"attempt": attempt, "at": NEW_YEAR + 1000 * attempt, "outcome": outcome} | more
+    )
+
+
+def health(process: str, topic: str, second: int, done: int | None, waiting: int | None = None) -> bytes:
+    """How a process stood some seconds after the new year."""
+    figures = {"waiting": waiting, "oldest_seconds": None, "done": done}
+    about = {"process": process, "topic": topic, "at": NEW_YEAR + 1000 * second, "state": "ready", "restarts": 1}
+    return codec.encode("health", about | figures)
 
 
 class Topic:

@@ -5,8 +5,16 @@ import pytest
 
 from schemas import topics
 from sinks.clickhouse.feed import PoisonedError
-from sinks.clickhouse.rows import RowFeed, alerts_feed, balances_feed, forecasts_feed, rejections_feed
-from tests.sinks.messages import NEW_YEAR, Topic, alert, balance, forecast, rejection, unreadable
+from sinks.clickhouse.rows import (
+    RowFeed,
+    alerts_feed,
+    balances_feed,
+    deliveries_feed,
+    forecasts_feed,
+    health_feed,
+    rejections_feed,
+)
+from tests.sinks.messages import NEW_YEAR, Topic, alert, balance, delivery, forecast, health, rejection, unreadable
 
 
 def fed(client: Any, feed: RowFeed, values: list[bytes]) -> None:
@@ -71,6 +79,8 @@ FEEDS = {
     balances_feed: balance("due:b:2023", 1, 2, 7, kind="due", year=2023),
     forecasts_feed: forecast(1, levels=[{"kind": "balance_short", "level": "notice"}]),
     alerts_feed: alert("coverage/1", "coverage", "b"),
+    deliveries_feed: delivery(1, "failed", reason="timeout"),
+    health_feed: health("sink", "alerts", 1, 7),
 }
 
 
@@ -111,6 +121,52 @@ def test_an_alert_shows_once_and_a_warning_says_whom_it_is_about(client: Any) ->
     assert client.query("SELECT about, level, told, severity, text FROM warnings").result_rows == [
         ("plant", "notice", "group", "info", "why")
     ]
+
+
+def test_an_alert_says_what_it_is_about_and_that_it_is_over(client: Any) -> None:
+    more = {"key": "coverage/p", "since": NEW_YEAR, "figures": [{"name": "readings", "value": "3"}], "proof": "resolve"}
+    feed = alerts_feed()
+    fed(
+        client,
+        feed,
+        [alert("1", "coverage", None, **more), alert("2", "coverage", None, key="coverage/p", resolved=True)],
+    )
+    rows = client.query("SELECT key, resolved, isNull(since), figures, proof FROM alerts ORDER BY id").result_rows
+    assert rows == [("coverage/p", False, 0, {"readings": "3"}, "resolve"), ("coverage/p", True, 1, {}, "")]
+
+
+def test_every_attempt_to_deliver_shows_once(client: Any) -> None:
+    client.command("ALTER TABLE deliveries_log REMOVE TTL")
+    failed = delivery(1, "failed", status=500, reason="status", next_at=NEW_YEAR + 9000)
+    fed(client, deliveries_feed(), [failed, failed, delivery(2, "delivered", status=204)])
+    rows = client.query(
+        "SELECT attempt, status, outcome, reason, isNull(next_at) FROM deliveries ORDER BY 1"
+    ).result_rows
+    assert rows == [(1, 500, "failed", "status", 0), (2, 204, "delivered", "", 1)]
+
+
+def test_old_deliveries_and_old_health_are_dropped_and_nothing_else(client: Any) -> None:
+    kept = "SELECT name, extract(create_table_query, 'TTL (.*?) SETTINGS') FROM system.tables"
+    kept += " WHERE database = 'carbon' AND create_table_query LIKE '%TTL%' ORDER BY name"
+    assert client.query(kept).result_rows == [
+        ("deliveries_log", "toDateTime(at) + toIntervalDay(400)"),
+        ("health_log", "toDateTime(at) + toIntervalDay(90)"),
+    ]
+
+
+def test_health_tells_the_rate_since_the_look_before(client: Any) -> None:
+    """A group that goes back, as one whose topic was made again, has no rate at that look."""
+    client.command("ALTER TABLE health_log REMOVE TTL")
+    told = [(0, 100), (10, 150), (20, None), (30, 40), (40, 50)]
+    looks = [health("sink", "alerts", second, done, 3) for second, done in told]
+    fed(client, health_feed(), [*looks, health("broker", "", 0, None)])
+    rates = "SELECT per_second FROM health WHERE process = 'sink' ORDER BY at"
+    assert [row[0] for row in client.query(rates).result_rows] == [None, 5.0, None, None, 1.0]
+    assert client.query("SELECT state, restarts, waiting FROM health WHERE process = 'broker'").first_row == (
+        "ready",
+        1,
+        None,
+    )
 
 
 def test_it_goes_on_after_the_greatest_offset(client: Any) -> None:

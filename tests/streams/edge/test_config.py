@@ -19,7 +19,7 @@ from streams.edge.live import LiveGateway
 from streams.edge.sources.modbus import ModbusSource
 from streams.edge.sources.table import TableReplay
 from streams.edge.store import Store
-from tests.small import genesis_bytes, registry_bytes
+from tests.small import genesis_bytes, registry_bytes, seed
 from tests.streams.edge.test_commands import NOW, OPERATORS, POINT
 from tests.streams.edge.test_commands import message as command
 
@@ -162,7 +162,8 @@ def test_the_operators_of_the_registry_set_how_modbus_is_read(given: Given, tmp_
     group = {"every_ms": 1_000, "sampling": {"slowest_ms": 5_000}, "registers": [register]}
     modbus = {"kind": "modbus", "devices": [{"name": "m", "host": "127.0.0.1", "groups": [group]}]}
     given |= channel(tmp_path, registry_bytes(gateways=2, operators=OPERATORS))
-    given |= {"gateway": "gw-0", "sources": [modbus]}
+    (tmp_path / "edge.seed").write_text(seed("gw-0").hex())
+    given |= {"gateway": "gw-0", "run": 0, "sources": [modbus]}
     (tmp_path / "edge.yaml").write_text(yaml.safe_dump(given))
     with Store(tmp_path / "store") as store:
         gateway = gateway_of(load(tmp_path / "edge.yaml"), store)
@@ -217,8 +218,8 @@ def test_counters_are_as_the_registry_has_them(given: Given, tmp_path: Path) -> 
         ({"counters": {"plant-0-0": "plant-0-9"}}, COUNTED, "not both registered at gw-0"),
         ({"gateway": "gw-1"}, COUNTED, "not both registered at gw-1"),
         ({"counters": {"plant-0-0": "plant-0-1", "plant-0-2": "plant-0-1"}}, COUNTED, "two registers"),
-        ({"scales": {}}, COUNTED, "scale"),
-        ({}, COUNTED | {"plant-0-1": {"time": "start"}}, "scale"),
+        ({"scales": {"plant-0-0": 2}}, COUNTED, "plant-0-0 has 1 decimal places in the registry"),
+        ({"scales": {}}, COUNTED | {"plant-0-1": {"time": "start"}}, "scale"),
         ({}, COUNTED | {"plant-0-1": {"time": "start", "scale": 1, "step_seconds": 1800}}, "step"),
         ({}, COUNTED | {"plant-0-1": {"scale": 1}}, "of time start"),
         ({}, COUNTED | {"plant-0-0": {"scale": 1}}, "as a counter"),

@@ -70,7 +70,7 @@ def test_what_was_sent_and_what_was_not_is_sent_in_the_next_run_with_its_times(s
         pack(store, number)
     store.mark_sent(4)
     assert store.run() == 1
-    assert store.begin(signer(2).again) == 4
+    assert store.begin(2, signer(2).again) == 4
     assert values(store) == [(2, 1, 50), (2, 2, 75), (2, 3, 100), (2, 4, 125)]
     assert is_chain(store, 2)
     times = [packet.decode_body(stored.body).sent_at for stored in store.unsent()]
@@ -91,7 +91,7 @@ def test_a_begin_that_breaks_off_leaves_the_former_run(store: Store) -> None:
         return signer(2).again(head, stored)
 
     with pytest.raises(KeyError):
-        store.begin(fails)
+        store.begin(2, fails)
     assert list(store.unsent()) == before and store.run() == 1
 
 
@@ -140,5 +140,5 @@ def test_the_settings_begin_a_next_run_once_and_refuse_one_that_is_over(tmp_path
                 pack(store, 1)
             assert values(store) == [(run, 1, 25)] and is_chain(store, run)
             assert not before or (before == list(store.unsent())) == (packet.decode_body(before[0].body).run == run)
-    with settings(1).open() as store, pytest.raises(ConfigError, match="run 1 of edge-1 is over"):
+    with settings(1).open() as store, pytest.raises(ConfigError, match="edge-1: run 1 is over"):
         config.gateway_of(settings(1), store)
