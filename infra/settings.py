@@ -30,6 +30,10 @@ class Settings(BaseSettings):
     """The loopback port on which `up` serves /metrics to Prometheus; 0 for nowhere."""
     clickhouse: SecretStr = SecretStr("")
     """URL of a ClickHouse server; empty for the embedded chDB."""
+    grafana: str = ""
+    """URL of a Grafana to bring the dashboards to; empty for none."""
+    grafana_token: SecretStr = SecretStr("")
+    """Token of a service account there."""
     log: Literal["console", "json"] = "console"
     """Log lines for people, or one JSON object a line."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -119,14 +119,15 @@ COURSE = Panel(
         "planned for the year": Column(colour="semi-dark-green"),
     },
 )
+LASTS = "if(available_g <= 0, 0, dateDiff('day', at, coalesce({column}, over)))"
 LASTING = Panel(
     "Days that the allowances last, as forecast each day",
     "From each day to the one on which the allowances are used up as forecast then, with its interval of 80 %. A day "
     "beyond the year counts as the year's end.",
     "timeseries",
-    "SELECT at AS time, dateDiff('day', at, coalesce(exhausted_at, over)) AS lasting, "
-    "dateDiff('day', at, coalesce(exhausted_late, over)) AS \"not after\", "
-    "dateDiff('day', at, coalesce(exhausted_early, over)) AS \"not before\" "
+    f"SELECT at AS time, {LASTS.format(column='exhausted_at')} AS lasting, "
+    f'{LASTS.format(column="exhausted_late")} AS "not after", '
+    f'{LASTS.format(column="exhausted_early")} AS "not before" '
     f"FROM (SELECT *, toDateTime64(makeDate(year + 1, 1, 1), 3, 'UTC') - {LOCAL} AS over FROM forecasts) "
     f"WHERE subject = {SUBJECT} AND $__timeFilter_ms(at) ORDER BY time",
     DAYS,

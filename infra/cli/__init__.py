@@ -13,6 +13,7 @@ from infra.cli import (
     command,
     committee,
     compliance,
+    dashboards,
     demo,
     evidence,
     factors,
@@ -61,8 +62,8 @@ Exit codes:
   3  the environment is in the way (a port, a disk, nothing runs): the message says what to do
 
 Settings are environment variables: CARBONLEDGER_DATA, CARBONLEDGER_BOOTSTRAP, CARBONLEDGER_KAFKA,
-CARBONLEDGER_PORT, CARBONLEDGER_HEAP_MB, CARBONLEDGER_CLICKHOUSE, CARBONLEDGER_LOG (console or json),
-CARBONLEDGER_LOG_LEVEL.""",
+CARBONLEDGER_PORT, CARBONLEDGER_HEAP_MB, CARBONLEDGER_CLICKHOUSE, CARBONLEDGER_GRAFANA,
+CARBONLEDGER_GRAFANA_TOKEN, CARBONLEDGER_LOG (console or json), CARBONLEDGER_LOG_LEVEL.""",
 )
 
 DataFolder = Annotated[
@@ -84,6 +85,7 @@ app.command("demo")(demo.demo)
 app.command("gateway")(gateway.gateway)
 app.command("command")(command.command)
 app.command("query")(query.query)
+app.add_typer(dashboards.app, name="dashboards")
 app.command("account")(accounts.account)
 app.command("statement")(accounts.statement)
 app.command("structure")(accounts.structure)
