@@ -280,12 +280,13 @@ class GatewayWindows:
         late = [self._facts[k] for k in entry.sequences]
         before, after = drafting.corrected(point, key[1], range_, late)
         self._report(after, [facts], step)
-        # while a substituted hour has too few readings still, its value stays
-        stays = entry.charged is not None and not self.charging.is_measured(point.id, after)
-        if after.count <= before.count or stays:
+        if not drafting.says_more(point, before, after):
+            return
+        draft = drafting.correction(point, key[1], entry.version + 1, self._channel, range_, late)
+        # while a substituted hour is missing still, its value stays
+        if entry.charged is not None and self.charging.is_missing(draft):
             return
         entry.version += 1
-        draft = drafting.correction(point, key[1], entry.version, self._channel, range_, late)
         if entry.charged is not None:
             draft.cause, draft.replaces, entry.charged = "MEASURED", entry.charged, None
         if point.id in self.charging:

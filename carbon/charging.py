@@ -52,7 +52,7 @@ class Charging:
             return
         value = _mean(point, draft.window)
         hours = _append(self._hours, draft, value, rule, self._waits[name])
-        self._note(draft, packets, value)
+        self._note(draft, packets)
         while (hour := hours.due(self._waits[name])) is not None:
             yield self._substituted(point, rule, hour)
 
@@ -68,8 +68,8 @@ class Charging:
         point, _ = self._points[draft.point]
         if draft.point in self._hours:
             value = _mean(point, draft.window)
-            self._hours[draft.point].amend(draft.window_start // HOUR_MS, value)
-            self._note(draft, packets, value)
+            self._hours[draft.point].amend(draft.window_start // HOUR_MS, value, stopped=draft.stopped)
+            self._note(draft, packets)
             self.has_changed = True
 
     # -- what the ledger says
@@ -118,15 +118,15 @@ class Charging:
         elif draft.cause == "SUBSTITUTED":
             every[draft.point].settle(draft.window_start // HOUR_MS)
         else:
-            every[draft.point].amend(draft.window_start // HOUR_MS, value)
+            every[draft.point].amend(draft.window_start // HOUR_MS, value, stopped=draft.stopped)
 
-    def is_measured(self, point: str, window: Window) -> bool:
-        """Whether a window of the point has readings enough."""
-        return _mean(self._points[point][0], window) is not None
+    def is_missing(self, draft: Draft) -> bool:
+        """Whether a record of an hour leaves it missing: too few readings, and the plant did not stand still."""
+        return not draft.stopped and _mean(self._points[draft.point][0], draft.window) is None
 
-    def _note(self, draft: Draft, packets: Sequence[PacketFacts], value: int | None) -> None:
+    def _note(self, draft: Draft, packets: Sequence[PacketFacts]) -> None:
         self.has_changed = True
-        if value is None:
+        if self.is_missing(draft):
             salt = drafting.next_salt(self._channel, packets, draft)
             self._open[draft.point, draft.window_start] = _Open(draft, salt)
 
@@ -152,7 +152,7 @@ def _append(every: dict[str, Hours], draft: Draft, value: int | None, rule: Subs
     hour = draft.window_start // HOUR_MS
     if draft.point not in every or every[draft.point].end != hour:
         every[draft.point] = Hours.since(hour)
-    every[draft.point].append(value, rule, waits)
+    every[draft.point].append(value, rule, waits, stopped=draft.stopped)
     return every[draft.point]
 
 

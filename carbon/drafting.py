@@ -11,6 +11,7 @@ from carbon import window as windows
 from carbon.emission import emission_g
 from carbon.record import Draft, EvidenceRange, RecordSalts, Replaced, Tier
 from carbon.registry import Point
+from carbon.substitution import is_stop
 from carbon.validity import is_valid_hour, whole_hour
 from carbon.window import PacketFacts, Span, Window
 
@@ -39,7 +40,18 @@ def first_version(point: Point, start: int, range_: Range) -> Draft:
     """The first record of a window that starts at `start`, ms UTC."""
     window = windows.aggregate((point.id, start), range_.packets)
     grams = _grams(point, window)
-    return Draft(point.id, start, window, range_.evidence, range_.salts.salt(point.id, start, 1), grams)
+    salt = range_.salts.salt(point.id, start, 1)
+    return Draft(point.id, start, window, range_.evidence, salt, grams, stopped=_is_stop(point, window))
+
+
+def _is_stop(point: Point, window: Window) -> bool:
+    return window.stopped > 0 and is_stop(window.count, window.stopped, point.expected)
+
+
+def says_more(point: Point, before: Window, after: Window) -> bool:
+    """Whether a window is to be corrected: it counts more, or shows that the plant stood still and not that its meter
+    failed."""
+    return after.count > before.count or (_is_stop(point, after) and not _is_stop(point, before))
 
 
 def _grams(point: Point, window: Window) -> int:
@@ -50,7 +62,7 @@ def _grams(point: Point, window: Window) -> int:
 
 
 def corrected(point: Point, start: int, range_: Range, late: Sequence[PacketFacts]) -> tuple[Window, Window]:
-    """A window before and after its last late packet. It is corrected only if that packet made it count more."""
+    """A window before and after its last late packet. It is corrected only if that packet made it say more."""
     key, packets = (point.id, start), [*range_.packets, *late]
     return windows.aggregate(key, packets[:-1]), windows.aggregate(key, packets)
 
@@ -65,7 +77,8 @@ def correction(
     salt = _salts(channel, [*range_.packets, *late]).salt(point.id, start, version)
     replaced = Replaced(version - 1, before.evidence_root, _grams(point, before))
     grams = _grams(point, after)
-    return Draft(point.id, start, after, range_.evidence + named, salt, grams, version, "LATE", replaced)
+    evidence, stopped = range_.evidence + named, _is_stop(point, after)
+    return Draft(point.id, start, after, evidence, salt, grams, version, "LATE", replaced, stopped=stopped)
 
 
 def next_salt(channel: bytes, packets: Sequence[PacketFacts], draft: Draft) -> bytes:

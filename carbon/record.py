@@ -16,7 +16,7 @@ import numpy as np
 from carbon import identity
 from carbon.packet import ZERO_DIGEST
 from carbon.registry import Point, Registry
-from carbon.substitution import tier_row, with_tier
+from carbon.substitution import states_stop, tier_row, with_stop, with_tier
 from carbon.window import Window
 from schemas import codec
 
@@ -76,6 +76,8 @@ class Draft:
     cause: str = "WINDOW"
     replaces: Replaced | None = None
     tier: Tier | None = None
+    stopped: bool = False
+    """Whether the plant stood still, so that nothing is missing of an hour with too few readings."""
 
 
 _SHORT = [bytes((number,)) for number in range(0x80)]
@@ -101,7 +103,7 @@ def _encode_string(text: str) -> bytes:
 
 
 def head(point: Point, factors: bytes, rule: str | None = None) -> bytes:
-    """The part of a payload that is the same for all records of a point but substituted ones: point to expected."""
+    """The part of a payload that is the same for all records of a point whose rule says no more: point to expected."""
     texts = (point.id, point.subject)
     return head_of(*texts, *point.quantity, rule or point.rule, factors, point.window_seconds, point.expected)
 
@@ -153,7 +155,7 @@ class PayloadWriter:
             self._start = draft.window_start, encode_long(draft.window_start)
         return b"".join(
             (
-                self._heads[draft.point] if draft.tier is None else self._with_tier(draft.point, draft.tier),
+                self._head(draft),
                 previous,
                 self._evidence[1],
                 _encode_replaced(draft.replaces) if draft.replaces else b"\0",
@@ -168,12 +170,15 @@ class PayloadWriter:
             )
         )
 
-    def _with_tier(self, name: str, tier: Tier) -> bytes:
-        point = self._registry.points[name]
-        return head(point, self._registry.factors.digest, with_tier(point.rule, tier.row))
+    def _head(self, draft: Draft) -> bytes:
+        if draft.tier is None and not draft.stopped:
+            return self._heads[draft.point]
+        point = self._registry.points[draft.point]
+        rule = with_stop(point.rule) if draft.tier is None else with_tier(point.rule, draft.tier.row)
+        return head(point, self._registry.factors.digest, rule)
 
     def previous_of(self, point: str, payload: bytes) -> bytes | None:
-        """The predecessor's commitment that a payload states; None for a substituted hour's or another point's."""
+        """The predecessor's commitment that a payload states; None where its rule says more, or for another point's."""
         start = self._heads[point]
         if not payload.startswith(start) or len(payload) < len(start) + 32:
             return None
@@ -298,6 +303,7 @@ def draft_of(fields: dict[str, Any], salt: bytes) -> Draft:
     evidence = tuple(EvidenceRange(**item) for item in fields["evidence"])
     name, emission = (fields["point"], fields["window_start"]), fields["emission_g"]
     draft = Draft(*name, window, evidence, salt, emission, fields["version"], fields["cause"], tier=tier_of(fields))
+    draft.stopped = states_stop(fields["rule"])
     return replace(draft, replaces=Replaced(**fields["replaces"])) if fields["replaces"] else draft
 
 

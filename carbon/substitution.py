@@ -106,6 +106,12 @@ def mean(count: int, expected: int, quantity: int) -> int | None:
     return round_half_even(quantity, count) if is_valid_hour(count, expected) else None
 
 
+def is_stop(count: int, stopped: int, expected: int) -> bool:
+    """Whether an hour that counts too few readings says of enough further times that the plant stood still (flag F,
+    HJ 212-2017 table 8): then nothing is missing, and it is no operating hour."""
+    return not is_valid_hour(count, expected) and is_valid_hour(count + stopped, expected)
+
+
 class Gap(NamedTuple):
     """A gap as far as it is known: its hours, and how many of the operating hours up to its last were measured.
 
@@ -191,8 +197,11 @@ class Substitution:
 
 
 _TIER = " · tier "
+_STOPPED = " · stopped"
 _REGIME = rf"({'|'.join(_SETS)}) from (-?\d{{1,18}}) up to (-?\d{{1,19}})"
-_STATED = re.compile(rf" · missing hours after (\d{{1,5}}) h: ({_REGIME}(?:, {_REGIME})*)(?:{_TIER}.*)?", re.ASCII)
+_STATED = re.compile(
+    rf" · missing hours after (\d{{1,5}}) h: ({_REGIME}(?:, {_REGIME})*)(?:{_TIER}.*|{_STOPPED})?", re.ASCII
+)
 
 
 @cache
@@ -214,6 +223,16 @@ def stated(rule: str) -> Substitution | None:
 def with_tier(rule: str, row: str) -> str:
     """The rule of a substituted hour's record: the point's, and the tier."""
     return f"{rule}{_TIER}{row or 'none'}"
+
+
+def with_stop(rule: str) -> str:
+    """The rule of the record of an hour in which the plant stood still."""
+    return f"{rule}{_STOPPED}"
+
+
+def states_stop(rule: str) -> bool:
+    """Whether a record's rule states that."""
+    return rule.endswith(_STOPPED)
 
 
 def tier_row(rule: str) -> str:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from carbon.emission.cems import CemsMass
 from carbon.flue_gas import DryGas, Saturation
 from carbon.packet import NOT_A_NUMBER, Packet
-from carbon.registry import Point, Registry
+from carbon.registry import Point, Registry, TimeLimits
 
 
 class Reason(IntEnum):
@@ -71,6 +71,8 @@ SENTENCES = {
 }
 
 FLAGS = frozenset(b"NFMSDCTBX")
+STOPPED = ord("F")
+"""The flag of a plant that stands still (HJ 212-2017, table 8)."""
 _COUNTED = frozenset(b"NT")
 """Normal, and clipped at the range's end: the flags whose value is counted."""
 
@@ -84,23 +86,52 @@ def check(packet: Packet, registry: Registry) -> NDArray[np.uint8]:
     here = [point if point is not None and point.gateway == packet.gateway else None for point in points]
     known = np.array([point is not None for point in here], bool)[packet.point]
     limits = registry.limits
-    conditions = [
+    found = _first(
         (Reason.UNKNOWN_POINT, ~known),
         (Reason.UNKNOWN_FLAG, ~_FLAG_KNOWN[packet.flag]),
         (Reason.NOT_A_NUMBER, packet.flag == NOT_A_NUMBER),
         (Reason.NOT_NORMAL, ~_FLAG_COUNTED[packet.flag]),
-        (Reason.FROM_THE_FUTURE, packet.at > packet.sent_at + limits.future_ms),
-        (Reason.TOO_OLD, packet.at < packet.sent_at - limits.age_ms),
-        (Reason.BEFORE_REGISTRATION, packet.at < _per_point(packet, here, "start")),
-        (Reason.UNALIGNED, packet.at % _per_point(packet, here, "grid_ms", 1) != 0),
+        *_of_times(packet, here, limits),
         (Reason.OUT_OF_RANGE, _outside(packet, here)),
-    ]
-    found = np.select([broken for _, broken in conditions], [np.uint8(rule) for rule, _ in conditions], np.uint8(0))
+    )
     if any(point is not None and point.has_more_rules for point in here):
         _check_times(packet, here, limits.future_ms, found)
         _check_pairs(packet, here, found)
         _check_partners(packet, here, found)
     return found
+
+
+Condition = tuple[Reason, NDArray[np.bool_]]
+"""A rule, and which readings (n,) break it."""
+
+
+def _first(*conditions: Condition) -> NDArray[np.uint8]:
+    return np.select([broken for _, broken in conditions], [np.uint8(rule) for rule, _ in conditions], np.uint8(0))
+
+
+def _of_times(packet: Packet, points: list[Point | None], limits: TimeLimits) -> list[Condition]:
+    return [
+        (Reason.FROM_THE_FUTURE, packet.at > packet.sent_at + limits.future_ms),
+        (Reason.TOO_OLD, packet.at < packet.sent_at - limits.age_ms),
+        (Reason.BEFORE_REGISTRATION, packet.at < _per_point(packet, points, "start")),
+        (Reason.UNALIGNED, packet.at % _per_point(packet, points, "grid_ms", 1) != 0),
+    ]
+
+
+def stopped(packet: Packet, registry: Registry) -> NDArray[np.int64]:
+    """The indexes of readings that say that a plant stood still, of points whose missing hours are substituted.
+
+    They pass the rules of time like readings that count; their values mean nothing.
+    """
+    says = packet.flag == STOPPED
+    if not says.any():
+        return np.flatnonzero(says)
+    points = [point if (point := registry.points.get(name)) and point.substitution else None for name in packet.points]
+    here = [point if point is not None and point.gateway == packet.gateway else None for point in points]
+    says &= np.array([point is not None for point in here], bool)[packet.point]
+    found = np.where(says, _first(*_of_times(packet, here, registry.limits)), np.uint8(Reason.NOT_NORMAL))
+    _check_times(packet, here, registry.limits.future_ms, found)
+    return np.flatnonzero(found == Reason.VALID)
 
 
 def _check_times(packet: Packet, points: list[Point | None], future_ms: int, found: NDArray[np.uint8]) -> None:

@@ -38,6 +38,8 @@ class Group(NamedTuple):
     """RFC 6962 root over the leaves of all of them."""
     limited: Point | None = None
     """The point, where its readings limit each other."""
+    stopped: tuple[int, ...] = ()
+    """The times at which the plant stood still, where that matters: no readings of the slice."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,6 +73,7 @@ def analyse(packet: Packet, registry: Registry, leaves: list[bytes] | None = Non
     limited = [point for name in packet.points if (point := registry.points.get(name)) is not None and point.is_limited]
     if limited:
         groups |= _limited(packet, places, groups, {point.id: point for point in limited})
+    groups |= _stopped(packet, registry, groups)
     return PacketFacts(packet, reasons, hashes, places, groups, amounts)
 
 
@@ -120,6 +123,18 @@ def _limited(
     return found
 
 
+def _stopped(packet: Packet, registry: Registry, groups: dict[WindowKey, Group]) -> dict[WindowKey, Group]:
+    """The groups of windows in which the plant stood still, those without a valid reading too."""
+    times: dict[WindowKey, list[int]] = {}
+    for index in validation.stopped(packet, registry).tolist():
+        point, at = registry.points[packet.points[packet.point[index]]], int(packet.at[index])
+        times.setdefault((point.id, at - at % (1000 * point.window_seconds)), []).append(at)
+    return {key: groups.get(key, _NO_READINGS)._replace(stopped=tuple(found)) for key, found in times.items()}
+
+
+_NO_READINGS = Group(0, 0, 0, True, merkle.EMPTY_ROOT)
+
+
 @dataclass(frozen=True, slots=True)
 class Dropped:
     """A valid reading that was not counted: in which packet, at which index, and why."""
@@ -131,7 +146,8 @@ class Dropped:
 
 @dataclass(slots=True)
 class Window:
-    """The aggregate of one window: readings counted, their sum, and the RFC 6962 root over their salted bytes.
+    """The aggregate of one window: readings counted, their sum, and the RFC 6962 root over their salted bytes; and at
+    how many other times the plant stood still, where that matters.
 
     Never changed once made, like a Draft.
     """
@@ -140,6 +156,7 @@ class Window:
     quantity: int
     evidence_root: bytes
     dropped: tuple[Dropped, ...] = ()
+    stopped: int = 0
 
 
 def aggregate(key: WindowKey, packets: Sequence[PacketFacts]) -> Window:
@@ -149,7 +166,7 @@ def aggregate(key: WindowKey, packets: Sequence[PacketFacts]) -> Window:
     found = [(facts, group) for facts in packets if (group := facts.groups.get(key)) is not None]
     if not found:
         return Window(0, 0, merkle.EMPTY_ROOT)
-    if len(found) == 1 and found[0][1].ordered:
+    if len(found) == 1 and found[0][1].ordered and not found[0][1].stopped:
         group = found[0][1]
         return Window(group.stop - group.start, group.quantity, group.root)
     return _merge(found)
@@ -164,7 +181,9 @@ def counted(key: WindowKey, packets: Sequence[PacketFacts]) -> list[tuple[Packet
 def _merge(found: list[tuple[PacketFacts, Group]]) -> Window:
     kept, dropped = _first_of_each_time(found)
     quantity = sum(int(facts.amounts[index]) for facts, index in kept)
-    return Window(len(kept), quantity, merkle.root([facts.leaves[index] for facts, index in kept]), tuple(dropped))
+    root = merkle.root([facts.leaves[index] for facts, index in kept])
+    stopped = {at for _, group in found for at in group.stopped} - {int(f.packet.at[index]) for f, index in kept}
+    return Window(len(kept), quantity, root, tuple(dropped), len(stopped))
 
 
 def _first_of_each_time(

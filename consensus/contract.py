@@ -18,7 +18,7 @@ from carbon.packet import ZERO_DIGEST
 from carbon.record import Draft, EvidenceRange, PayloadWriter, Replaced
 from carbon.refusal import Refusal
 from carbon.registry import Point, Registry
-from carbon.substitution import tier_row
+from carbon.substitution import states_stop, tier_row
 from carbon.window import PacketFacts, Watermarks, Window, WindowKey
 from consensus import membership, registration
 from consensus.batch import Batch
@@ -208,7 +208,7 @@ class Contract:
         before, after = drafting.corrected(point, start, range_, late)
         # the state half knows every version but the first
         skips = version == 2 and _is_other(before, point, start, range_)
-        if skips or after.count <= before.count:
+        if skips or not drafting.says_more(point, before, after):
             raise _Refused(Refusal.WRONG_CORRECTION)
         return draft
 
@@ -251,8 +251,9 @@ class Contract:
 
 
 def _is_other(window: Window, point: Point, start: int, range_: Range) -> bool:
-    """Whether a window counts something else than its first version did."""
-    return window.evidence_root != windows.aggregate((point.id, start), range_.packets).evidence_root
+    """Whether a window says something else than its first version did."""
+    first = windows.aggregate((point.id, start), range_.packets)
+    return window.evidence_root != first.evidence_root or drafting.says_more(point, first, window)
 
 
 def _measured(point: Point, draft: Draft, fields: dict[str, Any]) -> Draft:
@@ -269,6 +270,7 @@ def _compare(fields: dict[str, Any], draft: Draft) -> None:
         (fields["quantity"], draft.window.quantity, Refusal.WRONG_SUM),
         (fields["evidence_root"], draft.window.evidence_root, Refusal.WRONG_EVIDENCE_ROOT),
         (fields["emission_g"], draft.emission_g, Refusal.WRONG_EMISSION),
+        (states_stop(fields["rule"]), draft.stopped, Refusal.WRONG_SUBSTITUTION),
         (fields["replaces"], draft.replaces and draft.replaces._asdict(), Refusal.WRONG_CORRECTION),
     )
     for stated, found, refusal in checks:
@@ -281,7 +283,8 @@ def _passed(point: Point, draft: Draft, previous: bytes, payload: bytes, posted_
     link = (window.evidence_root, previous, draft.version, posted_g, draft.replaces)
     told = None
     if point.substituted is not None:
-        told = Told.of(point.substituted, draft.cause, window.count, point.expected, window.quantity, draft.tier)
+        numbers = (window.count, point.expected, window.quantity)
+        told = Told.of(point.substituted, draft.cause, *numbers, draft.tier, stopped=draft.stopped)
     return Ruling(Refusal.PASS, draft.salt, commitment, *link, told)
 
 

@@ -12,25 +12,35 @@ from typing import Any, NamedTuple
 from carbon.hours import Due, Hours
 from carbon.record import SUBSTITUTING, Replaced, Tier, tier_of
 from carbon.refusal import Refusal
-from carbon.substitution import HOUR_MS, Substitution, mean, stated
+from carbon.substitution import HOUR_MS, Substitution, mean, stated, states_stop
 
 
 class Told(NamedTuple):
     """What a record says of its hour: how the point substitutes missing hours, if it does; the mean reading, None
-    where this one is missing; of a substituted one the value that it is charged, and its tier."""
+    where this one is missing; of a substituted one the value that it is charged, and its tier; whether the plant stood
+    still."""
 
     rule: Substitution | None
     cause: str
     value: int | None
     tier: Tier | None
+    stopped: bool = False
 
     @classmethod
     def of(
-        cls, rule: Substitution | None, cause: str, count: int, expected: int, quantity: int, tier: Tier | None
+        cls,
+        rule: Substitution | None,
+        cause: str,
+        count: int,
+        expected: int,
+        quantity: int,
+        tier: Tier | None,
+        *,
+        stopped: bool,
     ) -> "Told":
         """From a record's fields."""
         value = mean(count, expected, quantity) if tier is None else quantity // expected
-        return cls(rule, cause, value, tier)
+        return cls(rule, cause, value, tier, stopped)
 
     @classmethod
     def read(cls, fields: dict[str, Any]) -> "Told | None":
@@ -38,7 +48,8 @@ class Told(NamedTuple):
         if fields["expected"] <= 0:
             return None
         numbers = (fields["count"], fields["expected"], fields["quantity"])
-        return cls.of(stated(fields["rule"]), fields["cause"], *numbers, tier_of(fields))
+        rule, stopped = fields["rule"], states_stop(fields["rule"])
+        return cls.of(stated(rule), fields["cause"], *numbers, tier_of(fields), stopped=stopped)
 
 
 @dataclass
@@ -63,7 +74,7 @@ class Substitutions:
         if told.cause == "SUBSTITUTED":
             fits = hours is not None and due == start // HOUR_MS and _is(hours.charge(due, rule), told)
         elif told.cause == "MEASURED":
-            fits = charged == replaced.emission_g and told.value is not None
+            fits = charged == replaced.emission_g and (told.value is not None or told.stopped)
         else:
             fits = charged is None
         return Refusal.PASS if fits else Refusal.WRONG_SUBSTITUTION
@@ -75,21 +86,21 @@ class Substitutions:
         hour = start // HOUR_MS
         self._shown.pop(point, None)
         if grams is None:
-            self._append(point, hour, told.value, told.rule, told.rule.waits(horizon_ms))
+            self._append(point, hour, told, told.rule, told.rule.waits(horizon_ms))
         elif told.cause == "SUBSTITUTED":
             self.hours[point].settle(hour)
             self.charged.setdefault(point, {})[start] = grams
         else:
             self._drop(point, lambda other: other == start)
             if point in self.hours:
-                self.hours[point].amend(hour, told.value)
+                self.hours[point].amend(hour, told.value, stopped=told.stopped)
 
-    def _append(self, point: str, hour: int, value: int | None, rule: Substitution, waits: int) -> None:
+    def _append(self, point: str, hour: int, told: Told, rule: Substitution, waits: int) -> None:
         if HOUR_MS * hour < rule.regimes[0].start:
             return
         if point not in self.hours or self.hours[point].end != hour:
             self.hours[point] = Hours.since(hour)
-        self.hours[point].append(value, rule, waits)
+        self.hours[point].append(told.value, rule, waits, stopped=told.stopped)
 
     def close(self, closed: Mapping[str, int]) -> None:
         """Points' windows up to an end (ms UTC) are corrected no more: none of their hours is due any more either."""

@@ -20,12 +20,14 @@ from carbon import record as records
 from carbon import submission as submissions
 from carbon.ledger.books import Account, Books
 from carbon.registry import Registry
+from carbon.substitution import states_stop
 from carbon.validity import is_valid_hour
 from consensus.log.follower import OpenedLeaf, Position
 from consensus.log.genesis import Genesis
 from consensus.log.leaf import SUBMISSION, WINDOW_RECORD
 from consensus.log.reader import OpenedBlock
 from schemas import codec, topics
+from schemas.observed import Observed
 from streams.processor import LedgerProcessor
 
 GROUP = "carbon.accounts"
@@ -46,6 +48,7 @@ class AccountsConfig:
     genesis: Genesis
     registry: Registry
     store: Path
+    observed: Observed = field(default_factory=Observed)
 
 
 @dataclass
@@ -166,7 +169,9 @@ def alert_of(record: dict[str, Any], commitment: bytes, height: int, registry: R
     """The alert on a window with fewer readings than a full one holds, or on what an hour is charged instead."""
     code, tier = records.code(record, commitment, registry), records.tier_of(record)
     text, kind = f"{record['point']}: {record['count']} of {record['expected']} readings in the window", "coverage"
-    if record["window_seconds"] == 3600 and not is_valid_hour(record["count"], record["expected"]):
+    if states_stop(record["rule"]):
+        text += ", the plant stood still"
+    elif record["window_seconds"] == 3600 and not is_valid_hour(record["count"], record["expected"]):
         text += ", no valid hour"
     if tier is not None:
         text, kind = f"{text}; charged {record['emission_g']} g by tier {tier.row or 'none'}", "substituted"
@@ -180,7 +185,7 @@ class Accounts(LedgerProcessor):
     def __init__(self, config: AccountsConfig) -> None:
         self._file = BooksFile(config.store, config.genesis.utc_offset_minutes)
         self._standing: Standing = self._file.load()
-        super().__init__(config.kafka, config.genesis, config.registry, GROUP, self._standing)
+        super().__init__(config.kafka, config.genesis, config.registry, GROUP, self._standing, config.observed)
 
     def _take_in(self, block: OpenedBlock, registry: Registry) -> None:
         changed, alerts = post_block(self._standing.books, block, registry)

@@ -53,8 +53,11 @@ class Scene:
         late: dict[int, tuple[int, int]] | None = None,
         left: int = 2,
         world: Callable[[], World] = world,
+        stops: dict[int, int] | None = None,
+        flag: str = "F",
     ) -> None:
-        """`late`: hour to (hour at which it comes, how many of its quarters come then)."""
+        """`late`: hour to (hour at which it comes, how many of its quarters come then); `stops`: hour to the one at
+        which it is said that the plant stood still in what it lacks."""
         self.world, self.bench = world(), Bench(world())
         self.chain, held = self.world.chain(GATEWAY), set(missing)
         for hour in range(HOURS + 1):
@@ -65,6 +68,9 @@ class Scene:
                 if at == hour:
                     lacking = [r for r in self._rows(other) if r[0] == "blind" and r[1] % HOUR >= left * 900_000]
                     rows = lacking[:count] + rows
+            for other in (other for other, at in (stops or {}).items() if at == hour):
+                lacking = [r for r in self._rows(other) if r[0] == "blind" and r[1] % HOUR >= left * 900_000]
+                self.chain.pack([(p, at, 0) for p, at, _ in lacking], START + (hour + 1) * HOUR, flag=flag)
             self.chain.pack(rows if hour < HOURS else [], START + (hour + 1) * HOUR)
         self.proposals = self.bench.all(self.chain.packets)
         self.committee = Committee(self.world)
@@ -186,6 +192,113 @@ def test_what_a_charge_rested_on_may_change_and_it_stays() -> None:
     assert scene.judged() == {Refusal.PASS}
     assert [f["window_start"] for f in scene.fields("MEASURED")] == [START + 9 * HOUR]
     assert [f["window_start"] for f in scene.fields("SUBSTITUTED")] == [START + 9 * HOUR, START + 10 * HOUR]
+
+
+# -- a plant that stands still
+
+
+def stopped(scene: Scene) -> list[tuple[int, str, int, int]]:
+    """Hour, cause, count and version of the records that say so, in their order."""
+    every = [record.decode(link.payload) for link in scene.links]
+    told = [f for f in every if f["rule"].endswith(" · stopped")]
+    return [((f["window_start"] - START) // HOUR, f["cause"], f["count"], f["version"]) for f in told]
+
+
+@pytest.mark.parametrize("left", [0, 2])
+def test_a_plant_that_stood_still_is_charged_what_was_measured(left: int) -> None:
+    scene = Scene({10, 11, 30}, left=left, stops={10: 10, 11: 11})
+    assert scene.judged() == {Refusal.PASS}
+    assert stopped(scene) == [(10, "WINDOW", left, 1), (11, "WINDOW", left, 1)]
+    (charged,) = scene.fields("SUBSTITUTED")
+    # 32 of 33 operating hours are 95 % and more: the mean of the hours around
+    assert (charged["window_start"], charged["quantity"]) == (START + 30 * HOUR, 4 * 130)
+    failed = Scene({10, 11, 30}, left=left)
+    assert failed.judged() == {Refusal.PASS} and len(failed.fields("SUBSTITUTED")) == 3
+    assert scene.committee.state.balances["plant"] < failed.committee.state.balances["plant"]
+
+
+@pytest.mark.parametrize("flag", "MSDCBX")
+def test_whatever_else_a_flag_says_the_hour_is_missing(flag: str) -> None:
+    scene = Scene({10}, left=0, stops={10: 10}, flag=flag)
+    assert scene.judged() == {Refusal.PASS}
+    assert stopped(scene) == [] and len(scene.fields("SUBSTITUTED")) == 1
+
+
+def test_a_stop_that_is_told_late_is_a_correction_although_nothing_more_counts() -> None:
+    scene = Scene({10}, left=0, stops={10: 20})
+    assert scene.judged() == {Refusal.PASS}
+    assert stopped(scene) == [(10, "LATE", 0, 2)]
+    assert scene.fields("SUBSTITUTED") == []
+    now = scene_hours(Scene({10}, left=0, stops={10: 10}))
+    assert scene.committee.state.substitutions.hours == now
+
+
+def test_a_stop_that_is_told_after_the_charge_replaces_it() -> None:
+    scene = Scene({10}, left=0, stops={10: 50})
+    assert scene.judged() == {Refusal.PASS}
+    assert stopped(scene) == [(10, "MEASURED", 0, 3)]
+    (charged,), (measured,) = scene.fields("SUBSTITUTED"), scene.fields("MEASURED")
+    assert record.posted_g(measured) == -charged["replaces"]["emission_g"] + -record.posted_g(charged)
+    assert scene.committee.state.substitutions.charged == {}
+
+
+def test_readings_of_an_hour_that_stood_still_count_and_end_the_stop() -> None:
+    scene = Scene({10}, late={10: (20, 4)}, left=0, stops={10: 10})
+    assert scene.judged() == {Refusal.PASS}
+    (late,) = scene.fields("LATE")
+    assert (late["count"], late["rule"].endswith(" · stopped")) == (4, False)
+    assert scene.committee.state.substitutions.hours == scene_hours(Scene(set()))
+
+
+def test_a_quarter_that_is_both_measured_and_said_to_stand_still_is_measured() -> None:
+    both = Scene(set(), left=3, stops={10: 10})
+    assert both.judged() == {Refusal.PASS}
+    assert stopped(both) == [] and both.fields("SUBSTITUTED") == []
+
+
+def test_no_aggregator_makes_a_stop_of_a_failure_or_hides_one() -> None:
+    still, failed = Scene({10}, left=0, stops={10: 10}), Scene({10}, left=0)
+    (true,) = [f for f in still.fields("WINDOW") if f["rule"].endswith(" · stopped")]
+    rule = true["rule"].removesuffix(" · stopped")
+    for scene, wrong in ((still, rule), (failed, f"{rule} · stopped")):
+        (link,) = [one for one in scene.links if (one.point, one.window_start) == ("blind", START + 10 * HOUR)][:1]
+        payload = codec.encode_bare("record", record.decode(link.payload) | {"rule": wrong})
+        (ruling,) = judge(scene, "blind", START + 10 * HOUR, payload)
+        assert ruling.refusal is Refusal.WRONG_SUBSTITUTION
+
+
+def test_who_has_the_payloads_alone_sees_the_plant_stand_still() -> None:
+    scene = Scene({10, 11}, left=0, stops={10: 10, 11: 50})
+    copy, alerts = recorded(scene), list[str]()
+
+    def seen(block: VerifiedBlock, payloads: list[bytes]) -> None:
+        opened = [OpenedLeaf(leaf, b"", payload) for leaf, payload in zip(block.leaves, payloads, strict=True)]
+        posted = post_block(
+            Books(), OpenedBlock(b"", block, opened, verification.follower.position), scene.world.registry
+        )
+        alerts.extend(alert["text"] for alert in posted[1])
+
+    verification = Verification(scene.world.genesis, seen)
+    for package in copy.packages:
+        verification.package(package)
+    assert copy.after is not None and State.load(copy.after[1], HORIZON_MS).text() == copy.after[1]
+    hour = (START + 10 * HOUR) // HOUR
+    (line,) = [line for line in copy.after[1].decode().splitlines() if line.startswith("hours blind")]
+    assert line.endswith(f" {hour}-{hour + 2}")
+    assert alerts[0] == "blind: 0 of 4 readings in the window, the plant stood still"
+
+
+@pytest.mark.parametrize("seed_", range(2))
+def test_a_stop_is_the_same_in_whatever_order_and_over_crashes(seed_: int) -> None:
+    wanted = Scene({10, 11, 12}, left=0, stops={10: 10, 11: 20, 12: 50})
+    rng, bench = random.Random(seed_), _Kept(world())
+    made: list[bytes] = []
+    for packet in wanted.chain.packets:
+        made += bench.feed(packet)
+        bench.keep()
+        if rng.random() < 0.3:
+            bench.crash()
+    assert made == wanted.proposals
 
 
 @pytest.mark.parametrize("seed_", range(2))
