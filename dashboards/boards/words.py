@@ -19,6 +19,11 @@ RECORDED = (
     ),
 )
 """The time that the records span, ms UTC."""
+BLOCK_TIMES = (
+    Variable("first", "First", "SELECT toUnixTimestamp64Milli(min(time)) FROM blocks", hidden=True),
+    Variable("last", "Last", "SELECT toUnixTimestamp64Milli(max(time)) + 60000 FROM blocks", hidden=True),
+)
+"""The time in which the blocks were made, ms UTC: in a replay that of the run."""
 
 TO_SUBJECT = Link("The account", "cl-enterprise", "subject", "subject")
 TO_RECORD = Link("Look it up: the record, its evidence, its block", "cl-record", "code", "code")
