@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from opentelemetry.trace import SpanContext
 
 from carbon.refusal import label
 from carbon.registry import Registry
@@ -17,10 +18,12 @@ from consensus import registration
 from consensus.log.follower import Follower, Position
 from consensus.log.genesis import Genesis
 from consensus.log.reader import Asker, LedgerReader, OpenedBlock
-from schemas import topics
+from schemas import topics, tracing
 from schemas.metrics import HEIGHT, LAG, QUEUE, REJECTIONS, Figure
 from schemas.observed import Observed
 
+MOST_TRACED = 1_024
+"""Blocks whose traces are remembered until they are taken in."""
 _SOURCES = (topics.LEDGER_BLOCKS, topics.LEDGER_PAYLOADS)
 
 
@@ -45,9 +48,10 @@ class LedgerProcessor(ABC):
         registry: Registry,
         group: str,
         standing: Followed,
-        observed: Observed,
+        observed: Observed | None = None,
     ) -> None:
-        self._genesis, self._standing, self._observed = genesis, standing, observed
+        self._genesis, self._standing = genesis, standing
+        self._observed = observed or Observed()
         self._registries = {0: registry}
         for record in standing.registrations.values():
             registration.adopt(self._registries, record)
@@ -61,8 +65,12 @@ class LedgerProcessor(ABC):
         self._consumer.assign([self._place(topic) for topic in _SOURCES])
         self._paused: set[str] = set()
         self._undelivered: list[str] = []
+        self._traces: dict[int, SpanContext] = {}
+        """Where blocks that are not taken in yet came from, by height."""
+        self._group = group
+        self._headers: tracing.Headers = ()
         self._lags: dict[str, int] = {}
-        observed.shows("processor", self.figures)
+        self._observed.shows("processor", self.figures)
 
     @abstractmethod
     def _take_in(self, block: OpenedBlock, registry: Registry) -> None:
@@ -125,6 +133,8 @@ class LedgerProcessor(ABC):
         self._offsets[topic] = message.offset() + 1
         if topic == topics.LEDGER_BLOCKS:
             self._reader.offer_block(message.value() or b"", message.offset())
+            if (parent := tracing.parent_of(message)) is not None and len(self._traces) < MOST_TRACED:
+                self._traces.setdefault(int.from_bytes(message.key() or b"", "big"), parent)
         else:
             self._reader.offer_payload(message.key() or b"", message.value() or b"", message.offset())
 
@@ -136,11 +146,14 @@ class LedgerProcessor(ABC):
         for reason, count in zip(*np.unique(block.block.columns["reason"], return_counts=True), strict=True):
             if reason:
                 self._observed.count(REJECTIONS, label(int(reason)), by=int(count))
-        self._take_in(block, self._registries[registration.in_force(self._registries, block.block.height)])
+        height = block.block.height
+        with tracing.span(self._group, self._traces.pop(height, None), height=height) as self._headers:
+            self._take_in(block, self._registries[registration.in_force(self._registries, height)])
         self._standing.position = block.position
 
     def _send(self, topic: str, key: str, value: bytes) -> None:
-        self._producer.produce(topic, value, key.encode(), on_delivery=self._delivered)
+        more = {"headers": list(self._headers)} if self._headers else {}
+        self._producer.produce(topic, value, key.encode(), on_delivery=self._delivered, **more)
 
     def _delivered(self, error: KafkaError | None, _: Message) -> None:
         if error is not None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from schemas import topics
+from schemas import topics, tracing
 
 TO_ALL = b""
 _BOUNDED = {"queued.max.messages.kbytes": "16384", "fetch.queue.backoff.ms": "10"}
@@ -94,11 +94,12 @@ class Wire:
         key = TO_ALL if to is None else b"%d" % to
         self.produce(topics.CONSENSUS_MESSAGES, key, message)
 
-    def produce(self, topic: str, key: bytes, value: bytes) -> None:
+    def produce(self, topic: str, key: bytes, value: bytes, headers: tracing.Headers = ()) -> None:
         """Send a message to the channel's partition of a topic; waits while the client's buffer is full."""
+        more = {"headers": list(headers)} if headers else {}
         while True:
             try:
-                self._producer.produce(topic, value, key, partition=self._partition)
+                self._producer.produce(topic, value, key, partition=self._partition, **more)
                 return
             except BufferError:
                 self._producer.poll(0.1)

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -106,8 +106,8 @@ def subscribe(folder: Path, id_: str, url: str, **more: Any) -> str:
     return secret
 
 
-async def until(done: Any) -> None:
+async def until(done: Callable[[], bool], seconds: float = 30.0) -> None:
     """Wait for what must happen."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(seconds):
         while not done():
             await asyncio.sleep(0.01)
