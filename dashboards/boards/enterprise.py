@@ -168,6 +168,24 @@ STRUCTURE = Panel(
     width=10,
     height=8,
 )
+FIGURES = Panel(
+    "Structure in figures",
+    "The year's emission with what stands beside it and is added to nothing: standard coal, and purchased "
+    "electricity by "
+    "location, which counts, and by market where a contract or residual factor is declared.",
+    "table",
+    'SELECT source, gas, scope, sum(e.emission_g) / 1e6 AS emitted, sum(e.standard_coal_g) / 1e6 AS "standard coal", '
+    'sum(e.location_based_g) / 1e6 AS "location based", sum(e.market_based_g) / 1e6 AS "market based" '
+    f"FROM emissions AS e WHERE subject = {SUBJECT} AND toYear(start + {LOCAL}) = {YEAR} GROUP BY source, gas, scope "
+    "ORDER BY scope, source",
+    width=24,
+    height=5,
+    columns={
+        "scope": Column(unit="none"),
+        **dict.fromkeys(("emitted", "location based", "market based"), Column(unit=TONNES)),
+        "standard coal": Column(unit="si:t"),
+    },
+)
 DAILY = Panel(
     "Emission by day",
     "What was measured, and what was charged for hours with too few readings.",
@@ -252,6 +270,7 @@ BOARD = Board(
         (AVAILABLE, EMITTED, AGAINST_PLAN, YEAR_END, EXHAUSTION, WARNING_LEVEL),
         (COURSE, LASTING),
         (BY_MONTH, STRUCTURE),
+        (FIGURES,),
         (DAILY, POINTS),
         (WARNINGS, RECORDS),
         (STATEMENT,),
