@@ -19,6 +19,7 @@ $(VENV)/.installed: requirements.lock requirements-data.lock pyproject.toml
 
 demo: $(VENV)/.installed ## a year of real readings through the whole pipeline
 	$(BIN)/carbonledger demo $(if $(DAYS),--days $(DAYS))
+	@echo "The dashboards, for any browser: $$($(BIN)/carbonledger dashboards preview)"
 
 test: $(VENV)/.installed ## the tests, with a real broker
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not broker"

@@ -36,6 +36,10 @@ class Settings(BaseSettings):
     """The false alarms of a point in 30 days that are accepted of the anomaly detectors."""
     clickhouse_cluster: str = Field(default="", pattern=r"^\w*$")
     """Cluster of servers that this one is of, by the name in its configuration; empty for a server by itself."""
+    grafana: str = ""
+    """URL of a Grafana to bring the dashboards to; empty for none."""
+    grafana_token: SecretStr = SecretStr("")
+    """Token of a service account there."""
     webhook_networks: str = ""
     """Networks beyond the public ones to which webhooks may go: `10.1.0.0/16,::1`. http goes to these only."""
     log: Literal["console", "json"] = "console"

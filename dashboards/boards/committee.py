@@ -1,14 +1,12 @@
 """The committee: who certifies, how fast, who lags behind, and what was found against whom."""
 
-from dashboards.boards.words import FILLED, LOCAL, SEVERITIES, WHEN, counted
-from dashboards.model import COUNT, ORANGE, PERCENT, RED, SECONDS, TEXT, TIME, Board, Column, Panel, Variable
+from dashboards.boards.words import BLOCK_TIMES, FILLED, LOCAL, SEVERITIES, WHEN, counted
+from dashboards.model import COUNT, ORANGE, PERCENT, RED, SECONDS, TEXT, TIME, Board, Column, Panel
 
 EVIDENCE = "'two_pre_prepares', 'two_prepares', 'two_commits', 'two_verdicts', 'wrong_verdict', 'fork'"
 """The kinds of alert that a piece of evidence makes."""
 IN_RANGE = "$__timeFilter_ms(time)"
 SIGNED = f"(SELECT height, time, arrayJoin(signers) AS member FROM blocks WHERE {IN_RANGE})"
-BEGINNING = Variable("first", "First", "SELECT toUnixTimestamp64Milli(min(time)) FROM blocks", hidden=True)
-END = Variable("last", "Last", "SELECT toUnixTimestamp64Milli(max(time)) + 1 FROM blocks", hidden=True)
 
 HEIGHT = Panel("Height", "The newest certified block.", "stat", "SELECT max(height) AS height FROM blocks", "none")
 NEWEST = Panel(
@@ -58,6 +56,17 @@ MEMBERS = Panel(
         "newest": Column(unit="none"),
         "since": Column(unit=COUNT),
     },
+)
+VERDICTS = Panel(
+    "Certificates and verdicts by member",
+    "In the time shown: blocks whose certificate bears a member's signature, and its signed verdicts on batches that "
+    "were "
+    "kept with the blocks. A certificate takes a quorum and no more, so a healthy member may be missing from some.",
+    "barchart",
+    "SELECT member, countIf(certified) AS certificates, sum(endorsements) AS verdicts FROM votes "
+    f"WHERE {IN_RANGE} GROUP BY member ORDER BY member",
+    width=24,
+    height=7,
 )
 INTERVAL = Panel(
     "Time between blocks",
@@ -127,11 +136,12 @@ BOARD = Board(
     "cl-committee",
     "Committee",
     "The members of the committee, the blocks that they certify, and the evidence against them.",
-    (BEGINNING, END),
+    BLOCK_TIMES,
     (
         (HEIGHT, NEWEST, ACCEPTED, REJECTED, FOUND, EPOCH),
         (MEMBERS, INTERVAL),
         (RECORDS, PER_DAY),
+        (VERDICTS,),
         (ALERTS, BLOCKS),
     ),
 )

@@ -119,14 +119,15 @@ COURSE = Panel(
         "planned for the year": Column(colour="semi-dark-green"),
     },
 )
+LASTS = "if(available_g <= 0, 0, dateDiff('day', at, coalesce({column}, over)))"
 LASTING = Panel(
     "Days that the allowances last, as forecast each day",
     "From each day to the one on which the allowances are used up as forecast then, with its interval of 80 %. A day "
     "beyond the year counts as the year's end.",
     "timeseries",
-    "SELECT at AS time, dateDiff('day', at, coalesce(exhausted_at, over)) AS lasting, "
-    "dateDiff('day', at, coalesce(exhausted_late, over)) AS \"not after\", "
-    "dateDiff('day', at, coalesce(exhausted_early, over)) AS \"not before\" "
+    f"SELECT at AS time, {LASTS.format(column='exhausted_at')} AS lasting, "
+    f'{LASTS.format(column="exhausted_late")} AS "not after", '
+    f'{LASTS.format(column="exhausted_early")} AS "not before" '
     f"FROM (SELECT *, toDateTime64(makeDate(year + 1, 1, 1), 3, 'UTC') - {LOCAL} AS over FROM forecasts) "
     f"WHERE subject = {SUBJECT} AND $__timeFilter_ms(at) ORDER BY time",
     DAYS,
@@ -166,6 +167,24 @@ STRUCTURE = Panel(
     TONNES,
     width=10,
     height=8,
+)
+FIGURES = Panel(
+    "Structure in figures",
+    "The year's emission with what stands beside it and is added to nothing: standard coal, and purchased "
+    "electricity by "
+    "location, which counts, and by market where a contract or residual factor is declared.",
+    "table",
+    'SELECT source, gas, scope, sum(e.emission_g) / 1e6 AS emitted, sum(e.standard_coal_g) / 1e6 AS "standard coal", '
+    'sum(e.location_based_g) / 1e6 AS "location based", sum(e.market_based_g) / 1e6 AS "market based" '
+    f"FROM emissions AS e WHERE subject = {SUBJECT} AND toYear(start + {LOCAL}) = {YEAR} GROUP BY source, gas, scope "
+    "ORDER BY scope, source",
+    width=24,
+    height=5,
+    columns={
+        "scope": Column(unit="none"),
+        **dict.fromkeys(("emitted", "location based", "market based"), Column(unit=TONNES)),
+        "standard coal": Column(unit="si:t"),
+    },
 )
 DAILY = Panel(
     "Emission by day",
@@ -251,6 +270,7 @@ BOARD = Board(
         (AVAILABLE, EMITTED, AGAINST_PLAN, YEAR_END, EXHAUSTION, WARNING_LEVEL),
         (COURSE, LASTING),
         (BY_MONTH, STRUCTURE),
+        (FIGURES,),
         (DAILY, POINTS),
         (WARNINGS, RECORDS),
         (STATEMENT,),

@@ -1,8 +1,25 @@
 """The health of the pipeline: what has arrived in the tables, how fast, and what went wrong on the way."""
 
-from dashboards.boards.words import FILLED, LOCAL, RECORDED, SEVERITIES, WHEN, counted
-from dashboards.model import COUNT, RED, TEXT, TIME, Board, Column, Panel
+from dashboards.boards.words import FILLED, LOCAL, WHEN, counted
+from dashboards.model import BLUE, COUNT, GREEN, ORANGE, RED, SECONDS, TEXT, TIME, Board, Column, Panel, Variable
 
+ATTEMPTS = (
+    "countIf(outcome = 'delivered') AS delivered, countIf(outcome = 'failed') AS failed, countIf(outcome = 'dead') "
+    "AS dead, "
+    "quantileExact(0.95)(duration_ms) AS slow, max(at) AS newest"
+)
+LOOKS = tuple(
+    Variable(
+        name,
+        label,
+        f"SELECT toUnixTimestamp64Milli(if(count() = 0, (SELECT {pick}(time) FROM blocks), {pick}(at))) + 60000 * "
+        f"{minutes} "
+        "FROM health",
+        hidden=True,
+    )
+    for name, label, pick, minutes in (("first", "First", "min", 0), ("last", "Last", "max", 1))
+)
+"""The time over which the pipeline was looked at, or the blocks were made where it wasn't, ms UTC."""
 LOGGED = "$__timeFilter_ms(at)"
 
 READINGS = Panel("Readings", "In the tables.", "stat", "SELECT count() AS readings FROM readings")
@@ -54,19 +71,6 @@ BY_GATEWAY = Panel(
     height=8,
     columns={"newest": WHEN, **dict.fromkeys(("packets", "readings", "refused"), Column(unit=COUNT))},
 )
-BY_KIND = Panel(
-    "Alerts by day and severity",
-    "Of all kinds, by their event time.",
-    "timeseries",
-    f"SELECT toDate(at + {LOCAL}) AS time, countIf(severity = 'critical') AS critical, countIf(severity = 'warning') "
-    "AS "
-    f"warning, countIf(severity = 'info') AS info FROM alerts WHERE {LOGGED} GROUP BY time ORDER BY time {FILLED}",
-    width=12,
-    height=8,
-    bars=True,
-    stacked=True,
-    columns={name: Column(colour=colour) for name, colour in SEVERITIES.items()},
-)
 TROUBLES = Panel(
     "Messages that the sink could not take",
     "The last 100, with the topic's place to read them at. The row `all` counts them.",
@@ -77,19 +81,97 @@ TROUBLES = Panel(
         "SELECT 'all', 0, 0, concat(toString(count()), ' so far') FROM sink_errors",
     ),
     TEXT,
-    width=12,
+    width=24,
     height=8,
     columns={"partition": Column(unit="none"), "offset": Column(unit="none")},
+)
+
+LAG = Panel(
+    "Waiting messages by process",
+    "Messages of all topics that a process has not done, every ten seconds. The row of the committee is batches that "
+    "the "
+    "ledger doesn't show yet.",
+    "timeseries",
+    "SELECT toStartOfInterval(at, INTERVAL 10 second) AS time, process AS series, sum(waiting) AS value FROM health "
+    f"WHERE {LOGGED} AND waiting IS NOT NULL GROUP BY time, series ORDER BY time, series",
+    width=12,
+    height=8,
+    split=True,
+)
+SPEED = Panel(
+    "Messages a second by process",
+    "What each process has done since the look before, over all its topics.",
+    "timeseries",
+    "SELECT toStartOfInterval(at, INTERVAL 10 second) AS time, process AS series, round(sum(per_second), 2) AS value "
+    f"FROM health WHERE {LOGGED} AND per_second IS NOT NULL GROUP BY time, series ORDER BY time, series",
+    "suffix: /s",
+    width=12,
+    height=8,
+    split=True,
+)
+PROCESSES = Panel(
+    "Processes and topics now",
+    "Each process with each topic that it reads, as it stood last: what waits, how long the oldest has, and restarts.",
+    "table",
+    "SELECT process, topic, state, restarts, waiting, oldest_seconds AS oldest, round(per_second, 1) AS per_second, at "
+    "FROM health ORDER BY at DESC LIMIT 1 BY process, topic",
+    width=14,
+    height=9,
+    columns={
+        "oldest": Column(unit=SECONDS),
+        "at": WHEN,
+        "state": Column(
+            colours={"ready": GREEN, "starting": BLUE, "waiting": ORANGE, "stopping": ORANGE, "stopped": RED}
+        ),
+    },
+)
+REFUSALS = Panel(
+    "Refusals by stage",
+    "What was refused anywhere on the way since the beginning, by the stage that refused it.",
+    "barchart",
+    "SELECT stage, sum(refusals) AS refusals FROM (SELECT stage, count() AS refusals FROM errors GROUP BY stage "
+    "UNION ALL "
+    "SELECT arrayJoin(['intake', 'ingest', 'aggregate', 'committee', 'sink']), 0) GROUP BY stage ORDER BY stage",
+    width=10,
+    height=9,
+)
+ENDPOINTS = Panel(
+    "Webhooks",
+    "Each subscription: events delivered, attempts that failed, events that were given up and can be replayed, and the "
+    "slowest answer of one in twenty. The row `all` sums them up.",
+    "table",
+    counted(
+        f"SELECT subscription, {ATTEMPTS} FROM deliveries GROUP BY subscription",
+        "dead DESC, failed DESC, subscription",
+        f"SELECT 'all', {ATTEMPTS} FROM deliveries",
+    ),
+    width=14,
+    height=8,
+    columns={"slow": Column(unit="ms"), "newest": WHEN},
+)
+UNDELIVERED = Panel(
+    "Attempts that failed by day",
+    "Attempts to deliver an event to a webhook that will be made again, and events that were given up.",
+    "timeseries",
+    f"SELECT toDate(at + {LOCAL}) AS time, countIf(outcome = 'failed') AS failed, countIf(outcome = 'dead') AS dead "
+    f"FROM deliveries WHERE {LOGGED} GROUP BY time ORDER BY time {FILLED}",
+    width=10,
+    height=8,
+    bars=True,
+    columns={"failed": Column(colour="orange"), "dead": Column(colour="red")},
 )
 
 BOARD = Board(
     "cl-health",
     "Pipeline health",
     "What has arrived in the tables, how fast, and what went wrong on the way.",
-    RECORDED,
+    LOOKS,
     (
         (READINGS, RECORDS, BLOCKS, NEWEST, ERRORS, UNREADABLE),
         (THROUGHPUT, BY_GATEWAY),
-        (BY_KIND, TROUBLES),
+        (LAG, SPEED),
+        (PROCESSES, REFUSALS),
+        (ENDPOINTS, UNDELIVERED),
+        (TROUBLES,),
     ),
 )

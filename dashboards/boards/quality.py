@@ -151,6 +151,20 @@ INCOMPLETE = Panel(
     columns={"at": WHEN, "severity": Column(colours=SEVERITIES), "code": CODE},
 )
 
+BY_KIND = Panel(
+    "Alerts by day and severity",
+    "Of all kinds about the subject, by their event time.",
+    "timeseries",
+    f"SELECT toDate(at + {LOCAL}) AS time, countIf(severity = 'critical') AS critical, countIf(severity = 'warning') "
+    "AS "
+    f"warning, countIf(severity = 'info') AS info FROM alerts WHERE {MINE} AND {READ} GROUP BY time ORDER BY time "
+    f"{FILLED}",
+    width=24,
+    height=6,
+    bars=True,
+    stacked=True,
+    columns={name: Column(colour=colour) for name, colour in SEVERITIES.items()},
+)
 BOARD = Board(
     "cl-quality",
     "Data quality",
@@ -162,5 +176,6 @@ BOARD = Board(
         (COVERAGE_BY_DAY, POINTS),
         (TIERS, LAST),
         (INCOMPLETE,),
+        (BY_KIND,),
     ),
 )

@@ -2,6 +2,7 @@
 
 from dashboards.boards.words import (
     BALANCE_LEVEL,
+    COLOURS,
     FILLED,
     LEVELS,
     LOCAL,
@@ -147,6 +148,37 @@ SUBJECTS = Panel(
         "balance": Column(colours=LEVELS),
     },
 )
+RATINGS = Panel(
+    "Grades and colours",
+    "The regulator's rating of each subject in the year and the figures that made it; grey while too little is "
+    "known. Whose "
+    "rules they are stands in each row: declared defaults are no official ones.",
+    "table",
+    "SELECT subject, colour, grade, emission_g / 1e6 AS emission, if(verified, 'yes', 'no') AS verified, product, "
+    "g_per_unit, if(place IS NULL, '', concat(toString(place), ' of ', toString(`of`))) AS rank, t_per_10000_cny, "
+    f"colour_why, grade_why, colour_standing AS rules FROM ratings WHERE region = {REGION} AND year = {YEAR} "
+    "ORDER BY indexOf(['red', 'orange', 'yellow', 'green'], colour) = 0, "
+    "indexOf(['red', 'orange', 'yellow', 'green'], colour), emission DESC",
+    width=16,
+    height=9,
+    columns={
+        "subject": SUBJECT_COLUMN,
+        "colour": Column(colours=COLOURS, width=90),
+        "grade": Column(colours={"A": GREEN, "B": YELLOW, "C": ORANGE, "D": RED}, width=80),
+        "emission": Column(unit=TONNES),
+    },
+)
+BY_COLOUR = Panel(
+    "Subjects by colour",
+    "How many subjects of the region have which colour in the year.",
+    "barchart",
+    "SELECT colour, sum(subjects) AS subjects FROM (SELECT colour, count() AS subjects FROM ratings "
+    f"WHERE region = {REGION} AND year = {YEAR} GROUP BY colour UNION ALL "
+    "SELECT arrayJoin(['green', 'yellow', 'orange', 'red', 'grey']), 0) GROUP BY colour "
+    "ORDER BY indexOf(['green', 'yellow', 'orange', 'red', 'grey'], colour)",
+    width=8,
+    height=9,
+)
 PRODUCTS = Panel(
     "Intensity by product",
     "Emitted in the period of a stated output, for each unit of it. The row `all` says how many outputs are stated.",
@@ -215,6 +247,7 @@ BOARD = Board(
         (EMITTERS, EMITTED, ALLOCATED, INTENSITY, SHORT, MEASURED_NOW),
         (DAILY, RANKING),
         (SUBJECTS,),
+        (RATINGS, BY_COLOUR),
         (PRODUCTS, MEASURES),
         (WARNINGS,),
     ),

@@ -19,6 +19,11 @@ RECORDED = (
     ),
 )
 """The time that the records span, ms UTC."""
+BLOCK_TIMES = (
+    Variable("first", "First", "SELECT toUnixTimestamp64Milli(min(time)) FROM blocks", hidden=True),
+    Variable("last", "Last", "SELECT toUnixTimestamp64Milli(max(time)) + 60000 FROM blocks", hidden=True),
+)
+"""The time in which the blocks were made, ms UTC: in a replay that of the run."""
 
 TO_SUBJECT = Link("The account", "cl-enterprise", "subject", "subject")
 TO_RECORD = Link("Look it up: the record, its evidence, its block", "cl-record", "code", "code")
@@ -40,7 +45,8 @@ COLOURS = {"green": GREEN, "yellow": YELLOW, "orange": ORANGE, "red": RED, "grey
 
 def counted(rows: str, order: str, total: str) -> str:
     """The first 100 rows in an order, and behind them one that says how many there are: also when there is none."""
-    return f"SELECT * FROM ({rows} ORDER BY {order} LIMIT 100) UNION ALL {total}"
+    first = f"SELECT *, 0 AS last FROM ({rows} ORDER BY {order} LIMIT 100)"
+    return f"SELECT * EXCEPT last FROM ({first} UNION ALL SELECT *, 1 FROM ({total})) ORDER BY last, {order}"
 
 
 NEWEST = "SELECT * FROM forecasts WHERE year = {year} ORDER BY at DESC LIMIT 1 BY subject"
@@ -59,7 +65,8 @@ def level(kind: str) -> str:
 BALANCE_LEVEL = level("balance_short")
 PLAN_LEVEL = level("plan_exceeded")
 RUNS_OUT = (
-    "if(available_g IS NULL, 'no allowances', if(exhausted_at IS NULL, concat('not in ', toString(year)), {day}))"
+    "multiIf(available_g IS NULL, 'no allowances', available_g <= 0, 'used up', exhausted_at IS NULL, "
+    "concat('not in ', toString(year)), {day})"
 )
 
 

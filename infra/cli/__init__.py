@@ -14,6 +14,7 @@ from infra.cli import (
     command,
     committee,
     compliance,
+    dashboards,
     demo,
     evidence,
     factors,
@@ -65,8 +66,8 @@ Exit codes:
 
 Settings are environment variables: CARBONLEDGER_DATA, CARBONLEDGER_BOOTSTRAP, CARBONLEDGER_KAFKA,
 CARBONLEDGER_PORT, CARBONLEDGER_HEAP_MB, CARBONLEDGER_CLICKHOUSE, CARBONLEDGER_CLICKHOUSE_CLUSTER,
-CARBONLEDGER_FALSE_ALARMS,
-CARBONLEDGER_WEBHOOK_NETWORKS, CARBONLEDGER_LOG (console or json), CARBONLEDGER_LOG_LEVEL.""",
+CARBONLEDGER_FALSE_ALARMS, CARBONLEDGER_WEBHOOK_NETWORKS, CARBONLEDGER_GRAFANA, CARBONLEDGER_GRAFANA_TOKEN,
+CARBONLEDGER_LOG (console or json), CARBONLEDGER_LOG_LEVEL.""",
 )
 
 DataFolder = Annotated[
@@ -89,6 +90,7 @@ app.command("gateway")(gateway.gateway)
 app.command("command")(command.command)
 app.command("anomalies")(anomalies.anomalies)
 app.command("query")(query.query)
+app.add_typer(dashboards.app, name="dashboards")
 app.command("account")(accounts.account)
 app.command("statement")(accounts.statement)
 app.command("structure")(accounts.structure)

@@ -1,9 +1,11 @@
 """A recorded scenario: six weeks of six meters through the product's own code, without a broker, into its tables.
 
 Synthetic. In it: bad readings of several kinds, a forged packet, an hour with a reading missing, allowances that don't
-last, a bill, a sale, measures for heavy pollution, a member that signed two verdicts, and a member that is silent.
+last, a bill, a sale, measures for heavy pollution, a member that signed two verdicts, two that are silent, and a dead
+webhook.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -23,7 +25,14 @@ from sinks.clickhouse.ledger import LedgerFeed
 from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.readings import ReadingsFeed
 from sinks.clickhouse.reference import Reference
-from sinks.clickhouse.rows import alerts_feed, balances_feed, forecasts_feed, rejections_feed
+from sinks.clickhouse.rows import (
+    alerts_feed,
+    balances_feed,
+    deliveries_feed,
+    forecasts_feed,
+    health_feed,
+    rejections_feed,
+)
 from streams.accounts import Accounts, AccountsConfig
 from streams.dead_letter import Original, letters
 from streams.forecast import Forecasts
@@ -175,6 +184,31 @@ def bodies(scene: Recorded) -> Iterator[tuple[str, str, bytes]]:
     yield topics.ALERTS, found["id"], codec.encode("alert", found)
 
 
+def around(alert: str) -> Iterator[tuple[str, str, bytes]]:
+    """How the pipeline stood, and what became of an alert at two webhooks, of which one is dead.
+
+    Both just now: the tables keep neither for ever.
+    """
+    now = time.time_ns() // 1_000_000 - HOUR
+    for look in range(6):
+        for process, topic in (("ingest", topics.METER_READINGS), ("sink", topics.LEDGER_BLOCKS)):
+            stands = {"process": process, "topic": topic, "at": now + look * 10_000, "state": "ready"}
+            done = {"restarts": 0, "waiting": 5 - look, "oldest_seconds": 0.5, "done": 100 * look}
+            yield topics.PIPELINE_HEALTH, process, codec.encode("health", stands | done)
+    for subscription, outcomes in (("desk", ["delivered"]), ("gone", ["failed", "failed", "dead"])):
+        for attempt, outcome in enumerate(outcomes, 1):
+            about = {"subscription": subscription, "event": alert, "kind": "two_verdicts", "key": alert}
+            told = {"attempt": attempt, "at": now + 10_000 * attempt, "outcome": outcome, "duration_ms": 12}
+            answer = (
+                {"status": 200, "reason": None} if outcome == "delivered" else {"status": None, "reason": "refused"}
+            )
+            yield (
+                topics.ALERTS_DELIVERIES,
+                subscription,
+                codec.encode("delivery", about | told | answer | {"next_at": None}),
+            )
+
+
 def ingested(scene: Recorded) -> Iterator[tuple[str, str, bytes]]:
     """What ingest makes of the packets, and of a forged one."""
     forged = bytearray(scene.messages[5])
@@ -197,7 +231,7 @@ def fill(data_dir: Path) -> None:
     scene = Recorded()
     reference = Reference.of(World.make(registrars=REGISTRARS, **CHANGES).registry)
     feeds: list[Feed] = [LedgerFeed(Follower(scene.world.genesis), reference), ReadingsFeed(reference)]
-    feeds += [rejections_feed(), balances_feed(), forecasts_feed(), alerts_feed()]
+    feeds += [rejections_feed(), balances_feed(), forecasts_feed(), alerts_feed(), deliveries_feed(), health_feed()]
     by_topic = {topic: feed for feed in feeds for topic in feed.topics}
     logs: dict[str, Topic] = {topic: Topic(topic) for topic in by_topic}
     ledger = (one for kept in scene.store.kept for one in messages_of(kept))
@@ -206,7 +240,7 @@ def fill(data_dir: Path) -> None:
         migrate(client)
         for feed in feeds:
             feed.resume(client)
-        for topic, _, value in (*ledger, *ingested(scene), *bodies(scene)):
+        for topic, _, value in (*ledger, *ingested(scene), *bodies(scene), *around("evidence/two_verdicts/3/0/7")):
             if topic in by_topic:
                 by_topic[topic].take(logs[topic].put(value))
         for feed in feeds:
