@@ -1,86 +1,70 @@
-"""`/metrics` for Prometheus, served by `up`: the stages that `carbonledger status` shows, asked when they are scraped.
-
-All metric names stand here.
-"""
+"""What `up` shows to Prometheus of the pipeline as a whole: the stages of `carbonledger status`, asked when scraped."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import CollectorRegistry, start_http_server
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
-
 from infra.errors import EnvironmentFault
-from infra.ports import LOOPBACK
+from infra.plan import State
 from infra.watch import Stage
-
-WAITING = "carbonledger_waiting"
-OLDEST = "carbonledger_waiting_oldest_seconds"
-HELD = "carbonledger_held"
-UP = "carbonledger_broker_up"
-POSTED = "carbonledger_books_posted"
-DIFFERENCE = "carbonledger_books_difference"
-HEIGHT = "carbonledger_books_height"
-
-
-class Stages(Collector):
-    """The stages as gauges. `stages` raises EnvironmentFault while the broker is away; `held` says who waits."""
-
-    def __init__(self, stages: Callable[[], Iterable[Stage]], held: Callable[[], Mapping[str, bool]]) -> None:
-        self._stages, self._held = stages, held
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """What Prometheus is given."""
-        waiting = GaugeMetricFamily(WAITING, "Messages of a topic that a group has not done", labels=("group", "topic"))
-        oldest = GaugeMetricFamily(OLDEST, "Age of the oldest of them, in seconds", labels=("group", "topic"))
-        held = GaugeMetricFamily(HELD, "1 while a process takes nothing, for what is behind it", labels=("process",))
-        up = GaugeMetricFamily(UP, "Whether the broker answered")
-        try:
-            for stage in self._stages():
-                waiting.add_metric((stage.group, stage.topic), stage.waiting)
-                oldest.add_metric((stage.group, stage.topic), stage.oldest or 0.0)
-            up.add_metric((), 1)
-        except EnvironmentFault:
-            up.add_metric((), 0)
-        for process, is_held in self._held().items():
-            held.add_metric((process,), is_held)
-        yield from (waiting, oldest, held, up)
-
-    def describe(self) -> list[GaugeMetricFamily]:
-        """Nothing is asked of the broker before the first scrape."""
-        return []
-
+from schemas.metrics import (
+    BOOKS_HEIGHT,
+    BROKER_UP,
+    DIFFERENCE,
+    HELD,
+    OLDEST,
+    POSTED,
+    RESTARTS,
+    WAITING,
+    Figure,
+)
 
 Sums = tuple[int, Mapping[tuple[str, str], int]]
 """A height, and all debits and credits by side and unit."""
 
 
-class Balanced(Collector):
-    """What the account processor posted, and that debits equal credits. `sums` is None while nothing is posted."""
+def waiting(stages: Callable[[], Iterable[Stage]], away: Callable[[], str | None] = lambda: None) -> Iterator[Figure]:
+    """What waits at each stage. `stages` raises EnvironmentFault while the broker is away, `away` says so sooner."""
+    try:
+        found = None if away() else list(stages())
+    except EnvironmentFault:
+        found = None
+    yield BROKER_UP.of(found is not None)
+    for stage in found or ():
+        yield WAITING.of(stage.waiting, stage.group, stage.topic)
+        yield OLDEST.of(stage.oldest or 0.0, stage.group, stage.topic)
 
-    def __init__(self, sums: Callable[[], Sums | None]) -> None:
-        self._sums = sums
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """What Prometheus is given. The difference is taken of integers: the sums themselves are beyond a float."""
-        posted = GaugeMetricFamily(POSTED, "All debits and all credits of the books", labels=("side", "unit"))
-        difference = GaugeMetricFamily(DIFFERENCE, "Debits less credits: 0", labels=("unit",))
-        height = GaugeMetricFamily(HEIGHT, "Height at which the books stand")
-        found = self._sums()
-        if found is not None:
-            height.add_metric((), found[0])
-            for place, amount in found[1].items():
-                posted.add_metric(place, amount)
-            for unit in sorted({unit for _, unit in found[1]}):
-                debits, credits_ = (found[1].get((side, unit), 0) for side in ("debit", "credit"))
-                difference.add_metric((unit,), debits - credits_)
-        yield from (posted, difference, height)
+def balanced(sums: Callable[[], Sums | None]) -> Iterator[Figure]:
+    """What the account processor posted, and that debits equal credits. `sums` is None while nothing is posted.
 
-    def describe(self) -> list[GaugeMetricFamily]:
-        """Nothing is read before the first scrape."""
-        return []
+    The difference is taken of integers: the sums themselves are beyond a float.
+    """
+    found = sums()
+    if found is None:
+        return
+    height, posted = found
+    yield BOOKS_HEIGHT.of(height)
+    for place, amount in posted.items():
+        yield POSTED.of(amount, *place)
+    for unit in sorted({unit for _, unit in posted}):
+        debits, credits_ = (posted.get((side, unit), 0) for side in ("debit", "credit"))
+        yield DIFFERENCE.of(debits - credits_, unit)
+
+
+def supervised(data: Path, restarts: Mapping[str, int]) -> Iterator[Figure]:
+    """The processes that wait for others, and how often each was started again."""
+    for process, is_held in held(data).items():
+        yield HELD.of(is_held, process)
+    for process, count in restarts.items():
+        yield RESTARTS.of(count, process)
+
+
+def not_ready(states: Mapping[str, str]) -> str | None:
+    """The processes that are not ready, in words; None when all are."""
+    others = [f"{process} is {state}" for process, state in states.items() if state != State.READY]
+    return ", ".join(others) or None
 
 
 def reports(data: Path) -> dict[str, dict[str, Any]]:
@@ -94,21 +78,3 @@ def reports(data: Path) -> dict[str, dict[str, Any]]:
 def held(data: Path) -> dict[str, bool]:
     """The processes that wait for others, and whether they do so now."""
     return {process: report["held"] for process, report in reports(data).items() if "held" in report}
-
-
-def serve(port: int, *collectors: Collector) -> Callable[[], None]:
-    """Serve on loopback until the returned function is called. Raises EnvironmentFault for a port that is taken."""
-    registry = CollectorRegistry()
-    for collector in collectors:
-        registry.register(collector)
-    try:
-        server, thread = start_http_server(port, LOOPBACK, registry)
-    except OSError as error:
-        raise EnvironmentFault(f"/metrics can't be served on port {port}: {error.strerror}") from error
-
-    def end() -> None:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-    return end

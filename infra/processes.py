@@ -6,9 +6,10 @@ from collections.abc import Callable
 from functools import partial
 
 from infra import channel as channels
-from infra import services
+from infra import metrics, services
 from infra.errors import EnvironmentFault
 from infra.settings import Settings
+from schemas.observed import PROCESS
 
 STORES = "stores"
 ACCOUNTS = "accounts.sqlite"
@@ -42,16 +43,18 @@ def member(settings: Settings, index: str) -> None:
     def keys() -> tuple[KeyPair, ...]:
         return channels.member_keys(channel.folder, name)
 
-    run(MemberConfig(kafka, channel.genesis, channel.registry, name, keys, folder), until_sigterm())
+    config = MemberConfig(kafka, channel.genesis, channel.registry, name, keys, folder, observed=PROCESS)
+    run(config, until_sigterm())
 
 
 def accounts(settings: Settings) -> None:
     """The account processor."""
-    from streams.accounts import Accounts, AccountsConfig
+    from streams.accounts import Accounts, AccountsConfig, kept_sums
 
     channel = channels.load(settings.data)
     store = settings.data / STORES / ACCOUNTS
-    processor = Accounts(AccountsConfig(services.client(settings), channel.genesis, channel.registry, store))
+    PROCESS.shows("books", partial(metrics.balanced, partial(kept_sums, store)))
+    processor = Accounts(AccountsConfig(services.client(settings), channel.genesis, channel.registry, store, PROCESS))
     stopped = until_sigterm()
     while not stopped():
         processor.step()
@@ -65,7 +68,7 @@ def forecast(settings: Settings) -> None:
 
     channel = channels.load(settings.data)
     store = settings.data / STORES / "forecast.sqlite"
-    processor = Forecasts(AccountsConfig(services.client(settings), channel.genesis, channel.registry, store))
+    processor = Forecasts(AccountsConfig(services.client(settings), channel.genesis, channel.registry, store, PROCESS))
     stopped = until_sigterm()
     while not stopped():
         processor.step()
@@ -82,7 +85,7 @@ def ingest(settings: Settings) -> None:
     kafka = Kafka(services.client(settings)["bootstrap.servers"], _security(settings))
     folder = settings.data / STORES / "ingest"
     in_force = partial(copies.registry_in_force, settings.data, channel)
-    ingest.main(ingest.IngestConfig(kafka, channel.genesis.digest, in_force, folder))
+    ingest.main(ingest.IngestConfig(kafka, channel.genesis.digest, in_force, folder, observed=PROCESS))
 
 
 def aggregate(settings: Settings) -> None:
@@ -95,7 +98,9 @@ def aggregate(settings: Settings) -> None:
     kafka = Kafka(services.client(settings)["bootstrap.servers"], _security(settings))
     folder, seed = settings.data / STORES / "aggregate", channel.seed(channels.AGGREGATOR)
     in_force = partial(copies.registry_in_force, settings.data, channel)
-    config = aggregate.AggregateConfig(kafka, channel.genesis, in_force, channels.AGGREGATOR, seed, folder)
+    config = aggregate.AggregateConfig(
+        kafka, channel.genesis, in_force, channels.AGGREGATOR, seed, folder, observed=PROCESS
+    )
     aggregate.main(config)
 
 
@@ -113,6 +118,7 @@ def sink(settings: Settings) -> None:
             genesis=channel.folder / "genesis.json",
             url=settings.clickhouse.get_secret_value(),
             kafka=_security(settings),
+            observed=PROCESS,
         )
     )
 
@@ -157,7 +163,8 @@ def gateway(settings: Settings, name: str) -> None:
             replay=scenario.replay_settings(declared, name, channel.days),
             scales={point.id: point.scale for point in channel.registry.points_of[name]},
             progress=folder / "progress.json",
-        )
+        ),
+        PROCESS,
     )
 
 
@@ -175,6 +182,7 @@ def intake(settings: Settings, name: str) -> None:
         seed=channel.seed(name),
         data_dir=settings.data / "gateways" / name,
         replay=channel.genesis.clock == "replay",
+        observed=PROCESS,
     )
     intake.main(config)
 
@@ -186,4 +194,4 @@ def schema_registry(settings: Settings) -> None:
     def say(url: str) -> None:
         (settings.data / "run" / "schemas.url").write_text(url + "\n")
 
-    server.serve(say=say)
+    server.serve(say=say, turned=PROCESS.turned)

@@ -96,6 +96,7 @@ def _process(role: Role, settings: Settings, bootstrap: str) -> Process:
         depends=depends,
         ready=partial(role.ready, settings) if role.ready else None,
         group=role.group,
-        env={f"{PREFIX}BOOTSTRAP": bootstrap, f"{PREFIX}DATA": str(settings.data)},
+        # the port in the settings is that of `up`; each process takes a free one
+        env={f"{PREFIX}BOOTSTRAP": bootstrap, f"{PREFIX}DATA": str(settings.data), f"{PREFIX}METRICS_PORT": "0"},
         stop_within=role.stop_within,
     )

@@ -27,7 +27,9 @@ class Settings(BaseSettings):
     heap_mb: int = Field(default=512, ge=128)
     """Megabytes of the embedded broker's heap."""
     metrics_port: int = Field(default=0, ge=0, le=65535)
-    """The loopback port on which `up` serves /metrics to Prometheus; 0 for nowhere."""
+    """The port of /metrics, /live and /ready, of `up` or of the one process that is run; 0 for a free one."""
+    metrics_host: str = "127.0.0.1"
+    """The address that they are served on: there is no sign-in, so it is loopback or a network of one's own."""
     clickhouse: SecretStr = SecretStr("")
     """URL of a ClickHouse server; empty for the embedded chDB."""
     webhook_networks: str = ""

@@ -71,6 +71,16 @@ class Supervisor:
         """The process id of each process that runs."""
         return {name: self._children[name].pid for name, life in self.lives.items() if life.state.runs}
 
+    @property
+    def states(self) -> dict[str, State]:
+        """Where each process stands."""
+        return {name: life.state for name, life in self.lives.items()}
+
+    @property
+    def restarts(self) -> dict[str, int]:
+        """How often each process was started again."""
+        return {name: life.restarts for name, life in self.lives.items()}
+
     def log(self, name: str) -> Path:
         """The log of a process."""
         return self.data / "log" / f"{name}.log"
@@ -88,12 +98,16 @@ class Supervisor:
     def _on_signal(self, *_: object) -> None:
         self._signals += 1
 
-    def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
-        """Keep everything alive until a signal comes; `on_ready` is called once, when all are ready."""
+    def run(self, on_ready: Callable[[], None] = lambda: None, turned: Callable[[], object] = lambda: None) -> None:
+        """Keep everything alive until a signal comes; `on_ready` is called once, when all are ready.
+
+        `turned` is called a few times a second.
+        """
         told = False
         with self.signals():
             while not self._signals:
                 self.step()
+                turned()
                 if self.ready and not told:
                     told = True
                     on_ready()

@@ -59,9 +59,14 @@ class RegistryServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, host: str, port: int, registry: Registry) -> None:
-        self.registry = registry
+    def __init__(self, host: str, port: int, registry: Registry, turned: Callable[[], object] = lambda: None) -> None:
+        self.registry, self._turned = registry, turned
         super().__init__((host, port), _Handler)
+
+    def service_actions(self) -> None:
+        """Called at each turn of `serve_forever`."""
+        super().service_actions()
+        self._turned()
 
     @property
     def url(self) -> str:
@@ -69,9 +74,17 @@ class RegistryServer(ThreadingHTTPServer):
         return f"http://{self.server_address[0]!s}:{self.server_port}"
 
 
-def serve(host: str = "127.0.0.1", port: int = 0, say: Callable[[str], None] = lambda _: None) -> None:
-    """Answer until SIGTERM or SIGINT; `say` is told the address once it is bound. Raises OSError for a taken port."""
-    with RegistryServer(host, port, own()) as server:
+def serve(
+    host: str = "127.0.0.1",
+    port: int = 0,
+    say: Callable[[str], None] = lambda _: None,
+    turned: Callable[[], object] = lambda: None,
+) -> None:
+    """Answer until SIGTERM or SIGINT; `say` is told the address once it is bound, `turned` called a few times a second.
+
+    Raises OSError for a taken port.
+    """
+    with RegistryServer(host, port, own(), turned) as server:
         # no exception out of a handler: it can come where one is swallowed, and then nothing stops
         def stop(_signal: int, _frame: FrameType | None) -> None:
             threading.Thread(target=server.shutdown).start()

@@ -27,6 +27,7 @@ from consensus.log.genesis import Genesis
 from consensus.log.leaf import SUBMISSION, WINDOW_RECORD
 from consensus.log.reader import OpenedBlock
 from schemas import codec, topics
+from schemas.observed import Observed
 from streams.processor import LedgerProcessor
 
 GROUP = "carbon.accounts"
@@ -47,6 +48,7 @@ class AccountsConfig:
     genesis: Genesis
     registry: Registry
     store: Path
+    observed: Observed = field(default_factory=Observed)
 
 
 @dataclass
@@ -183,7 +185,7 @@ class Accounts(LedgerProcessor):
     def __init__(self, config: AccountsConfig) -> None:
         self._file = BooksFile(config.store, config.genesis.utc_offset_minutes)
         self._standing: Standing = self._file.load()
-        super().__init__(config.kafka, config.genesis, config.registry, GROUP, self._standing)
+        super().__init__(config.kafka, config.genesis, config.registry, GROUP, self._standing, config.observed)
 
     def _take_in(self, block: OpenedBlock, registry: Registry) -> None:
         changed, alerts = post_block(self._standing.books, block, registry)

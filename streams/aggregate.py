@@ -11,8 +11,8 @@ packets' partition in the order in which they must survive, the state row last.
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ from carbon.registry import InForce
 from carbon.window import PacketFacts, analyse
 from consensus.log.genesis import Genesis
 from schemas import codec, topics
+from schemas.metrics import QUEUE, REGISTRY_HEIGHT, Figure
+from schemas.observed import Observed
 from streams import confirmations, faust_app, flow
 from streams.dead_letter import Original, letters
 from streams.faust_app import Health, Kafka, Output
@@ -67,6 +69,7 @@ class AggregateConfig:
     most_unconfirmed: int = 30_000
     """Records under way to the ledger beyond which no further packet is taken."""
     log_level: str = "WARNING"
+    observed: Observed = field(default_factory=Observed)
 
     def settings(self) -> Settings:
         """The pure part of it."""
@@ -87,7 +90,7 @@ class Aggregate:
         self._rejected = app.topic(topics.READINGS_REJECTED)
         self._alerts = app.topic(topics.ALERTS)
         self._proposed = app.topic(topics.RECORDS_PROPOSED)
-        self._health = Health(config.data_dir / "aggregate.health.json", self.state)
+        self._health = Health(config.data_dir / "aggregate.health.json", self.state, config.observed)
         self._reader = TopicReader(config.kafka, topics.READINGS_CODED, APP_ID)
         self._guard = guarded(app, topics.READINGS_CODED, self._reader, self._health)
         self._gateways: dict[str, Aggregator] = {}
@@ -255,7 +258,7 @@ class Aggregate:
         return Output(self._alerts, name.encode(), codec.encode("alert", fields | more))
 
     def _letters(self, original: Original, items: list[coding.Item], packet: Packet | None = None) -> list[Output]:
-        return [faust_app.rejected(self._rejected, letter) for letter in letters(original, items, packet)]
+        return faust_app.rejected(self._rejected, letters(original, items, packet), self._config.observed)
 
     async def _refuse(self, original: Original, item: coding.Item) -> None:
         await faust_app.deliver(self._letters(original, [item]), self._health)
@@ -362,7 +365,15 @@ class Aggregate:
 
     async def report(self) -> None:
         """Say how it stands, also while it waits."""
-        self._health.report()
+        self._health.report(held=not self._room.is_set())
+
+    def figures(self) -> Iterator[Figure]:
+        """How it stands, by what it counts anyhow."""
+        yield QUEUE.of(len(self._since), "unconfirmed batches")
+        yield QUEUE.of(sum(self._unconfirmed.copy().values()), "unconfirmed records")
+        waiting = (aggregator.windows.waiting for aggregator in self._gateways.copy().values())
+        yield QUEUE.of(sum(waiting), "packets")
+        yield REGISTRY_HEIGHT.of(self._settings.registry_height)
 
     # -- start, and every rebalance
 
@@ -400,8 +411,9 @@ class Aggregate:
 
 def create_app(config: AggregateConfig) -> Any:
     """The Faust app of the worker."""
-    app = faust_app.new_app(APP_ID, config.kafka, config.data_dir)
+    app = faust_app.new_app(APP_ID, config.kafka, config.data_dir, config.observed)
     aggregate = Aggregate(app, config)
+    config.observed.shows("aggregate", aggregate.figures)
     app.agent(app.topic(topics.READINGS_CODED), name=APP_ID, concurrency=1)(aggregate.run)
     app.timer(interval=max(0.5, config.again_after / 4))(aggregate.propose_again)
     app.timer(interval=REPORT_EVERY)(aggregate.report)

@@ -1,6 +1,7 @@
 """Dead letters: the original message with what was refused in it, and Kafka Connect's headers that say why."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import NamedTuple
@@ -8,6 +9,8 @@ from typing import NamedTuple
 from carbon.coding import Item
 from carbon.packet import Packet
 from schemas import codec
+from schemas.metrics import DEAD_LETTERS, REJECTIONS
+from schemas.observed import Observed
 
 ITEMS_PER_LETTER = 2_000
 """More refused readings of one packet go into further letters, so that a letter stays below its topic's limit."""
@@ -19,6 +22,8 @@ class Letter(NamedTuple):
     key: bytes | None
     value: bytes
     headers: list[tuple[str, bytes]]
+    reasons: Counter[str]
+    """How much was refused in it, by reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,17 @@ def letters(original: Original, items: Sequence[Item], packet: Packet | None = N
     """The dead letters for what was refused in one message; `packet` when it could be read as one."""
     for start in range(0, len(items), ITEMS_PER_LETTER):
         part = items[start : start + ITEMS_PER_LETTER]
-        yield Letter(original.key, _rejection(original, part, packet), _headers(original, part))
+        reasons = Counter(item["reason"] for item in part)
+        yield Letter(original.key, _rejection(original, part, packet), _headers(original, part), reasons)
+
+
+def counted(found: Iterable[Letter], observed: Observed) -> Iterator[Letter]:
+    """The same dead letters, counted by what was refused in them."""
+    for letter in found:
+        observed.count(DEAD_LETTERS)
+        for reason, count in letter.reasons.items():
+            observed.count(REJECTIONS, reason, by=count)
+        yield letter
 
 
 def _rejection(original: Original, items: Sequence[Item], packet: Packet | None) -> bytes:

@@ -8,7 +8,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,8 +19,10 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.auth import SASLMechanism
 
+from schemas.metrics import DONE
+from schemas.observed import Observed
 from schemas.topics import Bounds
-from streams.dead_letter import Letter
+from streams.dead_letter import Letter, counted
 
 LOG = logging.getLogger(__name__)
 LONGEST_PAUSE = 5.0
@@ -84,6 +86,12 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         """A message and all that came before it in its partition are done with."""
         self._handled[place] = max(offset + 1, self._handled.get(place, 0))
 
+    async def _commit(self, offsets: Any) -> bool:
+        committed: bool = await super()._commit(offsets)
+        if committed:
+            self.app.observed.committed()
+        return committed
+
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> list[TP]:
         return list(self._handled)
 
@@ -91,7 +99,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         return self._handled.pop(place, None)
 
 
-def new_app(app_id: str, kafka: Kafka, data_dir: Path) -> Any:
+def new_app(app_id: str, kafka: Kafka, data_dir: Path, observed: Observed) -> Any:
     """A Faust app of ours: consumer group `app_id`, raw bytes, at least once."""
     size = Bounds().message_bytes
     app = faust.App(
@@ -131,6 +139,7 @@ def new_app(app_id: str, kafka: Kafka, data_dir: Path) -> Any:
         stream_wait_empty=False,
     )
     app.transport.Consumer = Consumer
+    app.observed = observed
     return app
 
 
@@ -144,11 +153,14 @@ def run(app: Any, log_level: str = "WARNING") -> None:
 class Health:
     """Whether a worker gets on, as one small JSON file: ok, problem, done (messages), at (wall clock, s).
 
-    `state`, asked at each writing, adds what else the worker says of itself.
+    `state`, asked at each writing, adds what else the worker says of itself. `observed` is told of the same.
     """
 
-    def __init__(self, path: Path, state: Callable[[], Mapping[str, Any]] = dict) -> None:
+    def __init__(
+        self, path: Path, state: Callable[[], Mapping[str, Any]] = dict, observed: Observed | None = None
+    ) -> None:
         self._state = state
+        self.observed = observed or Observed()
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._problem: str | None = None
@@ -158,18 +170,26 @@ class Health:
     def progress(self) -> None:
         """One more message is done."""
         self._done += 1
+        self.observed.turned()
+        self.observed.count(DONE)
         if self._problem is not None or time.monotonic() - self._written > 1.0:
             self._problem = None
             self._write()
 
-    def report(self) -> None:
-        """Write how it stands now; a timer's to call, so that a worker that waits says so."""
+    def report(self, *, held: bool = False) -> None:
+        """Write how it stands now; a timer's to call, so that a worker that waits says so.
+
+        A timer turns also beside an agent that takes nothing any more: alive by it is only one that is held.
+        """
+        if held:
+            self.observed.turned()
         self._write()
 
     def trouble(self, problem: str) -> None:
         """Something outside doesn't answer; the worker waits for it."""
         LOG.warning("waiting: %s", problem)
         self._problem = problem
+        self.observed.turned()
         self._write()
 
     def _write(self) -> None:
@@ -199,9 +219,9 @@ class Output:
         return sent
 
 
-def rejected(topic: Any, letter: Letter) -> Output:
-    """The output of a dead letter."""
-    return Output(topic, letter.key, letter.value, letter.headers)
+def rejected(topic: Any, found: Iterable[Letter], observed: Observed) -> list[Output]:
+    """The outputs of dead letters, counted."""
+    return [Output(topic, letter.key, letter.value, letter.headers) for letter in counted(found, observed)]
 
 
 async def persist(attempt: Callable[[], Awaitable[T]], health: Health, what: str) -> T:

@@ -108,7 +108,7 @@ class Forecasts(LedgerProcessor):
         self._offset_minutes = config.genesis.utc_offset_minutes
         self._file = WatchFile(config.store, self._offset_minutes)
         self._standing: Watching = self._file.load()
-        super().__init__(config.kafka, config.genesis, config.registry, GROUP, self._standing)
+        super().__init__(config.kafka, config.genesis, config.registry, GROUP, self._standing, config.observed)
 
     def _take_in(self, block: OpenedBlock, registry: Registry) -> None:
         books, watch, height = self._standing.books, self._standing.watch, block.block.height

@@ -10,13 +10,14 @@ of a partition no later message shows the hole: `look` compares with the end of 
 """
 
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
 from faust.types import TP
 
+from schemas.metrics import LAG, Figure
 from streams.faust_app import Health, persist
 
 LOG = logging.getLogger(__name__)
@@ -53,6 +54,10 @@ class Expected:
     def raise_to(self, partition: int, offset: int) -> None:
         """Everything before the offset was handed on, or need not be; it never goes back."""
         self._next[partition] = max(offset, self._next.get(partition, 0))
+
+    def offsets(self) -> dict[int, int]:
+        """All of them, by partition."""
+        return self._next.copy()
 
     def stuck(self, ends: Mapping[int, int]) -> dict[int, int]:
         """What is expected in partitions that are behind their ends, and were at the same offset at the last look."""
@@ -124,7 +129,10 @@ class Guard:
     async def look(self) -> None:
         """Send Faust back to what it leaves out at the end of a partition while the agent waits."""
         try:
-            for partition, offset in (await self._stuck()).items():
+            stuck = await self._stuck()
+            if self._waiting and not stuck and not self._app.rebalancing:
+                self._health.observed.turned()
+            for partition, offset in stuck.items():
                 LOG.warning("%s/%s: Faust left out offset %s at the end", self._topic, partition, offset)
                 await self._app.consumer.seek_wait({TP(self._topic, partition): offset})
         except Exception as error:
@@ -139,6 +147,13 @@ class Guard:
             ends = await self._log.ends(partitions)
         return self._expected.stuck(ends)
 
+    def figures(self) -> Iterator[Figure]:
+        """What waits for the agent, as the broker last said."""
+        known = self._expected.offsets()
+        # Faust would make its consumer for whoever asks before it has one
+        ends = {p: self._app.consumer.highwater(TP(self._topic, p)) or 0 for p in known}
+        yield LAG.of(sum(max(0, end - known[p]) for p, end in ends.items()), self._topic)
+
     async def assigned(self, *_: Any, **__: Any) -> None:
         """Take what the partitions' start is from the broker again."""
         self._expected.forget()
@@ -147,6 +162,7 @@ class Guard:
 def guarded(app: Any, topic: str, log: Log, health: Health) -> Guard:
     """The guard of an app's agent, told of every assignment, looking at the ends of the log by a timer."""
     guard = Guard(app, topic, log, health)
+    health.observed.shows("guard", guard.figures)
     app.on_partitions_assigned.connect(guard.assigned, weak=False)
     app.timer(interval=LOOK_EVERY)(guard.look)
     return guard

@@ -9,8 +9,8 @@ While the aggregator is too far behind, packets wait where they are, on meter.re
 
 import asyncio
 import logging
-from collections.abc import AsyncIterable, Awaitable
-from dataclasses import dataclass
+from collections.abc import AsyncIterable, Awaitable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from carbon import coding
 from carbon.packet import PacketError
 from carbon.registry import InForce
 from schemas import topics
+from schemas.metrics import QUEUE, REGISTRY_HEIGHT, Figure
+from schemas.observed import Observed
 from streams import faust_app, flow
 from streams.dead_letter import Original, letters
 from streams.faust_app import Health, Kafka, Output
@@ -44,6 +46,7 @@ class IngestConfig:
     most_behind: int = flow.MOST_BEHIND
     """Coded packets that may wait for the aggregator before no further one is made."""
     log_level: str = "WARNING"
+    observed: Observed = field(default_factory=Observed)
 
 
 class Ingest:
@@ -54,6 +57,7 @@ class Ingest:
         self.registry_height, self._registry = config.in_force()
         self._room = asyncio.Event()
         self._room.set()
+        self._under_way: asyncio.Queue[_UnderWay] = asyncio.Queue(IN_FLIGHT)
         self._coded = app.topic(topics.READINGS_CODED)
         self._rejected = app.topic(topics.READINGS_REJECTED)
 
@@ -63,7 +67,7 @@ class Ingest:
 
     async def run(self, stream: Any) -> None:
         """Take every message of the stream."""
-        under_way: asyncio.Queue[_UnderWay] = asyncio.Queue(IN_FLIGHT)
+        under_way = self._under_way = asyncio.Queue(IN_FLIGHT)
         settling = asyncio.create_task(self._settle(under_way))
         try:
             await self._take(self._guard.messages(stream), under_way, settling)
@@ -85,7 +89,12 @@ class Ingest:
             self._room.clear()
         else:
             self._room.set()
-        self._health.report()
+        self._health.report(held=not self._room.is_set())
+
+    def figures(self) -> Iterator[Figure]:
+        """How it stands."""
+        yield QUEUE.of(self._under_way.qsize(), "outputs")
+        yield REGISTRY_HEIGHT.of(self.registry_height)
 
     async def _settle(self, under_way: "asyncio.Queue[_UnderWay]") -> None:
         while True:
@@ -112,7 +121,7 @@ class Ingest:
         if original.value is None:
             original = Original("ingest", original.topic, original.partition, original.offset, original.key, b"")
         packet = coded and coded.packet
-        return [faust_app.rejected(self._rejected, letter) for letter in letters(original, items, packet)]
+        return faust_app.rejected(self._rejected, letters(original, items, packet), self._config.observed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +150,16 @@ async def _delivered(sent: list[Awaitable[Any]] | None) -> bool:
 
 def create_app(config: IngestConfig) -> Any:
     """The Faust app of the worker."""
-    app = faust_app.new_app(APP_ID, config.kafka, config.data_dir)
+    app = faust_app.new_app(APP_ID, config.kafka, config.data_dir, config.observed)
     behind = Downstream(config.kafka.librdkafka(), flow.AGGREGATE, topics.READINGS_CODED, config.most_behind)
     reader = TopicReader(config.kafka, topics.METER_READINGS, APP_ID)
     health = Health(
-        config.data_dir / "ingest.health.json", lambda: behind.state() | {"registry": ingest.registry_height}
+        config.data_dir / "ingest.health.json",
+        lambda: behind.state() | {"registry": ingest.registry_height},
+        config.observed,
     )
     ingest = Ingest(app, config, guarded(app, topics.METER_READINGS, reader, health), health)
+    config.observed.shows("ingest", ingest.figures)
     app.timer(interval=ASK_EVERY)(ingest.follow)
 
     @app.timer(interval=flow.LOOK_EVERY)  # type: ignore[untyped-decorator]

@@ -10,7 +10,7 @@ A packet of no readings is sent when nothing came for a while, so that windows c
 import json
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
@@ -22,9 +22,11 @@ from carbon import coding, signing
 from carbon.packet import AT_LIMIT
 from carbon.registry import InForce, Registry
 from schemas import codec, topics
+from schemas.metrics import DONE, LAG, QUEUE, SEQUENCE, Figure
+from schemas.observed import Observed
 from schemas.topics import Bounds
 from streams import flow
-from streams.dead_letter import Original, letters
+from streams.dead_letter import Original, counted, letters
 from streams.edge.message import RefusedError, decimal_json, number
 from streams.edge.packing import scaled
 from streams.edge.signer import Signer
@@ -62,6 +64,7 @@ class IntakeConfig:
     """After how long without a reading an empty packet is sent."""
     most_behind: int = flow.MOST_BEHIND
     """Packets that may wait for ingest before no further reading is taken."""
+    observed: Observed = field(default_factory=Observed)
 
 
 def read(message: bytes, registry: Registry, gateway: str) -> RawReading:
@@ -151,6 +154,8 @@ class Intake:
         self._consumer = Consumer({**config.kafka, "group.id": GROUP, "enable.auto.commit": False})
         self._ingest = flow.Downstream(config.kafka, flow.INGEST, topics.METER_READINGS, config.most_behind)
         self._quiet_since = time.monotonic()
+        self._lag = 0
+        config.observed.shows("intake", self.figures)
 
     def _begin(self) -> Signer:
         """The signer of the registered run, which begins with what is kept. Raises OtherKeyError, RunOverError."""
@@ -178,6 +183,8 @@ class Intake:
         self._send(list(self._store.unsent()))
         self._assign()
         while not self._stop.is_set():
+            if self._config.observed.turned():
+                self._lag = sum(map(self._behind, self._consumer.assignment()))
             if self._ingest.look():
                 self._stop.wait(flow.LOOK_EVERY)
                 continue
@@ -189,12 +196,24 @@ class Intake:
         self._consumer.close()
         self._ingest.close()
 
+    def figures(self) -> Iterator[Figure]:
+        """How it stands."""
+        sequence = self._store.head().sequence
+        yield SEQUENCE.of(sequence)
+        yield QUEUE.of(sequence - self._store.sent(), "unsent packets")
+        yield LAG.of(self._lag, topics.METER_SINGLE)
+
+    def _behind(self, place: TopicPartition) -> int:
+        _, end = self._consumer.get_watermark_offsets(place, cached=True)
+        return max(0, int(end) - self._position.offsets.get(place.partition, 0))
+
     def _assign(self) -> None:
         """Go on where the store says, whatever the group's committed offsets are: they only show the lag."""
         described = self._consumer.list_topics(topics.METER_SINGLE, timeout=30).topics[topics.METER_SINGLE]
         offsets = self._position.offsets
         places = [TopicPartition(topics.METER_SINGLE, p, offsets.get(p, 0)) for p in described.partitions]
         self._consumer.assign(places)
+        self._config.observed.committed()
 
     def _gather(self) -> list[Message]:
         """What came: up to a packet's readings, none older than `age`."""
@@ -213,6 +232,8 @@ class Intake:
             return
         position = self._position.behind(messages, readings)
         self._send([self._keep(readings, position)])
+        self._config.observed.count(DONE, by=len(messages))
+        self._config.observed.committed()
         if messages:
             self._consumer.commit(offsets=[TopicPartition(topics.METER_SINGLE, *at) for at in position.offsets.items()])
 
@@ -224,7 +245,8 @@ class Intake:
         except RefusedError as error:
             place = (topics.METER_SINGLE, message.partition() or 0, message.offset() or 0)
             original = Original("intake", *place, _bytes(message.key()), value)
-            for letter in letters(original, [coding.whole(error.reason, error.detail)]):
+            found = letters(original, [coding.whole(error.reason, error.detail)])
+            for letter in counted(found, self._config.observed):
                 self._produce(topics.READINGS_REJECTED, letter.key, letter.value, letter.headers)
             return None
 
@@ -257,7 +279,7 @@ class Intake:
         Raises KafkaException for what it refuses.
         """
         while self._producer.flush(1.0) and not self._stop.is_set():
-            pass
+            self._config.observed.turned()
         left: int = self._producer.flush(10.0)
         return left == 0
 

@@ -5,17 +5,21 @@ Output before state before offset: after a crash the same bytes are sent again, 
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
+import numpy as np
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
+from carbon.refusal import label
 from carbon.registry import Registry
 from consensus import registration
 from consensus.log.follower import Follower, Position
 from consensus.log.genesis import Genesis
 from consensus.log.reader import Asker, LedgerReader, OpenedBlock
 from schemas import topics
+from schemas.metrics import HEIGHT, LAG, QUEUE, REJECTIONS, Figure
+from schemas.observed import Observed
 
 _SOURCES = (topics.LEDGER_BLOCKS, topics.LEDGER_PAYLOADS)
 
@@ -35,9 +39,15 @@ class LedgerProcessor(ABC):
     """A processor's shell. `registry` is that of the genesis, `kafka` passed to the clients as it is."""
 
     def __init__(
-        self, kafka: dict[str, str], genesis: Genesis, registry: Registry, group: str, standing: Followed
+        self,
+        kafka: dict[str, str],
+        genesis: Genesis,
+        registry: Registry,
+        group: str,
+        standing: Followed,
+        observed: Observed,
     ) -> None:
-        self._genesis, self._standing = genesis, standing
+        self._genesis, self._standing, self._observed = genesis, standing, observed
         self._registries = {0: registry}
         for record in standing.registrations.values():
             registration.adopt(self._registries, record)
@@ -51,6 +61,8 @@ class LedgerProcessor(ABC):
         self._consumer.assign([self._place(topic) for topic in _SOURCES])
         self._paused: set[str] = set()
         self._undelivered: list[str] = []
+        self._lags: dict[str, int] = {}
+        observed.shows("processor", self.figures)
 
     @abstractmethod
     def _take_in(self, block: OpenedBlock, registry: Registry) -> None:
@@ -65,6 +77,8 @@ class LedgerProcessor(ABC):
 
     def step(self, timeout: float = 0.5) -> bool:
         """Read what there is and take in the blocks that are complete; whether there was anything to do."""
+        if self._observed.turned():
+            self._lags = {topic: self._lag(topic) for topic in _SOURCES}
         self._pace()
         messages = self._consumer.consume(2_000, timeout)
         for message in messages:
@@ -119,6 +133,9 @@ class LedgerProcessor(ABC):
             change = registration.follow(self._registries, leaf.leaf.leaf, leaf.payload)
             if change is not None:
                 self._standing.registrations[change.first] = leaf.payload
+        for reason, count in zip(*np.unique(block.block.columns["reason"], return_counts=True), strict=True):
+            if reason:
+                self._observed.count(REJECTIONS, label(int(reason)), by=int(count))
         self._take_in(block, self._registries[registration.in_force(self._registries, block.block.height)])
         self._standing.position = block.position
 
@@ -140,7 +157,21 @@ class LedgerProcessor(ABC):
             topic: read if (waiting := oldest[topic]) is None else waiting for topic, read in self._offsets.items()
         }
         self._write()
+        self._observed.committed()
         self._consumer.commit(offsets=[self._place(topic) for topic in _SOURCES], asynchronous=True)
+
+    def figures(self) -> Iterator[Figure]:
+        """How it stands."""
+        for topic, count in self._lags.items():
+            yield LAG.of(count, topic)
+        position = self._standing.position
+        yield HEIGHT.of(0 if position is None else position.height)
+        yield QUEUE.of(self._reader.waiting, "blocks and payloads")
+
+    def _lag(self, topic: str) -> int:
+        """Messages of a topic behind where it is read, as the broker last said."""
+        _, end = self._consumer.get_watermark_offsets(self._place(topic), cached=True)
+        return max(0, int(end) - self._offsets[topic])
 
     def close(self) -> None:
         """Leave the broker."""

@@ -120,6 +120,12 @@ class LedgerReader:
         return None if self._current is None else self._current.block.height
 
     @property
+    def waiting(self) -> int:
+        """Blocks and payloads that wait here for each other."""
+        early = sum(map(len, self._early.copy().values()))
+        return len(self._payloads) + len(self._blocks) + early + (self._current is not None)
+
+    @property
     def wants_payloads(self) -> bool:
         """Whether payloads should be read on: while there is room, and whenever a block waits for one."""
         return self._current is not None or len(self._payloads) < WAITING_PAYLOADS

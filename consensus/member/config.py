@@ -1,7 +1,7 @@
 """What a member process is told at its start."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from carbon.registry import Registry
@@ -9,6 +9,7 @@ from carbon.signing import public_key
 from consensus.core.config import Config, MemberKeys
 from consensus.log.committee import Committee
 from consensus.log.genesis import Genesis
+from schemas.observed import Observed
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class MemberConfig:
     batch_delay_ms: int = 200
     endorse_delay_ms: int = 40
     status_ms: int = 1_500
+    observed: Observed = field(default_factory=Observed)
 
     def keys_in(self, committee: Committee) -> KeyPair | None:
         """The keys by which this member stands in a committee; None where it doesn't."""

@@ -8,7 +8,7 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,23 @@ from consensus.member.store import CopyCheck, LedgerFile, set_aside, suspect
 from consensus.member.votelog import VoteLog, of_epoch
 from consensus.member.wire import Wire
 from schemas import codec, topics
+from schemas.metrics import (
+    BLOCK_AGE,
+    BLOCK_INTERVAL,
+    DROPPED,
+    EPOCH,
+    EVIDENCE,
+    EXECUTED,
+    FSYNC,
+    HEIGHT,
+    LAG,
+    PUBLISHED,
+    QUEUE,
+    RECORDS,
+    REGISTRY_HEIGHT,
+    VIEW,
+    Figure,
+)
 
 LOG = logging.getLogger(__name__)
 ARCHIVE = "archive.sqlite"
@@ -50,6 +67,8 @@ JUDGED_RECORDS = 600
 LEFT_BEHIND_MS = 15_000
 """How long a member stands still below what is on the ledger topic before it takes that: others may have gone on to the
 next epoch, and answer nobody in this one."""
+LAGGING_BLOCKS = 16
+"""Blocks on the ledger's topic that a member may lack and yet count as ready."""
 WAITING_BATCHES = 512
 """Batches that may wait for their evidence; beyond it the newest are let go, their submitter proposes them again."""
 _SEEN = "ledger.blocks seen"
@@ -104,6 +123,10 @@ class Member:
         """The greatest height of a certified block on the ledger topic."""
         self._stood: tuple[int, int] | None = None
         """The height below `_top` at which this member stands, and since when, ms; None while it is not behind."""
+        self._observed = config.observed
+        self._synced, self._interval = config.observed.timing(FSYNC), config.observed.timing(BLOCK_INTERVAL)
+        self._block_at: float | None = None
+        self._lags: Counter[str] = Counter()
 
     @property
     def _known(self) -> evidence.Known:
@@ -137,9 +160,12 @@ class Member:
             self._alert(kept)
         self._carry_out(self._replica.start(_now()))
         self._finish()
+        self._observed.shows("member", self.figures)
+        self._observed.needs("member", self.reason)
 
     def turn(self) -> None:
         """Take what is there, decide, make it durable, send."""
+        self._observed.turned()
         judged = self._judge()
         idle = self._replica.is_idle and not self._unjudged
         votes = self._wire.votes(0 if judged or idle else TURN_SECONDS)
@@ -280,8 +306,14 @@ class Member:
                     self._timers.pop(name, None)
                 case fx.Certified(height, _, _, signatures):
                     self._settled = (self._ledger.kept.tree, self._ledger.settle(height, signatures))
+                    self._note_block()
                 case _:
                     self._carry_out_rare(effect)
+
+    def _note_block(self) -> None:
+        before, self._block_at = self._block_at, time.monotonic()
+        if before is not None:
+            self._interval(self._block_at - before)
 
     def _carry_out_rare(self, effect: fx.Effect) -> None:
         match effect:
@@ -337,7 +369,9 @@ class Member:
     def _finish(self) -> None:
         """Persist before send: one sync for all that this turn wants remembered."""
         if self._persist:
+            began = time.perf_counter()
             self._votes.append(self._persist)
+            self._synced(time.perf_counter() - began)
             self._persist.clear()
         for send in self._sends:
             self._wire.send(send.message, send.to)
@@ -382,10 +416,40 @@ class Member:
         for (topic, part), offset in self._places.items():
             by_topic.setdefault(topic, {})[part] = first if topic == topics.RECORDS_PROPOSED else offset
         self._archive.commit(by_topic)
+        self._observed.committed()
         self._wire.show_lag(self._places)
+        self._lags = self._wire.lags(self._places)
+
+    def figures(self) -> Iterator[Figure]:
+        """How it stands, by what it knows anyhow."""
+        kept, ledger = self._ledger.kept, self._ledger
+        heights = {HEIGHT: kept.height, EXECUTED: ledger.height, PUBLISHED: self._publisher.seen}
+        numbers = {VIEW: self._replica.view, EPOCH: ledger.epoch, REGISTRY_HEIGHT: ledger.registry_height}
+        for metric, value in (heights | numbers).items():
+            yield metric.of(value)
+        yield RECORDS.of(kept.accepted, "accepted")
+        yield RECORDS.of(kept.rejected, "rejected")
+        yield QUEUE.of(len(self._unjudged), "batches")
+        yield EVIDENCE.of(len(self._evidence))
+        for reason, count in (self._replica.dropped + self.dropped).items():
+            yield DROPPED.of(count, reason)
+        if self._block_at is not None:
+            yield BLOCK_AGE.of(time.monotonic() - self._block_at)
+        for topic, count in self._lags.items():
+            yield LAG.of(count, topic)
+
+    def reason(self) -> str | None:
+        """Why it takes no part in what the committee decides now; None when it does."""
+        behind = self._top - self._ledger.kept.height
+        if self._replica.lags or behind > LAGGING_BLOCKS:
+            return f"it is {max(behind, 0)} blocks behind the ledger's topic and catches up"
+        if self._replica.votes_from:
+            return f"its disk was set back: it votes from height {self._replica.votes_from} on"
+        return None
 
     def close(self) -> None:
         """Leave in good order."""
+        self._observed.forget("member")
         self._finish()
         self._commit()
         self._wire.close()

@@ -95,8 +95,11 @@ class Reading:
         `is_behind`: nobody hands it the blocks that are on the topic, so they are to be taken from there.
         """
         self._retire()
+        observed = self._config.observed
+        observed.needs("reading", lambda: f"it reads the ledger's topics, from height {self._ledger.kept.height} on")
         try:
             while not stopped():
+                observed.turned()
                 try:
                     newest = self._newest_epoch()
                     is_current = self._may_vote and newest <= self._ledger.epoch and not is_behind
@@ -106,6 +109,7 @@ class Reading:
                     time.sleep(LOOK_SECONDS)
             return False
         finally:
+            observed.forget("reading")
             self._consumer.close()
 
     @property
@@ -138,6 +142,7 @@ class Reading:
         LOG.info("reads the ledger's topics from height %d of epoch %d on", ledger.kept.height, ledger.epoch)
         source = LedgerTopics(self._consumer, Follower(self._config.genesis, ledger.kept), strict=False)
         while not stopped():
+            self._config.observed.turned()
             for package in source.poll(LOOK_SECONDS) or ():
                 if not ledger.install(package):
                     raise LedgerError(f"block {ledger.height + 1} does not follow from the blocks before it")

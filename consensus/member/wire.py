@@ -5,6 +5,7 @@ committed under a group of its own only so that `status` can show its lag.
 """
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -114,6 +115,14 @@ class Wire:
         """Commit positions for `status` to show."""
         offsets = [TopicPartition(*place, offset) for place, offset in places.items()]
         self._sources.commit(offsets=offsets, asynchronous=True)
+
+    def lags(self, places: dict[tuple[str, int], int]) -> Counter[str]:
+        """Messages of each topic behind these places, as the broker last said."""
+        waiting = Counter[str]()
+        for (topic, partition), offset in places.items():
+            _, end = self._sources.get_watermark_offsets(TopicPartition(topic, partition), cached=True)
+            waiting[topic] += max(0, end - offset)
+        return waiting
 
     def close(self) -> None:
         """Leave the broker."""

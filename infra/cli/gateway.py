@@ -9,6 +9,9 @@ import typer
 from infra.errors import ENVIRONMENT_EXIT, EnvironmentFault
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
     from streams.edge.config import LiveConfig
     from streams.edge.store import Store
 
@@ -53,7 +56,11 @@ def gateway(
     \b
     Exit codes: 0 ended as asked, 2 the settings are wrong, 3 the environment is in the way.
     """
-    from infra import logging, settings
+    from functools import partial
+
+    from infra import endpoints, logging, settings
+    from schemas.metrics import LIVE, REPLAY
+    from schemas.observed import PROCESS
     from streams.edge import config as edge
     from streams.edge import gateway as replay
 
@@ -65,12 +72,17 @@ def gateway(
         raise typer.BadParameter(str(error)) from error
     except edge.SecretError as error:
         raise EnvironmentFault(str(error)) from error
-    if not isinstance(loaded, edge.LiveConfig):
-        raise typer.Exit(0 if check or not replay.main(loaded) else ENVIRONMENT_EXIT)
-    _run(loaded, check=check)
+    if isinstance(loaded, edge.LiveConfig):
+        _run(
+            loaded, partial(endpoints.serving, loaded.folder, LIVE, PROCESS, own.metrics_host, own.metrics_port), check
+        )
+    elif not check:
+        with endpoints.serving(loaded.store.parent, REPLAY, PROCESS, own.metrics_host, own.metrics_port):
+            failed = replay.main(loaded, PROCESS)
+        raise typer.Exit(ENVIRONMENT_EXIT if failed else 0)
 
 
-def _run(config: "LiveConfig", *, check: bool) -> None:
+def _run(config: "LiveConfig", serving: "Callable[[], AbstractContextManager[int]]", check: bool) -> None:
     import sqlite3
     from tempfile import TemporaryDirectory
 
@@ -87,7 +99,7 @@ def _run(config: "LiveConfig", *, check: bool) -> None:
                 gateway_of(config, empty)
             _say(config, f"the settings can be used{_channel(config)}")
             return
-        with config.open() as store:
+        with config.open() as store, serving():
             uvloop.run(_serve(config, store))
     except ConfigError as error:
         raise typer.BadParameter(str(error)) from error
@@ -101,13 +113,14 @@ async def _serve(config: "LiveConfig", store: "Store") -> None:
     import asyncio
     import signal
 
+    from schemas.observed import PROCESS
     from streams.edge.serving import serve
 
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     _say(config, f"serving; {config.status_file} says how it stands")
-    await serve(config, store, stop)
+    await serve(config, store, stop, PROCESS)
 
 
 def _channel(config: "LiveConfig") -> str:

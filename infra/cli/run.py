@@ -11,8 +11,9 @@ def run(role: Annotated[str, typer.Argument(help="A role's name, as 'carbonledge
     \b
       CARBONLEDGER_BOOTSTRAP=kafka:9092 carbonledger run member-0
     """
-    from infra import channel, logging, settings
+    from infra import channel, endpoints, logging, services, settings
     from infra.roles import BROKER, roles_of
+    from schemas.observed import PROCESS
 
     own = settings.load()
     # the broker knows of no channel
@@ -22,4 +23,11 @@ def run(role: Annotated[str, typer.Argument(help="A role's name, as 'carbonledge
         raise typer.BadParameter(f"there is no role {role!r}, only {', '.join(roles)}")
     chosen = roles[role]
     logging.configure(own.log, own.log_level)
-    chosen.function()(own, *chosen.args)
+    if chosen is BROKER:
+        # this process turns into another, which has none of our threads
+        chosen.function()(own, *chosen.args)
+        return
+    if BROKER.name in chosen.depends:
+        endpoints.needs_broker(PROCESS, services.client(own)["bootstrap.servers"])
+    with endpoints.serving(own.data, role, PROCESS, own.metrics_host, own.metrics_port):
+        chosen.function()(own, *chosen.args)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     *("process", "state", "pid", "restarts", "seconds", "group", "topic", "lag", "oldest", "held"),
-    *("height", "evidence", "votes_from"),
+    *("height", "evidence", "votes_from", "endpoint"),
 )
 
 
@@ -27,11 +27,13 @@ def rows(
     stages: Sequence["Stage"],
     height: int | None,
     reports: Mapping[str, dict[str, Any]],
+    endpoints: Mapping[str, str],
     now: float,
 ) -> list[dict[str, Any]]:
     """One row a process, and one for the ledger when its height is known. `now` in Unix seconds.
 
-    `reports`: what each process last wrote about itself, if it does. Behind them a row for each of `stages`.
+    `reports`: what each process last wrote about itself, if it does; `endpoints`: where each serves /metrics. Behind
+    them a row for each of `stages`.
     """
     lags = Counter[str]()
     for stage in stages:
@@ -46,6 +48,7 @@ def rows(
             "group": member.group,
             "lag": lags.get(member.group) if member.group else None,
             **{name: reports.get(member.process, {}).get(name) for name in ("held", "evidence", "votes_from")},
+            "endpoint": endpoints.get(member.process) if member.pid else None,
         }
         for member in run.members
     ]
@@ -65,6 +68,7 @@ def status(output: Output = Form.TABLE) -> None:
     for each stage: how many messages of which topic wait for which group, and the oldest one's age in seconds;
     'committee' is what the ledger doesn't show yet, in batches. A process that is held takes nothing until what is
     behind it has caught up. Last the ledger's height as the broker shows it, unverified. Exit code 3 when nothing runs.
+    'endpoint' is where a process answers /metrics, /live and /ready.
 
     \b
       carbonledger status
@@ -73,6 +77,7 @@ def status(output: Output = Form.TABLE) -> None:
     import time
 
     from infra import runfile, settings
+    from infra.endpoints import addresses
     from infra.metrics import reports
     from infra.watch import ledger_height
     from infra.watch import stages as stages_of
@@ -87,7 +92,7 @@ def status(output: Output = Form.TABLE) -> None:
         # while the broker starts again the processes are still worth showing
         print(f"carbonledger: {fault}", file=sys.stderr)
         stages, height = [], None
-    listed = rows(run, stages, height, reports(own.data), time.time())
+    listed = rows(run, stages, height, reports(own.data), addresses(own.data), time.time())
     show(listed, output, COLUMNS)
     if any(row.get("evidence") for row in listed):
         print("carbonledger: members keep evidence, see 'carbonledger evidence list'", file=sys.stderr)

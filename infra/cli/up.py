@@ -20,16 +20,18 @@ def up() -> None:
       carbonledger up                              everything embedded, data in var/ledger
       carbonledger --data /srv/co2 up              data in another folder
       CARBONLEDGER_BOOTSTRAP=kafka:9092 carbonledger up    with a cluster of your own
-      CARBONLEDGER_METRICS_PORT=9400 carbonledger up       lags for Prometheus on 127.0.0.1:9400/metrics
+      CARBONLEDGER_METRICS_PORT=9400 carbonledger up       /metrics of 'up' on 127.0.0.1:9400, not a free port
     """
     from contextlib import ExitStack
     from functools import partial
 
-    from infra import channel, metrics, services, settings, watch
+    from infra import channel, endpoints, metrics, services, settings, watch
     from infra.demo import parameters
     from infra.processes import ACCOUNTS, STORES
     from infra.roles import roles_of
     from infra.supervisor import Supervisor
+    from schemas.metrics import UP
+    from schemas.observed import PROCESS
     from streams.accounts import kept_sums
 
     own = settings.load()
@@ -37,15 +39,15 @@ def up() -> None:
     planned = services.plan(own, _say, roles_of(made))
     with ExitStack() as stack:
         supervisor = stack.enter_context(Supervisor(planned.processes, own.data, _say, planned.bootstrap))
-        if own.metrics_port:
-            groups = {process.group for process in planned.processes if process.group}
-            client = own.client(planned.bootstrap)
-            stages = metrics.Stages(partial(watch.stages, client, groups, own.data), partial(metrics.held, own.data))
-            balanced = metrics.Balanced(partial(kept_sums, own.data / STORES / ACCOUNTS))
-            stack.callback(metrics.serve(own.metrics_port, stages, balanced))
-        supervisor.run(
-            lambda: _say(f"Everything runs; Kafka at {planned.bootstrap}, logs in {own.data / 'log'}. Ctrl-C ends it.")
-        )
+        groups = {process.group for process in planned.processes if process.group}
+        stages = partial(watch.stages, own.client(planned.bootstrap), groups, own.data)
+        PROCESS.shows("waiting", partial(metrics.waiting, stages, partial(endpoints.broker_away, planned.bootstrap)))
+        PROCESS.shows("books", partial(metrics.balanced, partial(kept_sums, own.data / STORES / ACCOUNTS)))
+        PROCESS.shows("processes", lambda: metrics.supervised(own.data, supervisor.restarts))
+        PROCESS.needs("processes", lambda: metrics.not_ready(supervisor.states))
+        stack.enter_context(endpoints.serving(own.data, UP, PROCESS, own.metrics_host, own.metrics_port))
+        said = f"Everything runs; Kafka at {planned.bootstrap}, logs in {own.data / 'log'}. Ctrl-C ends it."
+        supervisor.run(lambda: _say(said), PROCESS.turned)
     _say("Everything is stopped; the data stays.")
 
 

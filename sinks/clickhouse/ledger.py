@@ -128,6 +128,11 @@ class LedgerFeed:
         return len(self._blocks) + len(self._records) + len(self._submissions) + len(self._postings)
 
     @property
+    def height(self) -> int:
+        """The last block whose records are in the tables, or in the open batches."""
+        return self._written_records
+
+    @property
     def partition(self) -> int:
         """The channel's partition, as its genesis names it."""
         return self._follower.genesis.partition

@@ -7,7 +7,8 @@ part, and Kafka's committed offsets are for showing the lag and nothing else.
 import signal
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,8 @@ from confluent_kafka import (
 
 from consensus.log.follower import Follower
 from schemas import topics
+from schemas.metrics import HEIGHT, LAG, POISONED, QUEUE, Figure
+from schemas.observed import Observed
 from sinks.clickhouse import engine
 from sinks.clickhouse.feed import EarlyError, Feed, Message, Place, PoisonedError, RowBatch
 from sinks.clickhouse.http import Interface
@@ -65,6 +68,7 @@ class Config:
     batch_seconds: float = 1.0
     kafka: Mapping[str, Any] = field(default_factory=dict)
     """More librdkafka settings: TLS, SASL."""
+    observed: Observed = field(default_factory=Observed)
 
 
 def feeds_of(config: Config) -> list[Feed]:
@@ -87,6 +91,9 @@ class Sink:
         self._config = config
         self._errors = RowBatch("sink_errors_log", _ERRORS)
         self._read: dict[Place, int] = {}
+        self._next: dict[Place, int] = {}
+        """The offset that the next message of each place has."""
+        self._lags: Mapping[str, int] = {}
         self._opened = 0.0
         self._paused = False
         self._held: dict[Place, tuple[int, int]] = {}
@@ -102,7 +109,9 @@ class Sink:
         for feed in self._feeds:
             known.update(feed.resume(self._client))
         places = [place for topic in self._by_topic for place in self._places(topic)]
-        self._consumer.assign([TopicPartition(*place, self._start(place, known.get(place))) for place in places])
+        starts = {place: self._start(place, known.get(place)) for place in places}
+        self._next = {place: max(start, 0) for place, start in starts.items()}
+        self._consumer.assign([TopicPartition(*place, start) for place, start in starts.items()])
         log.info("sink resumes", offsets={f"{topic}:{partition}": o for (topic, partition), o in known.items()})
 
     def _places(self, topic: str) -> list[Place]:
@@ -129,6 +138,8 @@ class Sink:
 
     def step(self, timeout: float = 0.2) -> None:
         """Read what is there, and write what has waited long enough or become large enough."""
+        if self._config.observed.turned():
+            self._look_at_lag()
         for message in self._consumer.consume(500, timeout):
             self._take(message)
         if not self._opened and (self._errors or any(feed.waiting for feed in self._feeds)):
@@ -157,12 +168,13 @@ class Sink:
             return
         except PoisonedError as error:
             self._on_poisoned(Message(*place, message.offset(), value), str(error))
-        self._read[place] = message.offset() + 1
+        self._read[place] = self._next[place] = message.offset() + 1
         if feed.waiting >= self._config.batch_rows:
             self.flush()
 
     def _on_poisoned(self, message: Message, reason: str) -> None:
         self.poisoned += 1
+        self._config.observed.count(POISONED)
         source = {"topic": message.topic, "partition": message.partition, "offset": message.offset}
         log.error("sink can't take a message", **source, reason=reason)
         self._errors.add([{**source, "reason": reason}], message.origin)
@@ -221,6 +233,23 @@ class Sink:
             offsets = [TopicPartition(*place, offset) for place, offset in self._read.items()]
             self._consumer.commit(offsets=offsets, asynchronous=True)
         self._read, self._opened = {}, 0.0
+        self._config.observed.committed()
+
+    def _look_at_lag(self) -> None:
+        lags = Counter[str]()
+        for place, offset in self._next.items():
+            _, end = self._consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
+            lags[place[0]] += max(0, end - offset)
+        self._lags = lags
+
+    def figures(self) -> Iterator[Figure]:
+        """How it stands."""
+        for topic, count in self._lags.items():
+            yield LAG.of(count, topic)
+        yield QUEUE.of(sum(feed.waiting for feed in self._feeds), "rows")
+        for feed in self._feeds:
+            if isinstance(feed, LedgerFeed):
+                yield HEIGHT.of(feed.height)
 
 
 def consumer_of(config: Config) -> Consumer:
@@ -251,6 +280,7 @@ def run(config: Config, stop: threading.Event) -> None:
         stack.callback(consumer.close)
         sink = Sink(client, consumer, feeds_of(config), config)
         sink.assign()
+        config.observed.shows("sink", sink.figures)
         while not stop.is_set():
             sink.step()
         sink.flush()

@@ -14,6 +14,7 @@ from carbon.packet import MAX_READINGS
 from carbon.registry import Registry, RegistryError
 from consensus.log import genesis as geneses
 from consensus.log.genesis import Genesis, GenesisError
+from schemas.observed import Observed
 from streams import flow
 from streams.edge.downlink import Downlink
 from streams.edge.gateway import GatewayConfig
@@ -201,7 +202,12 @@ def source_of(
             return MqttSource(settings)
 
 
-def gateway_of(config: LiveConfig, store: Store, in_force: tuple[int, Registry] | None = None) -> LiveGateway:
+def gateway_of(
+    config: LiveConfig,
+    store: Store,
+    in_force: tuple[int, Registry] | None = None,
+    observed: Observed | None = None,
+) -> LiveGateway:
     """The gateway that has these settings, on its open store, by the registry in force behind its height.
 
     Without that it is the one of the settings. A run behind that of the store begins with what is kept. Raises
@@ -246,6 +252,7 @@ def gateway_of(config: LiveConfig, store: Store, in_force: tuple[int, Registry] 
         most_behind=config.most_behind,
         silent=now.silent,
         registry=height,
+        observed=observed,
     )
 
 

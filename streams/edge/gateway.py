@@ -10,6 +10,7 @@ import json
 import signal
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event
 from types import FrameType
@@ -18,6 +19,8 @@ from confluent_kafka import KafkaException
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from schemas import topics
+from schemas.metrics import QUEUE, SEQUENCE, Figure
+from schemas.observed import Observed
 from streams.edge.sender import Sender, SendError
 from streams.edge.signer import SeedError, Signer, read_seed
 from streams.edge.sources import Block
@@ -59,12 +62,21 @@ class GatewayError(Exception):
 class Gateway:
     """One gateway: its key, its store, its source and its sender. `stop` ends it after the packet in hand."""
 
-    def __init__(self, config: GatewayConfig, store: Store, stop: Event) -> None:
+    def __init__(self, config: GatewayConfig, store: Store, stop: Event, observed: Observed) -> None:
         self._config, self._store, self._stop = config, store, stop
         seed, channel = read_seed(config.seed_file), bytes.fromhex(config.channel)
         self._signer = Signer(config.gateway, config.run, seed, channel, config.scales)
-        self._sender = Sender(config.kafka, config.gateway, store, stop, limit=config.max_in_flight, topic=config.topic)
-        self._pace = Pace(config.speed, stop)
+        self._sender = Sender(
+            config.kafka,
+            config.gateway,
+            store,
+            stop,
+            limit=config.max_in_flight,
+            topic=config.topic,
+            turned=observed.turned,
+        )
+        self._pace = Pace(config.speed, stop, observed.turned)
+        observed.shows("gateway", self.figures)
         self._readings = 0
         self._sent_at: int | None = None
 
@@ -80,6 +92,12 @@ class Gateway:
             self._report(done=False)
         self._sender.drain()
         self._report(done=not self._stop.is_set())
+
+    def figures(self) -> Iterator[Figure]:
+        """How it stands."""
+        sequence = self._store.head().sequence
+        yield SEQUENCE.of(sequence)
+        yield QUEUE.of(sequence - self._sender.delivered, "unsent packets")
 
     def _keep(self, block: Block) -> StoredPacket:
         """Pack, sign and store a block: from here on its bytes never change."""
@@ -112,8 +130,8 @@ def replay_of(settings: ReplaySettings | TableSettings) -> SimbenchReplay | Tabl
 class Pace:
     """Holds simulated time to `speed` times real time, counted from the first packet; 0 holds nothing."""
 
-    def __init__(self, speed: float, stop: Event) -> None:
-        self._speed, self._stop = speed, stop
+    def __init__(self, speed: float, stop: Event, turned: Callable[[], object] = lambda: None) -> None:
+        self._speed, self._stop, self._turned = speed, stop, turned
         self._origin: tuple[int, float] | None = None
 
     def wait(self, sent_at: int) -> None:
@@ -122,10 +140,11 @@ class Pace:
             return
         first, began = self._origin = self._origin or (sent_at, time.monotonic())
         due = began + (sent_at - first) / 1000 / self._speed
-        self._stop.wait(max(0.0, due - time.monotonic()))
+        while (left := due - time.monotonic()) > 0 and not self._stop.wait(min(left, 1.0)):
+            self._turned()
 
 
-def main(config: GatewayConfig) -> int:
+def main(config: GatewayConfig, observed: Observed | None = None) -> int:
     """Run a gateway until it is told to stop, or with `once` until its source ends; returns the exit code."""
     stop = Event()
 
@@ -136,9 +155,10 @@ def main(config: GatewayConfig) -> int:
         signal.signal(number, end)
     try:
         with Store(config.store, config.horizon) as store:
-            Gateway(config, store, stop).run()
-            if not config.once:
-                stop.wait()
+            observed = observed or Observed()
+            Gateway(config, store, stop, observed).run()
+            while not config.once and not stop.wait(1.0):
+                observed.turned()
     except (SeedError, SendError, SourceError, StoreError, KafkaException) as error:
         print(f"{config.gateway}: {error}", file=sys.stderr)
         return 1

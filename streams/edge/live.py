@@ -15,7 +15,7 @@ import json
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -29,6 +29,8 @@ from confluent_kafka import KafkaException
 from carbon import packet
 from carbon.frames import Message
 from schemas import topics
+from schemas.metrics import DISK, DISK_BOUND, QUEUE, SEQUENCE, UPLINK_LAG, Figure
+from schemas.observed import Observed
 from streams import flow
 from streams.edge.counter import Counted, amounts
 from streams.edge.downlink import Downlink
@@ -202,11 +204,15 @@ class LiveGateway:
         most_behind: int = flow.MOST_BEHIND,
         silent: str = "",
         registry: int = 0,
+        observed: Observed | None = None,
     ) -> None:
         self._store, self._signer, self._sources, self._registry = store, signer, sources, registry
         self.inbox, self._limits, self._status = inbox, limits, status
         self._packer = Packer(store, signer, limits, future_ms, counters)
         self._uplink = Uplink(kafka, signer.gateway, store, most_behind, silent)
+        self._observed = observed or Observed()
+        self._observed.shows("gateway", self.figures)
+        self._observed.needs("uplink", lambda: self._uplink.refusal or None)
         self._links: list[Uplink | Downlink] = [self._uplink] if downlink is None else [self._uplink, downlink]
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -286,6 +292,7 @@ class LiveGateway:
 
     async def _report(self) -> None:
         while True:
+            self._observed.turned()
             self._write_status(done=False)
             await asyncio.sleep(REPORT_SECONDS)
 
@@ -298,6 +305,16 @@ class LiveGateway:
             fresh.replace(self._status)
         except OSError as error:
             _log.error("the status file can't be written", reason=str(error))
+
+    def figures(self) -> Iterator[Figure]:
+        """The part of it that Prometheus is given."""
+        state = self.state()
+        yield SEQUENCE.of(state["sequence"])
+        yield UPLINK_LAG.of(state["lag_seconds"])
+        yield DISK.of(state["bytes"])
+        yield DISK_BOUND.of(state["bytes_bound"])
+        yield QUEUE.of(state["unsent"], "unsent packets")
+        yield QUEUE.of(state["waiting"], "arrivals")
 
     def state(self) -> dict[str, Any]:
         """How it stands: counts since the start, sequences, bytes, and `lag_seconds` of the oldest thing unsent."""

@@ -5,7 +5,7 @@ sent again with the same bytes.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from threading import Event
 
 from confluent_kafka import KafkaError, Producer
@@ -35,9 +35,10 @@ class Sender:
         *,
         limit: int = 64,
         topic: str = topics.METER_READINGS,
+        turned: Callable[[], object] = lambda: None,
     ) -> None:
         self._store, self._stop, self._limit = store, stop, limit
-        self._topic, self._key = topic, gateway.encode()
+        self._topic, self._key, self._turned = topic, gateway.encode(), turned
         self.last = self._marked = self.delivered = store.sent()
         self._awaited: dict[int, int] = {}
         self._refused: KafkaError | None = None
@@ -80,6 +81,7 @@ class Sender:
 
     def serve(self, seconds: float) -> None:
         """Take the broker's answers, waiting for one at most so long. Raises SendError."""
+        self._turned()
         self._producer.poll(seconds)
         if self._refused is not None:
             raise SendError(f"packet {self.delivered + 1} was refused: {self._refused.str()}")

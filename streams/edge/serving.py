@@ -10,6 +10,7 @@ from contextlib import suppress
 import structlog
 
 from carbon.registry import Registry
+from schemas.observed import Observed
 from streams.edge.config import LiveConfig, channel_of, gateway_of, kafka_of, terms
 from streams.edge.store import Store
 from streams.edge.terms import Terms, TermsError
@@ -21,26 +22,28 @@ ASK_EVERY = 5.0
 _log = structlog.get_logger(__name__)
 
 
-async def serve(config: LiveConfig, store: Store, stop: asyncio.Event) -> None:
+async def serve(config: LiveConfig, store: Store, stop: asyncio.Event, observed: Observed | None = None) -> None:
     """Serve until `stop`. Raises like `gateway_of`."""
     following = _following(config)
     if following is None:
-        await gateway_of(config, store).run(stop)
+        await gateway_of(config, store, observed=observed).run(stop)
         return
     reading = asyncio.create_task(asyncio.to_thread(following.run))
     try:
         while not stop.is_set():
-            await _serve_by(config, store, following, stop)
+            await _serve_by(config, store, following, stop, observed)
     finally:
         following.stop.set()
         await reading
 
 
-async def _serve_by(config: LiveConfig, store: Store, following: Following, stop: asyncio.Event) -> None:
+async def _serve_by(
+    config: LiveConfig, store: Store, following: Following, stop: asyncio.Event, observed: Observed | None
+) -> None:
     """Serve by the registry that is in force now, until `stop` or until another one changes the terms."""
     height, registry = following.now
     over = asyncio.Event()
-    gateway = gateway_of(config, store, (height, registry))
+    gateway = gateway_of(config, store, (height, registry), observed)
     waiting = asyncio.create_task(_until_other(config, store, following, registry, stop))
     waiting.add_done_callback(lambda _: over.set())
     try:

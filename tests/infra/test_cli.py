@@ -13,13 +13,17 @@ from typing import Any
 
 import psutil
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from infra import channel, runfile
 from infra.cli.output import Form, show
 from infra.demo import parameters
+from infra.endpoints import addresses
 from infra.ports import free_port
+from schemas.metrics import DROPPED, REJECTIONS, shown_by
 from schemas.topics import catalogue
 from tests.infra.copies import Invoke, invoker
+from tests.infra.test_endpoints import asked
 
 ROOT = Path(__file__).parents[2]
 
@@ -85,6 +89,34 @@ def test_status_shows_what_runs(up: Up) -> None:
     shown = command(up.data, "status")
     assert shown.stdout.split()[:2] == ["process", "state"]
     assert str(broker["pid"]) in shown.stdout
+
+
+@pytest.mark.broker
+def test_each_process_shows_each_metric_of_its_kind_and_gets_ready(up: Up) -> None:
+    """The list of schemas.metrics, held against the processes themselves."""
+    endpoints = {row["process"]: row["endpoint"] for row in rows(up.data, "status") if row.get("endpoint")}
+    endpoints |= {"up": addresses(up.data)["up"]}
+    assert {"up", "schemas", "ingest", "aggregate", "accounts", "forecast", "sink", "intake"} < set(endpoints)
+    assert {f"member-{index}" for index in range(7)} < set(endpoints)
+    for process, address in endpoints.items():
+        kind, deadline = process.partition("-")[0], time.monotonic() + 200
+        while (missing := without_value(address, kind)) or asked(address, "/ready")[0] != 200:
+            assert time.monotonic() < deadline, (process, missing, asked(address, "/ready"))
+            time.sleep(0.2)
+        assert asked(address, "/live")[0] == 200
+
+
+def without_value(address: str, kind: str) -> list[str]:
+    """The metrics of a kind of process that it has no value of, but for those that need something to go wrong."""
+    families = {one.name: one for one in text_string_to_metric_families(asked(address, "/metrics")[1].decode())}
+    missing = []
+    for metric in shown_by(kind):
+        family = families[metric.name.removesuffix("_total")]
+        assert family.type == metric.kind
+        assert {label for sample in family.samples for label in sample.labels} <= {*metric.labels, "le"}
+        if not family.samples and metric not in (REJECTIONS, DROPPED):
+            missing.append(metric.name)
+    return missing
 
 
 @pytest.mark.broker

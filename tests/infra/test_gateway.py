@@ -136,7 +136,7 @@ def test_no_password_of_a_logger_leaves_the_process(file: Path) -> None:
     with Store(file.parent / "edge" / "store.sqlite") as store:
         bodies = [stored.frames.body for stored in store.unsent() if stored.frames is not None]
     (message,) = (message for body in bodies for message in frames.decode_body(body).messages)
-    written = [path.read_bytes() for path in (file.parent / "edge").iterdir()]
+    written = [path.read_bytes() for path in (file.parent / "edge").rglob("*") if path.is_file()]
     assert b"PW=;" in message.raw and "wrong_password" in said and "malformed" in said
     assert not [
         word for word in (secret, wrong) for one in (said.encode(), message.raw, *written) if word.encode() in one

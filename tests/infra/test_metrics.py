@@ -1,58 +1,50 @@
-"""/metrics: the stages and who is held, also while the broker is away."""
+"""What `up` shows of the whole: the stages, who is held, who was restarted, and the sums of the books."""
 
 import json
-import urllib.request
+from collections.abc import Iterable
 from pathlib import Path
-
-import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from infra import metrics
 from infra.errors import EnvironmentFault
-from infra.ports import free_port
+from infra.plan import State
 from infra.watch import Stage
+from schemas.metrics import BOOKS_HEIGHT, BROKER_UP, DIFFERENCE, HELD, OLDEST, RESTARTS, WAITING, Figure
 
 
-def scraped(port: int) -> dict[tuple[str, ...], float]:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
-        text = answer.read().decode()
-    samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
-    return {(sample.name, *sample.labels.values()): sample.value for sample in samples}
+def values(figures: Iterable[Figure]) -> dict[tuple[str, ...], float]:
+    return {(figure.metric.name, *figure.labels): figure.value for figure in figures}
 
 
-def test_prometheus_is_given_what_status_shows(tmp_path: Path) -> None:
-    stages: list[Stage | EnvironmentFault] = [Stage("carbon.ingest", "meter.readings", 7, 2.5)]
+def test_prometheus_is_given_what_status_shows() -> None:
+    found = values(metrics.waiting(lambda: [Stage("carbon.ingest", "meter.readings", 7, 2.5)]))
+    place = "carbon.ingest", "meter.readings"
+    assert found == {(WAITING.name, *place): 7, (OLDEST.name, *place): 2.5, (BROKER_UP.name,): 1}
 
-    def asked() -> list[Stage]:
-        if any(isinstance(one, EnvironmentFault) for one in stages):
-            raise EnvironmentFault("away")
-        return [one for one in stages if isinstance(one, Stage)]
 
+def test_without_a_broker_nothing_is_said_to_wait() -> None:
+    def away() -> list[Stage]:
+        raise EnvironmentFault("away")
+
+    assert values(metrics.waiting(away)) == {(BROKER_UP.name,): 0}
+
+
+def test_who_is_held_and_who_was_restarted(tmp_path: Path) -> None:
     for name, held in (("ingest", True), ("aggregate", False)):
         path = tmp_path / "stores" / name / f"{name}.health.json"
         path.parent.mkdir(parents=True)
         path.write_text(json.dumps({"held": held}))
-    port = free_port()
-    end = metrics.serve(port, metrics.Stages(asked, lambda: metrics.held(tmp_path)))
-    try:
-        found = scraped(port)
-        place = "carbon.ingest", "meter.readings"
-        assert (found[metrics.WAITING, *place], found[metrics.OLDEST, *place]) == (7, 2.5)
-        assert (found[metrics.HELD, "ingest"], found[metrics.HELD, "aggregate"]) == (1, 0)
-        assert found[metrics.UP,] == 1
-        stages.append(EnvironmentFault("away"))
-        assert scraped(port) == {(metrics.HELD, "ingest"): 1, (metrics.HELD, "aggregate"): 0, (metrics.UP,): 0}
-        with pytest.raises(EnvironmentFault, match="can't be served"):
-            metrics.serve(port, metrics.Stages(asked, dict))
-    finally:
-        end()
+    found = values(metrics.supervised(tmp_path, {"ingest": 2}))
+    assert found == {(HELD.name, "ingest"): 1, (HELD.name, "aggregate"): 0, (RESTARTS.name, "ingest"): 2}
+
+
+def test_who_is_not_ready_is_named() -> None:
+    assert metrics.not_ready({"ingest": State.READY, "sink": State.STARTING}) == "sink is starting"
+    assert metrics.not_ready({"ingest": State.READY}) is None
 
 
 def test_debits_less_credits_are_taken_of_integers() -> None:
     """A float has 53 bits: of sums beyond them the last grams would be lost."""
     sums = {("debit", "g"): 2**60 + 1, ("credit", "g"): 2**60, ("debit", "t"): 5, ("credit", "t"): 5}
-    families = {family.name: family for family in metrics.Balanced(lambda: (7, sums)).collect()}
-    difference = {sample.labels["unit"]: sample.value for sample in families[metrics.DIFFERENCE].samples}
-    assert difference == {"g": 1, "t": 0}
-    assert [sample.value for sample in families[metrics.HEIGHT].samples] == [7]
-    assert not any(family.samples for family in metrics.Balanced(lambda: None).collect())
+    found = values(metrics.balanced(lambda: (7, sums)))
+    assert (found[DIFFERENCE.name, "g"], found[DIFFERENCE.name, "t"], found[BOOKS_HEIGHT.name,]) == (1, 0, 7)
+    assert not values(metrics.balanced(lambda: None))

@@ -55,7 +55,8 @@ def test_with_the_embedded_broker_a_role_waits_for_it(tmp_path: Path) -> None:
     broker, sample = planned.processes
     assert (broker.name, sample.depends, sample.group) == ("broker", ("broker",), "carbon.sample")
     assert sample.argv == (sys.executable, "-m", "infra.cli", "run", "sample")
-    assert sample.env == {"CARBONLEDGER_BOOTSTRAP": planned.bootstrap, "CARBONLEDGER_DATA": str(tmp_path)}
+    named = {"BOOTSTRAP": planned.bootstrap, "DATA": str(tmp_path), "METRICS_PORT": "0"}
+    assert sample.env == {f"CARBONLEDGER_{name}": value for name, value in named.items()}
     plan.check(planned.processes)
 
 

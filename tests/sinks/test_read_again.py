@@ -36,6 +36,9 @@ class Broker:
         rest = enumerate(self._payloads[offset:], offset)
         return [*(Read(topics.LEDGER_PAYLOADS, at, value) for at, value in rest), End()]
 
+    def get_watermark_offsets(self, place: Any, cached: bool) -> tuple[int, int]:
+        return 0, 0
+
     def consume(self, _: int, __: float) -> list[Read]:
         return self._steps.popleft() if self._steps else []
 

@@ -11,6 +11,7 @@ import pytest
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
+from schemas.observed import Observed
 from streams import faust_app
 from streams.faust_app import Health, Kafka
 from streams.guard import Expected, Guard
@@ -223,7 +224,11 @@ def test_only_what_the_agent_acknowledges_is_committed(tmp_path: Path) -> None:
     """Faust acknowledges what it skips, and commits the first acknowledged offset wherever it stands."""
 
     async def committable() -> list[dict[TP, int]]:
-        app, place, other = faust_app.new_app("test", Kafka("127.0.0.1:1"), tmp_path), TP(TOPIC, 0), TP(TOPIC, 1)
+        app, place, other = (
+            faust_app.new_app("test", Kafka("127.0.0.1:1"), tmp_path, Observed()),
+            TP(TOPIC, 0),
+            TP(TOPIC, 1),
+        )
         consumer = app.consumer
         app.topics._acking_topics.add(TOPIC)
 
