@@ -11,17 +11,17 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from carbon import plain as plains
 from carbon import record as records
 from carbon import submission as submissions
+from carbon.alert import Alert
+from carbon.gaps import Gaps, full, incomplete
 from carbon.ledger.books import Account, Books
 from carbon.registry import Registry
-from carbon.substitution import states_stop
-from carbon.validity import is_valid_hour
 from consensus.log.follower import OpenedLeaf, Position
 from consensus.log.genesis import Genesis
 from consensus.log.leaf import SUBMISSION, WINDOW_RECORD
@@ -31,8 +31,6 @@ from schemas.observed import Observed
 from streams.processor import LedgerProcessor
 
 GROUP = "carbon.accounts"
-Alert = dict[str, Any]
-"""A value of schema alert."""
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS account (name TEXT PRIMARY KEY, fields TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS standing (one INTEGER PRIMARY KEY CHECK (one = 1), state TEXT, book TEXT NOT NULL)",
@@ -56,7 +54,7 @@ class Standing:
     """Where the processor stands: the books and registries after a height, and the place in each topic to go on from.
 
     `registrations` are the payloads of the accepted changes of the registry, by the height from which each is in force.
-    `changed` are the accounts that the last blocks posted to.
+    `changed` are the accounts that the last blocks posted to, `gaps` the points that lack readings.
     """
 
     books: Books
@@ -64,6 +62,7 @@ class Standing:
     offsets: dict[str, int] = field(default_factory=dict)
     registrations: dict[int, bytes] = field(default_factory=dict)
     changed: set[str] = field(default_factory=set)
+    gaps: Gaps = field(default_factory=dict)
 
 
 class BooksFile:
@@ -87,7 +86,8 @@ class BooksFile:
         accounts = [json.loads(fields) for (fields,) in self._database.execute("SELECT fields FROM account")]
         books = Books.load(self._utc_offset_minutes, accounts, row[1].splitlines())
         registrations = dict(self._database.execute("SELECT first, record FROM registrations ORDER BY first"))
-        return Standing(books, Position.load(state["position"]), state["offsets"], registrations)
+        position, gaps = Position.load(state["position"]), state.get("gaps", {})
+        return Standing(books, position, state["offsets"], registrations, gaps=gaps)
 
     def keep(self, standing: Standing) -> None:
         """Keep what changed of the books, height, registries and places together."""
@@ -99,7 +99,7 @@ class BooksFile:
     def _write(self, standing: Standing) -> None:
         assert standing.position is not None
         sums = [[*place, amount] for place, amount in sorted(standing.books.sums.items())]
-        places = {"position": standing.position.dump(), "offsets": standing.offsets}
+        places = {"position": standing.position.dump(), "offsets": standing.offsets, "gaps": standing.gaps}
         state = json.dumps(places | {"height": standing.position.height, "sums": sums})
         accounts = [(name, json.dumps(standing.books.accounts[name].row())) for name in sorted(standing.changed)]
         self._database.executemany("INSERT OR REPLACE INTO account VALUES (?, ?)", accounts)
@@ -122,18 +122,22 @@ def kept_sums(path: Path) -> tuple[int, dict[tuple[str, str], int]] | None:
     return state and (state["height"], {(side, unit): amount for side, unit, amount in state["sums"]})
 
 
-def post_block(books: Books, opened: OpenedBlock, registry: Registry) -> tuple[list[Account], list[Alert]]:
+def post_block(
+    books: Books, opened: OpenedBlock, registry: Registry, gaps: Gaps | None = None
+) -> tuple[list[Account], list[Alert]]:
     """Post what a block accepted, in its order; the accounts that it changed, and alerts on incomplete windows.
 
-    `registry` is the one in force at the block's height, by which it was accepted. Raises BooksError.
+    `registry` is the one in force at the block's height, by which it was accepted. `gaps` goes on with what was
+    incomplete before. Raises BooksError.
     """
+    gaps = {} if gaps is None else gaps
     accepted = [leaf for leaf in opened.leaves if leaf.leaf.leaf.accepted]
     height, changed, alerts = opened.block.height, set[str](), list[Alert]()
     for kind, run in groupby(accepted, lambda leaf: leaf.leaf.leaf.kind):
         if kind == WINDOW_RECORD:
-            posted, incomplete = _post_records(books, list(run), height, registry)
+            posted, told = _post_records(books, list(run), height, registry, gaps)
             changed |= posted
-            alerts += incomplete
+            alerts += told
         elif kind == SUBMISSION:
             for leaf in run:
                 posted_now = books.apply(submissions.read(leaf.payload), opened.block.header["time"], height)
@@ -143,7 +147,7 @@ def post_block(books: Books, opened: OpenedBlock, registry: Registry) -> tuple[l
 
 
 def _post_records(
-    books: Books, leaves: list[OpenedLeaf], height: int, registry: Registry
+    books: Books, leaves: list[OpenedLeaf], height: int, registry: Registry, gaps: Gaps
 ) -> tuple[set[str], list[Alert]]:
     """Post window records: plain ones together, the others one by one."""
     payloads = [leaf.payload for leaf in leaves]
@@ -154,29 +158,31 @@ def _post_records(
         changed |= books.post_plain(plain, together, height)
         expected = np.array([point.fields["expected"] for point in plain.points], np.int64)
         closer = ~plain.plain | (plain.count < expected[plain.point])
-    singly, alerts = set(range(len(payloads))) - set(together.tolist()), []
-    for place in np.flatnonzero(closer).tolist():
+    singly, alerts = set(range(len(payloads))) - set(together.tolist()), list[Alert]()
+    visited = closer if plain is None else closer | _concerned(plain, closer, gaps)
+    for place in np.flatnonzero(visited).tolist():
+        if not closer[place]:
+            assert plain is not None
+            alerts += full(plain.points[plain.point[place]].fields, int(plain.start[place]), height, gaps)
+            continue
         # byte for byte what the members put together themselves
         record = records.read(payloads[place])
         if place in singly:
             changed |= {posted.posting.account for posted in books.post(record, height)}
         if record["count"] < record["expected"]:
-            alerts.append(alert_of(record, leaves[place].leaf.leaf.commitment, height, registry))
+            alerts.append(incomplete(record, leaves[place].leaf.leaf.commitment, height, registry, gaps))
+        else:
+            alerts += full(record, record["window_start"], height, gaps)
     return changed, alerts
 
 
-def alert_of(record: dict[str, Any], commitment: bytes, height: int, registry: Registry) -> Alert:
-    """The alert on a window with fewer readings than a full one holds, or on what an hour is charged instead."""
-    code, tier = records.code(record, commitment, registry), records.tier_of(record)
-    text, kind = f"{record['point']}: {record['count']} of {record['expected']} readings in the window", "coverage"
-    if states_stop(record["rule"]):
-        text += ", the plant stood still"
-    elif record["window_seconds"] == 3600 and not is_valid_hour(record["count"], record["expected"]):
-        text += ", no valid hour"
-    if tier is not None:
-        text, kind = f"{text}; charged {record['emission_g']} g by tier {tier.row or 'none'}", "substituted"
-    about = {"subject": record["subject"], "point": record["point"], "at": record["window_start"], "height": height}
-    return about | {"id": f"{kind}/{code}", "kind": kind, "severity": "warning", "text": text, "code": code}
+def _concerned(plain: plains.Plain, closer: NDArray[np.bool_], gaps: Gaps) -> NDArray[np.bool_]:
+    """The records of points that lack readings, or begin to in this block: a full window of theirs is an end."""
+    points = {key.partition("/")[2] for key in gaps}
+    lacking = np.array([point.fields["point"] in points for point in plain.points], bool)
+    lacking[plain.point[closer & plain.plain]] = True
+    concerned: NDArray[np.bool_] = plain.plain & lacking[plain.point]
+    return concerned
 
 
 class Accounts(LedgerProcessor):
@@ -188,12 +194,12 @@ class Accounts(LedgerProcessor):
         super().__init__(config.kafka, config.genesis, config.registry, GROUP, self._standing, config.observed)
 
     def _take_in(self, block: OpenedBlock, registry: Registry) -> None:
-        changed, alerts = post_block(self._standing.books, block, registry)
+        changed, alerts = post_block(self._standing.books, block, registry, self._standing.gaps)
         self._standing.changed |= {account.account for account in changed}
         for account in changed:
             self._send(topics.ACCOUNTS_BALANCES, account.account, codec.encode("balance", account.row()))
         for alert in alerts:
-            self._send(topics.ALERTS, alert["id"], codec.encode("alert", alert))
+            self._alert(alert)
 
     def _write(self) -> None:
         self._file.keep(self._standing)

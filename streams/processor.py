@@ -11,13 +11,14 @@ from typing import Protocol
 import numpy as np
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
+from carbon import alert as alerts
 from carbon.refusal import label
 from carbon.registry import Registry
 from consensus import registration
 from consensus.log.follower import Follower, Position
 from consensus.log.genesis import Genesis
 from consensus.log.reader import Asker, LedgerReader, OpenedBlock
-from schemas import topics
+from schemas import codec, topics
 from schemas.metrics import HEIGHT, LAG, QUEUE, REJECTIONS, Figure
 from schemas.observed import Observed
 
@@ -139,8 +140,12 @@ class LedgerProcessor(ABC):
         self._take_in(block, self._registries[registration.in_force(self._registries, block.block.height)])
         self._standing.position = block.position
 
-    def _send(self, topic: str, key: str, value: bytes) -> None:
-        self._producer.produce(topic, value, key.encode(), on_delivery=self._delivered)
+    def _send(self, topic: str, key: str, value: bytes, headers: alerts.Headers = ()) -> None:
+        self._producer.produce(topic, value, key.encode(), headers=list(headers), on_delivery=self._delivered)
+
+    def _alert(self, alert: alerts.Alert) -> None:
+        headers = alerts.headers(alert, self._genesis.origin)
+        self._send(topics.ALERTS, alert["id"], codec.encode("alert", alert), headers)
 
     def _delivered(self, error: KafkaError | None, _: Message) -> None:
         if error is not None:

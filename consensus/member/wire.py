@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
+from carbon.alert import Headers
 from schemas import topics
 
 TO_ALL = b""
@@ -94,11 +95,11 @@ class Wire:
         key = TO_ALL if to is None else b"%d" % to
         self.produce(topics.CONSENSUS_MESSAGES, key, message)
 
-    def produce(self, topic: str, key: bytes, value: bytes) -> None:
+    def produce(self, topic: str, key: bytes, value: bytes, headers: Headers = ()) -> None:
         """Send a message to the channel's partition of a topic; waits while the client's buffer is full."""
         while True:
             try:
-                self._producer.produce(topic, value, key, partition=self._partition)
+                self._producer.produce(topic, value, key, partition=self._partition, headers=list(headers))
                 return
             except BufferError:
                 self._producer.poll(0.1)
