@@ -12,6 +12,7 @@ from infra.errors import EnvironmentFault
 from infra.runfile import Member
 from infra.watch import Stage
 from schemas import codec, topics
+from schemas.observed import Observed
 
 EVERY = 10.0
 """Seconds from one look to the next."""
@@ -45,12 +46,13 @@ def look(client: Mapping[str, str], data: Path) -> list[dict[str, Any]]:
     return list(rows(members, watch.stages(client, groups, data), time.time_ns() // 1_000_000))
 
 
-def tell(client: Mapping[str, str], data: Path, stopped: Callable[[], bool]) -> None:
+def tell(client: Mapping[str, str], data: Path, stopped: Callable[[], bool], observed: Observed) -> None:
     """Look and tell until `stopped`. A look that fails is left out."""
     from confluent_kafka import Producer
 
     producer = Producer(dict(client))
     while not stopped():
+        observed.turned()
         try:
             for row in look(client, data):
                 producer.produce(topics.PIPELINE_HEALTH, codec.encode("health", row), row["process"].encode())

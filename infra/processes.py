@@ -127,7 +127,7 @@ def health(settings: Settings) -> None:
     """Tells how the pipeline stands, for the tables to keep."""
     from infra import health
 
-    health.tell(services.client(settings), settings.data, until_sigterm())
+    health.tell(services.client(settings), settings.data, until_sigterm(), PROCESS)
 
 
 def webhooks(settings: Settings) -> None:

@@ -48,7 +48,7 @@ WORKERS = ("ingest", "aggregate")
 PROCESSORS = ("accounts", "forecast")
 REFUSING = (*WORKERS, "intake")
 READERS = (*REFUSING, MEMBER, *PROCESSORS, SINK)
-EVERY = (UP, "schemas", *READERS, REPLAY, LIVE)
+EVERY = (UP, "schemas", "health", *READERS, REPLAY, LIVE)
 
 TURN_AGE = Metric(
     "carbonledger_turn_age_seconds", Kind.GAUGE, "Since the process's loop has last turned; /live goes by it", EVERY

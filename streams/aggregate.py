@@ -28,10 +28,11 @@ from carbon.refusal import label
 from carbon.registry import InForce
 from carbon.window import PacketFacts, analyse
 from consensus.log.genesis import Genesis
-from schemas import codec, topics
+from schemas import codec, topics, tracing
 from schemas.metrics import QUEUE, REGISTRY_HEIGHT, Figure
 from schemas.observed import Observed
 from streams import confirmations, faust_app, flow
+from streams.batch_traces import BatchTraces
 from streams.dead_letter import Original, letters
 from streams.faust_app import Health, Kafka, Output
 from streams.guard import guarded
@@ -98,6 +99,7 @@ class Aggregate:
         self._sent: dict[tuple[str, int], float] = {}
         self._since: dict[tuple[str, int], float] = {}
         """When a pending batch was sent first in this life; as `_sent`, by a clock that only goes forward."""
+        self._traces = BatchTraces()
         self._again_after = config.again_after
         self._unconfirmed: dict[str, int] = {}
         """Each gateway's records under way."""
@@ -114,7 +116,8 @@ class Aggregate:
         async for handed in self._guard.messages(stream):
             await self._room.wait()
             async with self._lock:
-                await self._take(handed.message)
+                with tracing.span("aggregate", tracing.parent_of(handed.message)):
+                    await self._take(handed.message)
             handed.ack()
             self._health.progress()
 
@@ -124,6 +127,7 @@ class Aggregate:
         original = Original("aggregate", message.topic, message.partition, message.offset, message.key, value)
         try:
             packet, leaves = await self._decode(value)
+            self._traces.took(packet.gateway)
             aggregator = self._aggregator(packet.gateway, message.partition)
             await self._feed(aggregator, original, analyse(packet, self._settings.registry, leaves))
         except PacketError as error:
@@ -296,7 +300,10 @@ class Aggregate:
 
     async def _propose(self, aggregator: Aggregator, batches: Sequence[Pending]) -> None:
         key = aggregator.gateway.encode()
-        await faust_app.deliver([Output(self._proposed, key, batch.message) for batch in batches], self._health)
+        outputs = [
+            Output(self._proposed, key, b.message, self._traces.headers(aggregator.gateway, b.number)) for b in batches
+        ]
+        await faust_app.deliver(outputs, self._health)
         for batch in batches:
             place = aggregator.gateway, batch.number
             self._sent[place] = time.monotonic()
@@ -332,6 +339,7 @@ class Aggregate:
         self._table.data.pop(key, None)
         self._sent.pop((aggregator.gateway, number), None)
         self._since.pop((aggregator.gateway, number), None)
+        self._traces.forget(aggregator.gateway, number)
 
     def _record_refused(self, gateway: str, refusal: Refusal) -> Output:
         identity = ("record_refused", refusal.point, refusal.window_start, refusal.version, refusal.reason)

@@ -9,7 +9,7 @@ import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +19,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.auth import SASLMechanism
 
+from schemas import tracing
 from schemas.metrics import DONE
 from schemas.observed import Observed
 from schemas.topics import Bounds
@@ -210,6 +211,10 @@ class Output:
     value: bytes | None
     headers: Sequence[tuple[str, bytes]] = ()
     partition: int | None = None
+
+    def traced(self, headers: tracing.Headers) -> "Output":
+        """The same from a span whose headers these are."""
+        return replace(self, headers=[*self.headers, *headers]) if headers else self
 
     async def send(self) -> Awaitable[Any]:
         """Hand it to the producer; what comes back is done when the broker has it."""

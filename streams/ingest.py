@@ -17,7 +17,7 @@ from typing import Any
 from carbon import coding
 from carbon.packet import PacketError
 from carbon.registry import InForce
-from schemas import topics
+from schemas import topics, tracing
 from schemas.metrics import QUEUE, REGISTRY_HEIGHT, Figure
 from schemas.observed import Observed
 from streams import faust_app, flow
@@ -106,6 +106,10 @@ class Ingest:
 
     def outputs(self, message: Any) -> list[Output]:
         """The messages that one message leads to. Raises nothing, whatever the bytes are."""
+        with tracing.span("ingest", tracing.parent_of(message)) as headers:
+            return [output.traced(headers) for output in self._outputs(message)]
+
+    def _outputs(self, message: Any) -> list[Output]:
         original = Original("ingest", message.topic, message.partition, message.offset, message.key, message.value)
         try:
             coded = coding.code(message.value or b"", self._registry, self._config.channel)

@@ -21,7 +21,7 @@ from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPa
 from carbon import coding, signing
 from carbon.packet import AT_LIMIT
 from carbon.registry import InForce, Registry
-from schemas import codec, topics
+from schemas import codec, topics, tracing
 from schemas.metrics import DONE, LAG, QUEUE, SEQUENCE, Figure
 from schemas.observed import Observed
 from schemas.topics import Bounds
@@ -261,7 +261,8 @@ class Intake:
     def _send(self, stored: Sequence[StoredPacket]) -> None:
         for one in stored:
             message = codec.encode("packet", {"body": one.body, "signature": one.signature})
-            self._produce(topics.METER_READINGS, self._config.gateway.encode(), message)
+            with tracing.span("intake.send", sequence=one.sequence) as headers:
+                self._produce(topics.METER_READINGS, self._config.gateway.encode(), message, list(headers) or None)
         if self._delivered() and stored:
             self._store.mark_sent(stored[-1].sequence)
 

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from opentelemetry.trace import SpanContext
 
 from carbon import alert as alerts
 from carbon.refusal import label
@@ -18,10 +19,12 @@ from consensus import registration
 from consensus.log.follower import Follower, Position
 from consensus.log.genesis import Genesis
 from consensus.log.reader import Asker, LedgerReader, OpenedBlock
-from schemas import codec, topics
+from schemas import codec, topics, tracing
 from schemas.metrics import HEIGHT, LAG, QUEUE, REJECTIONS, Figure
 from schemas.observed import Observed
 
+MOST_TRACED = 1_024
+"""Blocks whose traces are remembered until they are taken in."""
 _SOURCES = (topics.LEDGER_BLOCKS, topics.LEDGER_PAYLOADS)
 
 
@@ -46,9 +49,10 @@ class LedgerProcessor(ABC):
         registry: Registry,
         group: str,
         standing: Followed,
-        observed: Observed,
+        observed: Observed | None = None,
     ) -> None:
-        self._genesis, self._standing, self._observed = genesis, standing, observed
+        self._genesis, self._standing = genesis, standing
+        self._observed = observed or Observed()
         self._registries = {0: registry}
         for record in standing.registrations.values():
             registration.adopt(self._registries, record)
@@ -62,8 +66,12 @@ class LedgerProcessor(ABC):
         self._consumer.assign([self._place(topic) for topic in _SOURCES])
         self._paused: set[str] = set()
         self._undelivered: list[str] = []
+        self._traces: dict[int, SpanContext] = {}
+        """Where blocks that are not taken in yet came from, by height."""
+        self._group = group
+        self._headers: tracing.Headers = ()
         self._lags: dict[str, int] = {}
-        observed.shows("processor", self.figures)
+        self._observed.shows("processor", self.figures)
 
     @abstractmethod
     def _take_in(self, block: OpenedBlock, registry: Registry) -> None:
@@ -126,6 +134,8 @@ class LedgerProcessor(ABC):
         self._offsets[topic] = message.offset() + 1
         if topic == topics.LEDGER_BLOCKS:
             self._reader.offer_block(message.value() or b"", message.offset())
+            if (parent := tracing.parent_of(message)) is not None and len(self._traces) < MOST_TRACED:
+                self._traces.setdefault(int.from_bytes(message.key() or b"", "big"), parent)
         else:
             self._reader.offer_payload(message.key() or b"", message.value() or b"", message.offset())
 
@@ -137,15 +147,19 @@ class LedgerProcessor(ABC):
         for reason, count in zip(*np.unique(block.block.columns["reason"], return_counts=True), strict=True):
             if reason:
                 self._observed.count(REJECTIONS, label(int(reason)), by=int(count))
-        self._take_in(block, self._registries[registration.in_force(self._registries, block.block.height)])
+        height = block.block.height
+        with tracing.span(self._group, self._traces.pop(height, None), height=height) as self._headers:
+            self._take_in(block, self._registries[registration.in_force(self._registries, height)])
         self._standing.position = block.position
-
-    def _send(self, topic: str, key: str, value: bytes, headers: alerts.Headers = ()) -> None:
-        self._producer.produce(topic, value, key.encode(), headers=list(headers), on_delivery=self._delivered)
 
     def _alert(self, alert: alerts.Alert) -> None:
         headers = alerts.headers(alert, self._genesis.origin)
         self._send(topics.ALERTS, alert["id"], codec.encode("alert", alert), headers)
+
+    def _send(self, topic: str, key: str, value: bytes, headers: tracing.Headers = ()) -> None:
+        every = [*self._headers, *headers]
+        more = {"headers": every} if every else {}
+        self._producer.produce(topic, value, key.encode(), on_delivery=self._delivered, **more)
 
     def _delivered(self, error: KafkaError | None, _: Message) -> None:
         if error is not None:

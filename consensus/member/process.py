@@ -33,6 +33,7 @@ from consensus.member.evidence import FOLDER, EvidenceFolder, Kept, dissent
 from consensus.member.publisher import Publisher
 from consensus.member.reading import Reading
 from consensus.member.store import CopyCheck, LedgerFile, set_aside, suspect
+from consensus.member.traces import BlockTraces
 from consensus.member.votelog import VoteLog, of_epoch
 from consensus.member.wire import Wire
 from schemas import codec, topics
@@ -99,13 +100,14 @@ class Member:
         self._contracts: dict[int, Contract] = {}
         """By registry height."""
         self._evidence = EvidenceFolder(folder / FOLDER, genesis)
+        self._traces = BlockTraces()
         self._wire = Wire(config.kafka, config.name, genesis.partition)
         self._publisher = Publisher(
             genesis,
             lambda: self._ledger.committees,
             self._ledger_file.package,
             self._ledger_file.snapshot,
-            self._wire.produce,
+            self._produce,
         )
         self._replica = Replica.restore(self._core, self._ledger, self._votes.taken(), _now())
         self._timers: dict[str, int] = {}
@@ -209,6 +211,8 @@ class Member:
             self.dropped["batch: malformed or unsigned"] += 1
             return
         self._take_batch(batch, message.offset())
+        if batch.digest in self._unjudged:
+            self._traces.read(batch.digest, message)
 
     def _take_batch(self, batch: Batch, offset: int | None) -> None:
         known = batch.digest in self._unjudged or self._ledger.held(batch.digest) is not None
@@ -285,10 +289,12 @@ class Member:
         self._ledger.release(digest)
         self._unjudged.pop(digest, None)
         self._proposal_offsets.pop(digest, None)
+        self._traces.forget((digest,))
 
     def _judged(self, batch: Batch, rulings: list[Ruling]) -> None:
         del self._unjudged[batch.digest]
         self._ledger.hold(batch, rulings)
+        self._traces.judged(batch.digest, len(batch))
         codes = np.array([ruling.refusal for ruling in rulings], ">u2").tobytes()
         name = (batch.submitter, batch.stream, batch.number)
         self._carry_out(self._replica.batch_arrived(batch.digest, *name, len(batch), len(batch.body), _now()))
@@ -307,11 +313,12 @@ class Member:
                     self._timers.pop(name, None)
                 case fx.Certified(height, _, _, signatures):
                     self._settled = (self._ledger.kept.tree, self._ledger.settle(height, signatures))
-                    self._note_block()
+                    self._note_block(height)
                 case _:
                     self._carry_out_rare(effect)
 
-    def _note_block(self) -> None:
+    def _note_block(self, height: int) -> None:
+        self._traces.settled(height, self._settled[1])
         before, self._block_at = self._block_at, time.monotonic()
         if before is not None:
             self._interval(self._block_at - before)
@@ -361,6 +368,10 @@ class Member:
         alert = evidence.alert(kept.proven, kept.at_ms)
         headers = alerts.headers(alert, self._config.genesis.origin)
         self._wire.produce(topics.ALERTS, alert["id"].encode(), codec.encode("alert", alert), headers)
+
+    def _produce(self, topic: str, key: bytes, value: bytes) -> None:
+        headers = self._traces.of_block(key) if topic == topics.LEDGER_BLOCKS else ()
+        self._wire.produce(topic, key, value, headers)
 
     def _fire_timers(self) -> None:
         now = _now()

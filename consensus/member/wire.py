@@ -10,8 +10,7 @@ from collections.abc import Iterator
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from carbon.alert import Headers
-from schemas import topics
+from schemas import topics, tracing
 
 TO_ALL = b""
 _BOUNDED = {"queued.max.messages.kbytes": "16384", "fetch.queue.backoff.ms": "10"}
@@ -95,11 +94,12 @@ class Wire:
         key = TO_ALL if to is None else b"%d" % to
         self.produce(topics.CONSENSUS_MESSAGES, key, message)
 
-    def produce(self, topic: str, key: bytes, value: bytes, headers: Headers = ()) -> None:
+    def produce(self, topic: str, key: bytes, value: bytes, headers: tracing.Headers = ()) -> None:
         """Send a message to the channel's partition of a topic; waits while the client's buffer is full."""
+        more = {"headers": list(headers)} if headers else {}
         while True:
             try:
-                self._producer.produce(topic, value, key, partition=self._partition, headers=list(headers))
+                self._producer.produce(topic, value, key, partition=self._partition, **more)
                 return
             except BufferError:
                 self._producer.poll(0.1)

@@ -33,6 +33,7 @@ from infra.cli import (
     stack,
     status,
     submit,
+    tables,
     topics,
     up,
     webhooks,
@@ -115,6 +116,7 @@ app.command("simulate")(simulate.simulate)
 app.add_typer(meter.app, name="meter")
 app.add_typer(plan.app, name="plan")
 app.add_typer(schemas.app, name="schemas")
+app.add_typer(tables.app, name="tables")
 app.add_typer(topics.app, name="topics")
 app.add_typer(webhooks.app, name="webhooks")
 app.command("run", hidden=True)(run.run)

@@ -58,7 +58,7 @@ def gateway(
     """
     from functools import partial
 
-    from infra import endpoints, logging, settings
+    from infra import endpoints, logging, settings, tracing
     from schemas.metrics import LIVE, REPLAY
     from schemas.observed import PROCESS
     from streams.edge import config as edge
@@ -72,6 +72,8 @@ def gateway(
         raise typer.BadParameter(str(error)) from error
     except edge.SecretError as error:
         raise EnvironmentFault(str(error)) from error
+    if not check:
+        tracing.start(f"gateway-{loaded.gateway}")
     if isinstance(loaded, edge.LiveConfig):
         _run(
             loaded, partial(endpoints.serving, loaded.folder, LIVE, PROCESS, own.metrics_host, own.metrics_port), check

@@ -11,7 +11,7 @@ def run(role: Annotated[str, typer.Argument(help="A role's name, as 'carbonledge
     \b
       CARBONLEDGER_BOOTSTRAP=kafka:9092 carbonledger run member-0
     """
-    from infra import channel, endpoints, logging, services, settings
+    from infra import channel, endpoints, logging, services, settings, tracing
     from infra.roles import BROKER, roles_of
     from schemas.observed import PROCESS
 
@@ -29,5 +29,6 @@ def run(role: Annotated[str, typer.Argument(help="A role's name, as 'carbonledge
         return
     if BROKER.name in chosen.depends:
         endpoints.needs_broker(PROCESS, services.client(own)["bootstrap.servers"])
+    tracing.start(role)
     with endpoints.serving(own.data, role, PROCESS, own.metrics_host, own.metrics_port):
         chosen.function()(own, *chosen.args)

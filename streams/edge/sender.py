@@ -10,7 +10,7 @@ from threading import Event
 
 from confluent_kafka import KafkaError, Producer
 
-from schemas import codec, topics
+from schemas import codec, topics, tracing
 from streams.edge.store import Store, StoredPacket
 
 DRAIN_SECONDS = 10.0
@@ -60,14 +60,16 @@ class Sender:
         if stored.frames is not None:
             self._produce(topics.METER_FRAMES, codec.encode("frames", stored.frames._asdict()), stored.sequence)
         message = codec.encode("packet", {"body": stored.body, "signature": stored.signature})
-        self._produce(self._topic, message, stored.sequence)
+        with tracing.span("gateway.send", sequence=stored.sequence) as headers:
+            self._produce(self._topic, message, stored.sequence, headers)
         self.last = stored.sequence
         self.serve(0)
         while self.last - self.delivered >= self._limit and not self._stop.is_set():
             self.serve(0.1)
 
-    def _produce(self, topic: str, message: bytes, sequence: int) -> None:
-        self._producer.produce(topic, message, self._key, on_delivery=lambda e, _: self._answered(e, sequence))
+    def _produce(self, topic: str, message: bytes, sequence: int, headers: tracing.Headers = ()) -> None:
+        more = {"headers": list(headers)} if headers else {}
+        self._producer.produce(topic, message, self._key, on_delivery=lambda e, _: self._answered(e, sequence), **more)
 
     def _answered(self, error: KafkaError | None, sequence: int) -> None:
         if error is not None:

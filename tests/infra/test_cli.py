@@ -24,6 +24,7 @@ from schemas.metrics import DROPPED, REJECTIONS, shown_by
 from schemas.topics import catalogue
 from tests.infra.copies import Invoke, invoker
 from tests.infra.test_endpoints import asked
+from tests.tracing import Collector, collecting
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,11 +44,12 @@ def rows(data: Path, *arguments: str) -> list[dict[str, Any]]:
 class Up:
     """A running `carbonledger up`."""
 
-    def __init__(self, data: Path) -> None:
-        self.data = data
+    def __init__(self, data: Path, collector: Collector) -> None:
+        self.data, self.collector = data, collector
         channel.create(data, parameters.load(), days=2)
         line = [sys.executable, "-m", "infra.cli", "--data", str(data), "up"]
-        self.process = subprocess.Popen(line, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+        more = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "CARBONLEDGER_LOG": "json"}
+        self.process = subprocess.Popen(line, stderr=subprocess.PIPE, text=True, cwd=ROOT, env={**os.environ, **more})
 
     def until(self, text: str) -> str:
         """The first line that it says with `text` in it."""
@@ -64,13 +66,14 @@ class Up:
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    running = Up(tmp_path_factory.mktemp("cli") / "ledger")
-    try:
-        running.until("Everything runs")
-        yield running
-    finally:
-        running.process.terminate()
-        running.end()
+    with collecting() as collector:
+        running = Up(tmp_path_factory.mktemp("cli") / "ledger", collector)
+        try:
+            running.until("Everything runs")
+            yield running
+        finally:
+            running.process.terminate()
+            running.end()
 
 
 def broker_pid(data: Path) -> int:
@@ -104,6 +107,31 @@ def test_each_process_shows_each_metric_of_its_kind_and_gets_ready(up: Up) -> No
             assert time.monotonic() < deadline, (process, missing, asked(address, "/ready"))
             time.sleep(0.2)
         assert asked(address, "/live")[0] == 200
+
+
+STAGES = {
+    ("carbonledger.gateway", "gateway.send"),
+    ("carbonledger.ingest", "ingest"),
+    ("carbonledger.aggregate", "aggregate"),
+    ("carbonledger.aggregate", "aggregate.propose"),
+    ("carbonledger.member", "member.judge"),
+    ("carbonledger.member", "member.block"),
+    ("carbonledger.accounts", "carbon.accounts"),
+}
+
+
+@pytest.mark.broker
+def test_one_trace_goes_from_a_packet_to_a_balance(up: Up) -> None:
+    """By the headers of real messages, through every process; what else became of a block is linked."""
+    collector, deadline = up.collector, time.monotonic() + 200
+    while True:
+        posted = {span.trace_id for service, span in collector.spans.copy() if service == "carbonledger.accounts"}
+        if any(collector.stages_of(trace) >= STAGES for trace in posted):
+            break
+        assert time.monotonic() < deadline, [collector.stages_of(trace) for trace in posted][:5]
+        time.sleep(0.2)
+    proposed = [span for _, span in collector.spans.copy() if span.name == "aggregate.propose"]
+    assert any(span.links for span in proposed), "a batch points to the packets that it is made of"
 
 
 def without_value(address: str, kind: str) -> list[str]:
@@ -187,7 +215,10 @@ def test_a_wrong_command_line_is_a_usage_error(invoke: Invoke, tmp_path: Path) -
     assert "there is no role 'captain', only broker" in said
 
 
-@pytest.mark.parametrize("name", ["up", "down", "status", "run", "topics list", "topics create"])
+@pytest.mark.parametrize(
+    "name",
+    ["up", "down", "status", "run", "topics list", "topics create", "tables admit", "tables dismiss", "tables readers"],
+)
 def test_every_help_teaches_by_example(invoke: Invoke, name: str) -> None:
     code, said, _ = invoke(*name.split(), "--help")
     examples = said.split("Usage:")[1].split("\n", 1)[1]
