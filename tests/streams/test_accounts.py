@@ -112,7 +112,7 @@ def test_a_gap_is_over_with_the_next_full_window_of_its_point_and_not_with_an_ea
     blocks = opened(chain)
     starts = [records.read(leaf.payload)["window_start"] for leaf in blocks[0].leaves]
     gaps = {f"coverage/{POINT}": starts[1], f"substituted/{POINT}": max(starts) + 1, "coverage/other": starts[0]}
-    _, alerts = post_block(Books(), blocks[0], chain.world.registry, gaps)
+    alerts = post_block(Books(), blocks[0], chain.world.registry, gaps).alerts
     (over,) = (codec.decode("alert", codec.encode("alert", alert)) for alert in alerts)
     assert (over["key"], over["resolved"], over["at"]) == (f"coverage/{POINT}", True, starts[1])
     assert (over["point"], over["severity"], over["proof"]) == (POINT, "info", None)
@@ -121,7 +121,7 @@ def test_a_gap_is_over_with_the_next_full_window_of_its_point_and_not_with_an_ea
 
 def test_a_window_with_readings_missing_opens_a_gap(chain: Chain) -> None:
     books, gaps = Books(), dict[str, int]()
-    (alert,) = (a for block in opened(chain) for a in post_block(books, block, chain.world.registry, gaps)[1])
+    (alert,) = (a for block in opened(chain) for a in post_block(books, block, chain.world.registry, gaps).alerts)
     assert gaps == {f"coverage/{POINT}": alert["at"]} and alert["key"] in gaps
     assert alert["figures"] == [{"name": "readings", "value": "3"}, {"name": "expected_readings", "value": "4"}]
     assert alert["proof"] == f"carbonledger prove {alert['code']}"
