@@ -140,7 +140,7 @@ class GatewayWindows:
         """First sequence that a packet claims, its losses included, to its own sequence."""
         self._next_closing = self._due()
         self._unreadable: set[int] = set()
-        self._told_missing = 0
+        self._told_missing: Missing | None = None
 
     @property
     def last(self) -> int:
@@ -155,13 +155,21 @@ class GatewayWindows:
     def missing(self) -> Missing | None:
         """The packet that keeps a window open although a later one would close it; told once, and after a restart."""
         sequence = self.last + 1
-        if self.stopped or not self._waiting or sequence == self._told_missing:
+        if self.stopped or not self._waiting or (self._told_missing and sequence == self._told_missing.sequence):
             return None
         latest = self.places[self._waiting[max(self._waiting)]].sent_at
         if latest < self._next_closing:
             return None
-        self._told_missing = sequence
-        return Missing(sequence, self.waiting, latest)
+        self._told_missing = Missing(sequence, self.waiting, latest)
+        return self._told_missing
+
+    def found(self) -> Missing | None:
+        """The packet that was told to be missing, once it has come; told once, and not after a restart."""
+        told = self._told_missing
+        if told is None or self.last < told.sequence:
+            return None
+        self._told_missing = None
+        return told
 
     # -- arrival
 

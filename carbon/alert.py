@@ -4,14 +4,17 @@
 has its id for a key.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 TYPE = "carbonledger.alert."
+Alert = dict[str, Any]
+"""A value of schema alert."""
+Headers = Sequence[tuple[str, bytes]]
 
 
-def alert(id_: str, kind: str, severity: str, at: int, text: str, **more: Any) -> dict[str, Any]:
+def alert(id_: str, kind: str, severity: str, at: int, text: str, **more: Any) -> Alert:
     """An alert. `at`: event time, ms UTC. `more`: key (default: the id), subject, point, height, code, proof, since,
     resolved, and figures by their names."""
     figures = [{"name": name, "value": str(value)} for name, value in more.pop("figures", {}).items()]
@@ -30,7 +33,7 @@ def proof_of(alert: Mapping[str, Any]) -> str | None:
     return None
 
 
-def headers(alert: Mapping[str, Any], source: str) -> list[tuple[str, bytes]]:
+def headers(alert: Mapping[str, Any], source: str) -> Headers:
     """The attributes of an alert as a CloudEvent: the Kafka binding's binary mode (CloudEvents 1.0.2, 3.2).
 
     `source`: the channel, as the origin of its checkpoints names it.

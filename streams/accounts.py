@@ -12,16 +12,16 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from carbon import record as records
 from carbon import submission as submissions
+from carbon.alert import Alert
+from carbon.gaps import Gaps, full, incomplete
 from carbon.ledger.books import Account, Books, Taken
 from carbon.registry import Registry
-from carbon.substitution import states_stop
-from carbon.validity import is_valid_hour
 from consensus.log.follower import OpenedLeaf, Position
 from consensus.log.genesis import Genesis
 from consensus.log.leaf import SUBMISSION, WINDOW_RECORD
@@ -31,8 +31,6 @@ from schemas.observed import Observed
 from streams.processor import LedgerProcessor
 
 GROUP = "carbon.accounts"
-Alert = dict[str, Any]
-"""A value of schema alert."""
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS account (name TEXT PRIMARY KEY, fields TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS standing (one INTEGER PRIMARY KEY CHECK (one = 1), state TEXT, book TEXT NOT NULL)",
@@ -56,7 +54,7 @@ class Standing:
     """Where the processor stands: the books and registries after a height, and the place in each topic to go on from.
 
     `registrations` are the payloads of the accepted changes of the registry, by the height from which each is in force.
-    `changed` are the accounts that the last blocks posted to.
+    `changed` are the accounts that the last blocks posted to, `gaps` the points that lack readings.
     """
 
     books: Books
@@ -64,6 +62,7 @@ class Standing:
     offsets: dict[str, int] = field(default_factory=dict)
     registrations: dict[int, bytes] = field(default_factory=dict)
     changed: set[str] = field(default_factory=set)
+    gaps: Gaps = field(default_factory=dict)
 
 
 class BooksFile:
@@ -87,7 +86,8 @@ class BooksFile:
         accounts = [json.loads(fields) for (fields,) in self._database.execute("SELECT fields FROM account")]
         books = Books.load(self._utc_offset_minutes, accounts, row[1].splitlines())
         registrations = dict(self._database.execute("SELECT first, record FROM registrations ORDER BY first"))
-        return Standing(books, Position.load(state["position"]), state["offsets"], registrations)
+        position, gaps = Position.load(state["position"]), state.get("gaps", {})
+        return Standing(books, position, state["offsets"], registrations, gaps=gaps)
 
     def keep(self, standing: Standing) -> None:
         """Keep what changed of the books, height, registries and places together."""
@@ -99,7 +99,7 @@ class BooksFile:
     def _write(self, standing: Standing) -> None:
         assert standing.position is not None
         sums = [[*place, amount] for place, amount in sorted(standing.books.sums.items())]
-        places = {"position": standing.position.dump(), "offsets": standing.offsets}
+        places = {"position": standing.position.dump(), "offsets": standing.offsets, "gaps": standing.gaps}
         state = json.dumps(places | {"height": standing.position.height, "sums": sums})
         accounts = [(name, json.dumps(standing.books.accounts[name].row())) for name in sorted(standing.changed)]
         self._database.executemany("INSERT OR REPLACE INTO account VALUES (?, ?)", accounts)
@@ -130,11 +130,13 @@ class PostedBlock(NamedTuple):
     taken: list[Taken]
 
 
-def post_block(books: Books, opened: OpenedBlock, registry: Registry) -> PostedBlock:
+def post_block(books: Books, opened: OpenedBlock, registry: Registry, gaps: Gaps | None = None) -> PostedBlock:
     """Post what a block accepted, in its order.
 
-    `registry` is the one in force at the block's height, by which it was accepted. Raises BooksError.
+    `registry` is the one in force at the block's height, by which it was accepted. `gaps` goes on with what was
+    incomplete before. Raises BooksError.
     """
+    gaps = {} if gaps is None else gaps
     accepted = [leaf for leaf in opened.leaves if leaf.leaf.leaf.accepted]
     height, posted = opened.block.height, PostedBlock([], [], [])
     changed = set[str]()
@@ -143,7 +145,7 @@ def post_block(books: Books, opened: OpenedBlock, registry: Registry) -> PostedB
         if kind == WINDOW_RECORD:
             posted.taken.append(books.take([leaf.payload for leaf in leaves], height))
             changed |= posted.taken[-1].changed
-            posted.alerts.extend(_alerts(posted.taken[-1], leaves, height, registry))
+            posted.alerts.extend(_alerts(posted.taken[-1], leaves, height, registry, gaps))
         elif kind == SUBMISSION:
             for leaf in leaves:
                 entered = books.apply(submissions.read(leaf.payload), opened.block.header["time"], height)
@@ -153,30 +155,24 @@ def post_block(books: Books, opened: OpenedBlock, registry: Registry) -> PostedB
     return posted
 
 
-def _alerts(taken: Taken, leaves: list[OpenedLeaf], height: int, registry: Registry) -> Iterator[Alert]:
-    """Alerts on windows that are incomplete, in the order of the records."""
-    incomplete = {one.place: one.fields for one in taken.singly if one.fields["count"] < one.fields["expected"]}
+def _alerts(taken: Taken, leaves: list[OpenedLeaf], height: int, registry: Registry, gaps: Gaps) -> Iterator[Alert]:
+    """Alerts on windows that are incomplete, and the ends of gaps, in the order of the records."""
+    short = {one.place: one.fields for one in taken.singly if one.fields["count"] < one.fields["expected"]}
+    whole = {one.place: (one.fields, one.fields["window_start"]) for one in taken.singly if one.place not in short}
     if taken.plain is not None:
         plain, places = taken.plain, taken.together
         expected = np.array([point.fields["expected"] for point in plain.points], np.int64)
-        short = places[plain.count[places] < expected[plain.point[places]]]
-        incomplete |= {place: records.read(leaves[place].payload) for place in short.tolist()}
-    for place in sorted(incomplete):
-        yield alert_of(incomplete[place], leaves[place].leaf.leaf.commitment, height, registry)
-
-
-def alert_of(record: dict[str, Any], commitment: bytes, height: int, registry: Registry) -> Alert:
-    """The alert on a window with fewer readings than a full one holds, or on what an hour is charged instead."""
-    code, tier = records.code(record, commitment, registry), records.tier_of(record)
-    text, kind = f"{record['point']}: {record['count']} of {record['expected']} readings in the window", "coverage"
-    if states_stop(record["rule"]):
-        text += ", the plant stood still"
-    elif record["window_seconds"] == 3600 and not is_valid_hour(record["count"], record["expected"]):
-        text += ", no valid hour"
-    if tier is not None:
-        text, kind = f"{text}; charged {record['emission_g']} g by tier {tier.row or 'none'}", "substituted"
-    about = {"subject": record["subject"], "point": record["point"], "at": record["window_start"], "height": height}
-    return about | {"id": f"{kind}/{code}", "kind": kind, "severity": "warning", "text": text, "code": code}
+        lacks = plain.count[places] < expected[plain.point[places]]
+        short |= {place: records.read(leaves[place].payload) for place in places[lacks].tolist()}
+        lacking = {key.partition("/")[2] for key in gaps} | {fields["point"] for fields in short.values()}
+        concerned = np.array([point.fields["point"] in lacking for point in plain.points], bool)
+        for place in places[~lacks & concerned[plain.point[places]]].tolist():
+            whole[place] = plain.points[plain.point[place]].fields, int(plain.start[place])
+    for place in sorted([*short, *whole]):
+        if place in short:
+            yield incomplete(short[place], leaves[place].leaf.leaf.commitment, height, registry, gaps)
+        else:
+            yield from full(*whole[place], height, gaps)
 
 
 class Accounts(LedgerProcessor):
@@ -188,12 +184,12 @@ class Accounts(LedgerProcessor):
         super().__init__(config.kafka, config.genesis, config.registry, GROUP, self._standing, config.observed)
 
     def _take_in(self, block: OpenedBlock, registry: Registry) -> None:
-        accounts, alerts, _ = post_block(self._standing.books, block, registry)
+        accounts, alerts, _ = post_block(self._standing.books, block, registry, self._standing.gaps)
         self._standing.changed |= {account.account for account in accounts}
         for account in accounts:
             self._send(topics.ACCOUNTS_BALANCES, account.account, codec.encode("balance", account.row()))
         for alert in alerts:
-            self._send(topics.ALERTS, alert["id"], codec.encode("alert", alert))
+            self._alert(alert)
 
     def _write(self) -> None:
         self._file.keep(self._standing)

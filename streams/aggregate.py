@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from carbon import alert as alerts
 from carbon import coding
 from carbon.aggregation import MOST_WAITING, Offer, Refused, Rules, Step
 from carbon.aggregator import Aggregator, Row, Settings, alert_id, restored
@@ -245,21 +246,26 @@ class Aggregate:
         return self._alert(identity, "equivocation", "critical", place.sent_at, step.fork or "")
 
     def _on_missing(self, aggregator: Aggregator) -> list[Output]:
-        missing, gateway, run = aggregator.windows.missing(), aggregator.gateway, aggregator.windows.number
-        if missing is None:
-            return []
-        identity = ("packets_missing", gateway, run, missing.sequence)
-        text = f"{gateway} run {run}: packet {missing.sequence} is missing, {missing.waiting} wait for it"
-        return [self._alert(identity, "packets_missing", "warning", missing.at, text)]
+        windows, outputs = aggregator.windows, list[Output]()
+        key, kind = f"packets_missing/{aggregator.gateway}/{windows.number}", "packets_missing"
+        about, said = (kind, aggregator.gateway, windows.number), f"{aggregator.gateway} run {windows.number}"
+        if (found := windows.found()) is not None:
+            text, identity = f"{said}: packet {found.sequence} has come", (*about, found.sequence, "found")
+            outputs.append(self._alert(identity, kind, "info", found.at, text, key=key, resolved=True))
+        if (missing := windows.missing()) is not None:
+            text = f"{said}: packet {missing.sequence} is missing, {missing.waiting} wait for it"
+            more = {"key": key, "figures": {"sequence": missing.sequence, "waiting": missing.waiting}}
+            outputs.append(self._alert((*about, missing.sequence), kind, "warning", missing.at, text, **more))
+        return outputs
 
     def _equivocation(self, packet: Packet, sentence: str) -> Output:
         identity = ("equivocation", packet.gateway, packet.run, packet.sequence, packet.digest.hex())
         return self._alert(identity, "equivocation", "critical", packet.sent_at, sentence)
 
-    def _alert(self, identity: Sequence[object], kind: str, severity: str, at: int, text: str, **more: str) -> Output:
-        name = alert_id(*identity)
-        fields = {"id": name, "kind": kind, "severity": severity, "at": at, "text": text}
-        return Output(self._alerts, name.encode(), codec.encode("alert", fields | more))
+    def _alert(self, identity: Sequence[object], kind: str, severity: str, at: int, text: str, **more: Any) -> Output:
+        told = alerts.alert(alert_id(*identity), kind, severity, at, text, **more)
+        headers = alerts.headers(told, self._config.genesis.origin)
+        return Output(self._alerts, told["id"].encode(), codec.encode("alert", told), headers)
 
     def _letters(self, original: Original, items: list[coding.Item], packet: Packet | None = None) -> list[Output]:
         return faust_app.rejected(self._rejected, letters(original, items, packet), self._config.observed)

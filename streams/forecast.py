@@ -105,7 +105,7 @@ class Forecasts(LedgerProcessor):
             self._send(topics.ACCOUNTS_FORECASTS, outlook.subject, codec.encode("forecast", told))
             for warning in warnings:
                 for alert in alerts_of(warning, registry, self._offset_minutes, height):
-                    self._send(topics.ALERTS, alert["id"], codec.encode("alert", alert))
+                    self._alert(alert)
 
     def _write(self) -> None:
         self._file.keep(self._standing)

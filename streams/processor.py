@@ -12,13 +12,14 @@ import numpy as np
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 from opentelemetry.trace import SpanContext
 
+from carbon import alert as alerts
 from carbon.refusal import label
 from carbon.registry import Registry
 from consensus import registration
 from consensus.log.follower import Follower, Position
 from consensus.log.genesis import Genesis
 from consensus.log.reader import Asker, LedgerReader, OpenedBlock
-from schemas import topics, tracing
+from schemas import codec, topics, tracing
 from schemas.metrics import HEIGHT, LAG, QUEUE, REJECTIONS, Figure
 from schemas.observed import Observed
 
@@ -151,8 +152,13 @@ class LedgerProcessor(ABC):
             self._take_in(block, self._registries[registration.in_force(self._registries, height)])
         self._standing.position = block.position
 
-    def _send(self, topic: str, key: str, value: bytes) -> None:
-        more = {"headers": list(self._headers)} if self._headers else {}
+    def _alert(self, alert: alerts.Alert) -> None:
+        headers = alerts.headers(alert, self._genesis.origin)
+        self._send(topics.ALERTS, alert["id"], codec.encode("alert", alert), headers)
+
+    def _send(self, topic: str, key: str, value: bytes, headers: tracing.Headers = ()) -> None:
+        every = [*self._headers, *headers]
+        more = {"headers": every} if every else {}
         self._producer.produce(topic, value, key.encode(), on_delivery=self._delivered, **more)
 
     def _delivered(self, error: KafkaError | None, _: Message) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from carbon.alert import Alert, alert
 from carbon.planning.days import date_of, start_ms
 from carbon.planning.forecast import Exhaustion
 from carbon.planning.outlook import INNER, Outlook
@@ -94,12 +95,22 @@ def judge(outlook: Outlook, held: Levels, rules: Rules) -> tuple[dict[Kind, Held
     return after, warnings
 
 
-def alerts_of(warning: EarlyWarning, registry: Registry, offset_minutes: int, height: int) -> list[dict[str, Any]]:
+def alerts_of(warning: EarlyWarning, registry: Registry, offset_minutes: int, height: int) -> list[Alert]:
     """The alerts on a warning: one for each subject that is told, under its id; `at` is the end of the day."""
     outlook = warning.outlook
     at_ms = start_ms(outlook.day + 1, offset_minutes)
     told = audience(warning.rule, warning.before, warning.now, outlook.subject, at_ms, registry)
     id_ = f"{warning.kind}/{outlook.subject}/{date_of(outlook.day)}/{warning.level}"
-    about = {"kind": warning.kind, "severity": warning.severity, "text": warning.text, "height": height}
-    about["at"] = at_ms
-    return [about | {"id": f"{id_}/{name}", "subject": name, "point": None, "code": None} for name in told]
+    figures: dict[str, int | str] = {
+        "budget_g": warning.budget_g,
+        "emitted_g": outlook.emitted_g,
+        "level": warning.level,
+    }
+    about: dict[str, Any] = {"height": height, "figures": figures, "resolved": warning.now == 0}
+    said = warning.kind, warning.severity, at_ms, warning.text
+    return [alert(f"{id_}/{name}", *said, key=_key(warning, name), subject=name, **about) for name in told]
+
+
+def _key(warning: EarlyWarning, told: str) -> str:
+    """What the alerts on a warning have in common, from the first level to none, for each subject that is told."""
+    return f"{warning.kind}/{warning.outlook.subject}/{told}"

@@ -20,7 +20,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
+from carbon import alert as alerts
 from carbon import signing
+from carbon.alert import Alert
 from carbon.refusal import Refusal, label
 from consensus.core.bodies import Endorsement, Vote
 from consensus.core.endorsements import codes_of
@@ -300,8 +302,7 @@ def _name(member: Member) -> str:
     return f"member {member.index} ({member.name})"
 
 
-def alert(proven: Proven, at_ms: int) -> dict[str, Any]:
+def alert(proven: Proven, at_ms: int) -> Alert:
     """The alert on a piece of evidence; its id is the same whichever member sends it. `at_ms`: Unix ms when found."""
     severity = "critical" if proven.convicts else "warning"
-    about = {"id": proven.id, "kind": proven.kind, "severity": severity, "at": at_ms, "height": proven.height}
-    return about | {"subject": None, "point": None, "text": proven.sentence, "code": None}
+    return alerts.alert(proven.id, proven.kind, severity, at_ms, proven.sentence, height=proven.height)

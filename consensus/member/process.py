@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from confluent_kafka import Message
 
+from carbon import alert as alerts
 from carbon.packet import PacketError
 from carbon.window import ForkError
 from consensus import batch as batches
@@ -365,7 +366,8 @@ class Member:
 
     def _alert(self, kept: Kept) -> None:
         alert = evidence.alert(kept.proven, kept.at_ms)
-        self._wire.produce(topics.ALERTS, alert["id"].encode(), codec.encode("alert", alert))
+        headers = alerts.headers(alert, self._config.genesis.origin)
+        self._wire.produce(topics.ALERTS, alert["id"].encode(), codec.encode("alert", alert), headers)
 
     def _produce(self, topic: str, key: bytes, value: bytes) -> None:
         headers = self._traces.of_block(key) if topic == topics.LEDGER_BLOCKS else ()

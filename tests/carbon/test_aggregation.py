@@ -426,7 +426,10 @@ def test_a_missing_packet_is_told_once_when_a_window_can_not_close_for_it(world:
     assert told(rest[3:-2]) == [Missing(2, 5, closing.sent_at)]
     bench.restart()
     assert told(rest[-1:]) == [Missing(2, 9, rest[-1].sent_at)], "with the same name"
+    assert bench.windows.found() is None
     assert told([second]) == [], "the second hour is not complete"
+    assert bench.windows.found() == Missing(2, 9, rest[-1].sent_at)
+    assert bench.windows.found() is None, "told once"
     chain.pack([], START + 2 * HOUR + 5 * MINUTE)
     assert told(chain.packets[-1:]) == [Missing(11, 2, START + 2 * HOUR + 5 * MINUTE)], "another stretch"
     assert told(rest[-2:-1]) == []

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from carbon import record as records
+from carbon.alert import Headers
+from carbon.gaps import incomplete
 from carbon.ledger.books import Books
 from carbon.refusal import Refusal
 from consensus.log import reader
@@ -17,7 +19,7 @@ from consensus.log.reader import LedgerReader, OpenedBlock
 from consensus.member.publisher import messages_of
 from schemas import codec, topics
 from streams import accounts
-from streams.accounts import Accounts, AccountsConfig, BooksFile, Standing, alert_of, kept_sums, post_block
+from streams.accounts import Accounts, AccountsConfig, BooksFile, Standing, kept_sums, post_block
 from tests import parties
 from tests.consensus.aggregator import with_fields
 from tests.consensus.test_contract import POINT, corrected, late_scene
@@ -103,7 +105,26 @@ def test_a_window_with_readings_missing_is_an_alert_with_its_code(chain: Chain) 
 def test_an_alert_says_when_an_hour_is_not_valid(chain: Chain, count: int, seconds: int, says: str) -> None:
     (leaf,) = (item for block in opened(chain) for item in block.leaves if records.read(item.payload)["count"] < 4)
     stated = {**records.read(leaf.payload), "count": count, "expected": 60, "window_seconds": seconds}
-    assert alert_of(stated, bytes(32), 4, chain.world.registry)["text"] == f"{POINT}: {says}"
+    assert incomplete(stated, bytes(32), 4, chain.world.registry, {})["text"] == f"{POINT}: {says}"
+
+
+def test_a_gap_is_over_with_the_next_full_window_of_its_point_and_not_with_an_earlier_one(chain: Chain) -> None:
+    blocks = opened(chain)
+    starts = [records.read(leaf.payload)["window_start"] for leaf in blocks[0].leaves]
+    gaps = {f"coverage/{POINT}": starts[1], f"substituted/{POINT}": max(starts) + 1, "coverage/other": starts[0]}
+    alerts = post_block(Books(), blocks[0], chain.world.registry, gaps).alerts
+    (over,) = (codec.decode("alert", codec.encode("alert", alert)) for alert in alerts)
+    assert (over["key"], over["resolved"], over["at"]) == (f"coverage/{POINT}", True, starts[1])
+    assert (over["point"], over["severity"], over["proof"]) == (POINT, "info", None)
+    assert sorted(gaps) == ["coverage/other", f"substituted/{POINT}"]
+
+
+def test_a_window_with_readings_missing_opens_a_gap(chain: Chain) -> None:
+    books, gaps = Books(), dict[str, int]()
+    (alert,) = (a for block in opened(chain) for a in post_block(books, block, chain.world.registry, gaps).alerts)
+    assert gaps == {f"coverage/{POINT}": alert["at"]} and alert["key"] in gaps
+    assert alert["figures"] == [{"name": "readings", "value": "3"}, {"name": "expected_readings", "value": "4"}]
+    assert alert["proof"] == f"carbonledger prove {alert['code']}"
 
 
 def test_a_correction_posts_the_difference() -> None:
@@ -125,9 +146,10 @@ def test_books_come_back_from_disk_as_they_were(chain: Chain, tmp_path: Path) ->
     follower = Follower(chain.world.genesis)
     follower.accept(chain.blocks()[0])
     post_block(books, opened(chain)[0], chain.world.registry)
-    file.keep(Standing(books, follower.position, {topics.LEDGER_BLOCKS: 5}, changed={*books.accounts}))
+    standing = Standing(books, follower.position, {topics.LEDGER_BLOCKS: 5}, changed={*books.accounts}, gaps={"a/b": 7})
+    file.keep(standing)
     again = BooksFile(tmp_path / "deep" / "books.sqlite", 0).load()
-    assert (again.books, again.offsets) == (books, {topics.LEDGER_BLOCKS: 5})
+    assert (again.books, again.offsets, again.gaps) == (books, {topics.LEDGER_BLOCKS: 5}, {"a/b": 7})
     assert again.position is not None and again.position.dump() == follower.position.dump()
 
 
@@ -139,7 +161,7 @@ class Deaf(Accounts):
         self.sent: Sent = []
         super().__init__(AccountsConfig(kafka, scene.world.genesis, scene.ledger.registries[0], store))
 
-    def _send(self, topic: str, key: str, value: bytes) -> None:
+    def _send(self, topic: str, key: str, value: bytes, headers: Headers = ()) -> None:
         self.sent.append((topic, key.encode(), value))
 
     def read(self, packages: list[bytes]) -> Sent:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from carbon.alert import Headers
 from carbon.ledger.books import Books
 from carbon.planning.days import day_of
 from carbon.planning.watch import Watch
@@ -63,7 +64,7 @@ class Deaf(Forecasts):
         kafka = {"bootstrap.servers": "127.0.0.1:1", "log_level": "0"}
         super().__init__(AccountsConfig(kafka, market.world.genesis, world.registry, store))
 
-    def _send(self, topic: str, key: str, value: bytes) -> None:
+    def _send(self, topic: str, key: str, value: bytes, headers: Headers = ()) -> None:
         self.sent.append((topic, key, value))
 
     def read(self, packages: list[bytes], keep: bool = True) -> Sent:

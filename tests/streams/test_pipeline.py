@@ -206,6 +206,7 @@ def test_a_packet_that_keeps_windows_open_is_told_once_and_its_windows_close_whe
     wait_until(lambda: line.finished(0) and len(line.committee.records) == 9 * 2 + 3, "the ledger of all windows")
     check_ledger(line.committee, chains, 2)
     alerts.poll()
-    (alert,) = (codec.decode("alert", message.value()) for message in alerts.messages)
+    alert, over = (codec.decode("alert", message.value()) for message in alerts.messages)
+    assert (over["key"], over["resolved"], alert["resolved"]) == (alert["key"], True, False)
     assert (alert["kind"], alert["severity"]) == ("packets_missing", "warning")
     assert alert["text"].startswith("gw-1 run 1: packet 5 is missing, ")

@@ -186,6 +186,14 @@ def test_alerts_are_of_their_schema_and_one_for_each_who_is_told() -> None:
     assert (first["kind"], first["severity"], first["height"]) == ("balance_short", "critical", 77)
     assert first["at"] == start_ms(warning.outlook.day + 1, 480)
     assert first["id"] == "balance_short/plant/2023-06-20/critical/plant"
+    assert (first["key"], first["resolved"]) == ("balance_short/plant/plant", False)
+    assert {figure["name"] for figure in first["figures"]} == {"budget_g", "emitted_g", "level"}
+
+
+def test_the_end_of_a_warning_has_its_key() -> None:
+    warning = year([1_000_000] * 171, 200_000_000, 171)[-1]
+    over = alerts_of(replace(warning, before=warning.now, now=0), chain_registry(), 480, 78)[0]
+    assert (over["key"], over["severity"], over["resolved"]) == ("balance_short/plant/plant", "info", True)
 
 
 def raw() -> dict[str, Any]:

@@ -359,3 +359,5 @@ def test_the_alert_is_what_its_schema_says() -> None:
     alert = codec.decode("alert", codec.encode("alert", evidence.alert(proven, 5)))
     assert (alert["id"], alert["severity"]) == ("evidence/two_commits/3/0.2.17", "critical")
     assert (alert["height"], alert["at"], alert["text"]) == (17, 5, proven.sentence)
+    assert (alert["key"], alert["resolved"]) == (alert["id"], False), "a deed has no end"
+    assert alert["proof"] == f"carbonledger evidence export {proven.id}"
