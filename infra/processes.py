@@ -4,6 +4,7 @@ import signal
 import threading
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from infra import channel as channels
 from infra import metrics, services
@@ -23,7 +24,7 @@ def until_sigterm() -> Callable[[], bool]:
     return stopped.is_set
 
 
-def _security(settings: Settings) -> dict[str, str]:
+def _security(settings: Settings) -> dict[str, Any]:
     client = services.client(settings)
     del client["bootstrap.servers"]
     return client

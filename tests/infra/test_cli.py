@@ -178,6 +178,12 @@ def test_down_stops_everything_and_keeps_the_data(up: Up) -> None:
     broker = broker_pid(up.data)
     assert command(up.data, "down").returncode == 0
     assert "the data stays" in up.end()
+    for log in (up.data / "log").glob("*.log"):
+        if log.name == "broker.log":  # Kafka's own lines
+            continue
+        for line in log.read_text().splitlines():
+            event = json.loads(line)
+            assert {"event", "level", "timestamp"} <= set(event) and event["process"] == log.stem, line
     assert up.process.returncode == 0
     assert not psutil.pid_exists(broker)
     assert (up.data / "broker" / "logs" / "ledger.blocks-0").is_dir()

@@ -5,11 +5,11 @@ again (after 10 s, three times: HJ 212-2017, table 1), with the same bytes, whic
 """
 
 import asyncio
-import logging
 from asyncio import Future, StreamReader, StreamWriter, Task
 from math import inf
 from typing import Literal
 
+import structlog
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from streams.edge.sources import Arrival, Keep, NoRoom
@@ -19,7 +19,7 @@ from streams.edge.sources.hj212.message import MessageError
 from streams.edge.sources.hj212.reception import Reception
 from streams.edge.sources.refusals import Refusals
 
-LOG = logging.getLogger(__name__)
+LOG = structlog.get_logger(__name__)
 READ_BYTES = 8192
 BACKLOG = 1024
 
