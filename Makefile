@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SEEDS ?= 0..99999
 
-.PHONY: demo test test-extra check format soak scenarios simulate mutants search fuzz bench bench-peers lock clean help
+.PHONY: demo test test-extra check format soak scenarios simulate mutants search fuzz bench bench-peers anomaly-bench lock clean help
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -60,6 +60,9 @@ fuzz: $(VENV)/.installed ## damaged bytes for every decoder and a replica, for a
 bench: $(VENV)/.installed ## one table of rates and ratios; latency when idle, gaps when members are killed
 	$(BIN)/python -m tests.benchmarks
 	$(BIN)/python -m tests.benchmarks.liveness --seconds $(or $(STEADY),60)
+
+anomaly-bench: $(VENV)/.installed ## kinds of fraud and fault planted in honest series: found, how late, false alarms
+	$(BIN)/python -m tests.benchmarks.kinds --seeds $(or $(SEEDS_EACH),2) $(if $(WRITE),--write)
 
 PEERS := tests/benchmarks/peers
 

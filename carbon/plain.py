@@ -56,6 +56,7 @@ class Plain:
     evidence_root: NDArray[np.void]
     start: NDArray[np.int64]
     count: NDArray[np.int64]
+    quantity: NDArray[np.int64]
     emission: NDArray[np.int64]
 
 
@@ -96,8 +97,7 @@ class _Reader:
         plain &= behind == stops
         heads = np.array([len(stated.head) for stated in self._points], np.intp)
         previous, roots = hashes[begins + heads[point]], hashes[at + _ROOT]
-        start_, count_, _, emission = numbers
-        return Plain(self._points, point, plain, previous, roots, _value(start_), _value(count_), _value(emission))
+        return Plain(self._points, point, plain, previous, roots, *map(_value, numbers))
 
     def _compare(self, payloads: list[bytes]) -> tuple[list[int], list[int]]:
         """Of each payload its point's number, -1 for nobody's, and the place behind the packets that it names, or 0."""

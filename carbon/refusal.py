@@ -63,6 +63,7 @@ class Refusal(IntEnum):
     FRAGMENTED = 75
     ALREADY_DECIDED = 76
     EARLIER_YEAR_OPEN = 77
+    UNFORESEEN = 78
 
     @property
     def label(self) -> str:

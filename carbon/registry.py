@@ -119,7 +119,12 @@ class Point:
     @cached_property
     def is_limited(self) -> bool:
         """Whether what counts of it depends on the readings that count next to it."""
-        return self.time == "instant" or self.rate is not None
+        return self.time == "instant" or self.rate is not None or self.instants > 0
+
+    @cached_property
+    def instants(self) -> int:
+        """The least instants of a minute whose readings count; 0 where a minute needs none."""
+        return int(self.emission.instants or 0) if isinstance(self.emission, CemsMass) else 0
 
     @cached_property
     def most(self) -> int:
@@ -407,6 +412,8 @@ def _mass(point: Point, points: Mapping[str, Point]) -> MassFormula:
         )
     if point.window_seconds != 3600 or point.counter is not None:
         raise RegistryError(f"{point.id}: mass is of hours (HJ 212-2017, D.2), and of no counter")
+    if point.instants * point.step_seconds > 60:
+        raise RegistryError(f"{point.id}: a minute has no {point.instants} instants of {point.step_seconds} s")
     own, *beside = (Measured(one.unit, one.scale, one.min, one.max) for one in (point, *partners.values()))
     try:
         return formula(point.emission, own, point.step_seconds, dict(zip(partners, beside, strict=True)))

@@ -1,4 +1,4 @@
-"""The mass of CO2 in a stack's gas, in exact integers: concentration times flow, brought to the same gas.
+"""The mass of CO2 or CH4 in a stack's gas, in exact integers: concentration times flow, brought to the same gas.
 
 HJ 212-2017, D.2: G = C · Q · 10^-6 with Q_dry = Q · 273/(273+t) · (Ba+Ps)/101325 · (1−Xsw), and C = M/22.4 · ppm. A
 reading stands for its point's step, so its mass is G · step, in 10^-3 g, rounded half-even once after the last
@@ -22,15 +22,14 @@ from carbon.emission import round_half_even
 from carbon.emission.cems import CemsMass
 from carbon.quantity import QuantityError, ratio
 
-CO2_G_PER_MOL = Fraction("44.01")
+G_PER_MOL = {"CO2": Fraction("44.01"), "CH4": Fraction("16.043")}
+"""M; that of CH4 by abridged atomic weights, 12.011 + 4 · 1.008 (IUPAC)."""
 LITRES_PER_MOL = Fraction("22.4")
 """At 273 K and 101325 Pa (HJ 212-2017, D.2.1, equation 20)."""
 ZERO_CELSIUS = 273
 NORMAL_PA = 101_325
-_PPM = CO2_G_PER_MOL / LITRES_PER_MOL
-"""mg/Nm3 of one ppm."""
-_SHARES = {"ppm": _PPM, "%": 10**4 * _PPM, "vol%": 10**4 * _PPM}
-"""mg/Nm3."""
+_SHARES = {"ppm": 1, "%": 10**4, "vol%": 10**4}
+"""ppm."""
 _CELSIUS = ("°C", "degC")
 _MOISTURE = ("%", "vol%")
 _PASCALS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,3})?", re.ASCII)
@@ -113,7 +112,7 @@ def formula(rule: CemsMass, own: Measured, step_seconds: int, partners: Mapping[
     if own.least < 0 or flow.least < 0:
         raise MassError("a concentration and a flow are at least 0")
     is_actual = rule.temperature is not None
-    scale = _concentration(own) * _in(flow, "m3/h" if is_actual else "Nm3/h") * Fraction(step_seconds, 3600)
+    scale = _concentration(own, rule.gas) * _in(flow, "m3/h" if is_actual else "Nm3/h") * Fraction(step_seconds, 3600)
     zero, whole, pressures = 1, 100, _NO_PRESSURES
     if rule.temperature is not None:
         zero, (common, pressures) = _kelvin(partners[rule.temperature]), _pressures(rule, partners)
@@ -125,9 +124,11 @@ def formula(rule: CemsMass, own: Measured, step_seconds: int, partners: Mapping[
     return replace(found, largest=_largest(found, own, partners))
 
 
-def _concentration(point: Measured) -> Fraction:
+def _concentration(point: Measured, gas: str) -> Fraction:
     """mg/Nm3 of one of its integers. Raises MassError."""
-    return _SHARES[point.unit] / Fraction(10**point.scale) if point.unit in _SHARES else _in(point, "mg/Nm3")
+    if point.unit not in _SHARES:
+        return _in(point, "mg/Nm3")
+    return _SHARES[point.unit] * G_PER_MOL[gas] / LITRES_PER_MOL / Fraction(10**point.scale)
 
 
 def _in(point: Measured, unit: str) -> Fraction:

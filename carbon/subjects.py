@@ -89,3 +89,36 @@ def may_see(viewer: Party | None, subject: str, at_ms: int, registry: Registry) 
     if viewer.role == "enterprise":
         return viewer.subject in owners(subject, at_ms, registry)
     return viewer.role in ("regulator", "verifier") and speaks_for(viewer, subject, at_ms, registry)
+
+
+Span = tuple[int | None, int | None]
+"""From an instant on, and until another, ms UTC; None for without end on that side."""
+
+
+def sight(viewer: Party | None, subject: str, registry: Registry) -> list[Span]:
+    """When a subject's account is for somebody's eyes: `may_see` at every instant, as disjoint spans in order."""
+    starts = sorted(_changes(subject, registry))
+    edges: list[int | None] = [None, *starts]
+    instants = [starts[0] - 1 if starts else 0, *starts]
+    spans: list[Span] = []
+    for start, end, at_ms in zip(edges, [*starts, None], instants, strict=True):
+        if not may_see(viewer, subject, at_ms, registry):
+            continue
+        if spans and spans[-1][1] == start:
+            spans[-1] = spans[-1][0], end
+        else:
+            spans.append((start, end))
+    return spans
+
+
+def _changes(subject: str, registry: Registry) -> set[int]:
+    """The instants at which anything above a subject changes, whatever is above it when."""
+    found, seen, above = set[int](), set[str](), [subject]
+    while above:
+        entry = registry.subjects[above.pop()]
+        if entry.id not in seen:
+            seen.add(entry.id)
+            found |= {tenure.start for tenure in entry.parents}
+            parents = (entry.region, entry.parent, *(tenure.parent for tenure in entry.parents))
+            above += [name for name in parents if name is not None]
+    return found

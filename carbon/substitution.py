@@ -225,6 +225,11 @@ def with_tier(rule: str, row: str) -> str:
     return f"{rule}{_TIER}{row or 'none'}"
 
 
+def of_point(rule: str) -> str:
+    """The rule of the point, of a record's that may be a substituted hour's or one of a plant that stood still."""
+    return rule.partition(_TIER)[0].removesuffix(_STOPPED)
+
+
 def with_stop(rule: str) -> str:
     """The rule of the record of an hour in which the plant stood still."""
     return f"{rule}{_STOPPED}"

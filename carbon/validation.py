@@ -14,6 +14,7 @@ from carbon.emission.cems import CemsMass
 from carbon.flue_gas import DryGas, Saturation
 from carbon.packet import NOT_A_NUMBER, Packet
 from carbon.registry import Point, Registry, TimeLimits
+from carbon.validity import sparse
 
 
 class Reason(IntEnum):
@@ -40,6 +41,7 @@ class Reason(IntEnum):
     RATE_OF_CHANGE = 23
     COUNTER_BACKWARDS = 24
     TOO_CLOSE = 25
+    SPARSE_MINUTE = 26
 
     @property
     def label(self) -> str:
@@ -68,6 +70,7 @@ SENTENCES = {
     Reason.RATE_OF_CHANGE: "the value changed faster than the point's registered rate",
     Reason.COUNTER_BACKWARDS: "the counter ran backwards, by more than a rollover explains",
     Reason.TOO_CLOSE: "a reading of less than half a step before or after it was counted before",
+    Reason.SPARSE_MINUTE: "its minute has fewer instants than the point's rule asks for",
 }
 
 FLAGS = frozenset(b"NFMSDCTBX")
@@ -226,6 +229,8 @@ def calm(point: Point, packet: Packet, indexes: list[int]) -> bool:
     """Whether each of a point's readings, of rising times within a window, may follow the one before it."""
     change, elapsed = np.diff(packet.value[indexes]), np.diff(packet.at[indexes])
     if point.time == "instant" and (2 * elapsed < point.step_ms).any():
+        return False
+    if point.instants and sparse(packet.at[indexes], point.instants).any():
         return False
     if point.rate is None:
         return True

@@ -20,6 +20,7 @@ from carbon import merkle, validation
 from carbon.packet import Packet, leaf_hashes
 from carbon.registry import Point, Registry
 from carbon.validation import Reason
+from carbon.validity import sparse
 
 WindowKey = tuple[str, int]
 """Point id and window start, ms UTC."""
@@ -192,7 +193,9 @@ def _first_of_each_time(
     kept: dict[int, tuple[PacketFacts, int]] = {}
     values: list[tuple[int, int]] = []
     dropped: list[Dropped] = []
+    point: Point | None = None
     for facts, group in found:
+        point = group.limited
         for index in facts.order[group.start : group.stop]:
             at = int(facts.packet.at[index])
             first = kept.get(at)
@@ -205,7 +208,17 @@ def _first_of_each_time(
                 kept[at] = facts, index
             else:
                 dropped.append(Dropped(facts.packet.sequence, index, reason))
+    dropped += _sparse(kept, point)
     return list(kept.values()), dropped
+
+
+def _sparse(kept: dict[int, tuple[PacketFacts, int]], point: Point | None) -> list[Dropped]:
+    """Take readings out of `kept` whose minutes have too few instants for their point's rule."""
+    if point is None or not point.instants:
+        return []
+    at = np.array([*kept], np.int64)
+    taken = [kept.pop(time) for time in at[sparse(at, point.instants)].tolist()]
+    return [Dropped(facts.packet.sequence, index, Reason.SPARSE_MINUTE) for facts, index in taken]
 
 
 def _between(point: Point | None, values: list[tuple[int, int]], at: int, value: int) -> Reason:

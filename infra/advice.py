@@ -36,6 +36,7 @@ _ADVICE = {
     Refusal.FRAGMENTED: "it would break a set of numbers or periods into too many parts: begin where another one ends",
     Refusal.ALREADY_DECIDED: "a cut for this year is decided: take that decision back first",
     Refusal.EARLIER_YEAR_OPEN: "an earlier year is verified and not closed: close that first",
+    Refusal.UNFORESEEN: "a rule stumbled over it, on every member alike: tell whoever runs the committee",
 }
 
 

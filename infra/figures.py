@@ -60,7 +60,9 @@ def _fold(copy: LedgerCopy, moment: Moment, changes: tuple[int, ...], asked: Ask
 
 def _take(found: View, registries: dict[int, Registry], block: VerifiedBlock, payloads: list[bytes]) -> None:
     cause = Cause(block.height, block.header["time"], "")
-    found.registry = registries[registration.in_force(registries, block.height)]
+    registry = registries[registration.in_force(registries, block.height)]
+    if registry is not found.registry:
+        found.govern(registry)
     kinds = np.where(block.columns["verdict"] == leaves.ACCEPTED, block.columns["kind"], 0)
     opened = map(Recorded, block.columns["commitment"].tolist(), payloads)
     for kind, run in groupby(zip(kinds.tolist(), opened, strict=True), itemgetter(0)):

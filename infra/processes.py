@@ -8,11 +8,13 @@ from typing import Any
 
 from infra import channel as channels
 from infra import metrics, services
+from infra.errors import EnvironmentFault
 from infra.settings import Settings
 from schemas.observed import PROCESS
 
 STORES = "stores"
 ACCOUNTS = "accounts.sqlite"
+WEBHOOKS = "webhooks"
 """Folder of what the processes keep, below the data folder."""
 
 
@@ -127,6 +129,19 @@ def health(settings: Settings) -> None:
     from infra import health
 
     health.tell(services.client(settings), settings.data, until_sigterm(), PROCESS)
+
+
+def webhooks(settings: Settings) -> None:
+    """The dispatcher of alerts to webhooks."""
+    from sinks.webhooks import addresses, dispatcher
+
+    channel = channels.load(settings.data)
+    try:
+        allowed = addresses.networks(settings.webhook_networks)
+    except ValueError as error:
+        raise EnvironmentFault(f"CARBONLEDGER_WEBHOOK_NETWORKS is no list of networks: {error}") from error
+    folder = settings.data / STORES / WEBHOOKS
+    dispatcher.main(dispatcher.Config(folder, channel.genesis.origin, allowed), services.client(settings))
 
 
 def gateway(settings: Settings, name: str) -> None:

@@ -44,6 +44,7 @@ _EVERYWHERE = (
     Role("accounts", "infra.processes:accounts", group="carbon.accounts"),
     Role("forecast", "infra.processes:forecast", group="carbon.forecast"),
     Role("sink", "infra.processes:sink", group="carbon.clickhouse", stop_within=20.0),
+    Role("webhooks", "infra.processes:webhooks", group="carbon.webhooks", stop_within=20.0),
     Role("health", "infra.processes:health"),
 )
 

@@ -32,6 +32,8 @@ class Settings(BaseSettings):
     """The address that they are served on: there is no sign-in, so it is loopback or a network of one's own."""
     clickhouse: SecretStr = SecretStr("")
     """URL of a ClickHouse server; empty for the embedded chDB."""
+    webhook_networks: str = ""
+    """Networks beyond the public ones to which webhooks may go: `10.1.0.0/16,::1`. http goes to these only."""
     log: Literal["console", "json"] = "console"
     """Log lines for people, or one JSON object a line."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -7,18 +7,18 @@ a crash the same bytes are sent again.
 
 import json
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from carbon import plain as plains
 from carbon import record as records
 from carbon import submission as submissions
-from carbon.ledger.books import Account, Books
+from carbon.ledger.books import Account, Books, Taken
 from carbon.registry import Registry
 from carbon.substitution import states_stop
 from carbon.validity import is_valid_hour
@@ -122,47 +122,47 @@ def kept_sums(path: Path) -> tuple[int, dict[tuple[str, str], int]] | None:
     return state and (state["height"], {(side, unit): amount for side, unit, amount in state["sums"]})
 
 
-def post_block(books: Books, opened: OpenedBlock, registry: Registry) -> tuple[list[Account], list[Alert]]:
-    """Post what a block accepted, in its order; the accounts that it changed, and alerts on incomplete windows.
+class PostedBlock(NamedTuple):
+    """What a block changed: accounts by name, alerts on incomplete windows, its window records as they were taken."""
+
+    accounts: list[Account]
+    alerts: list[Alert]
+    taken: list[Taken]
+
+
+def post_block(books: Books, opened: OpenedBlock, registry: Registry) -> PostedBlock:
+    """Post what a block accepted, in its order.
 
     `registry` is the one in force at the block's height, by which it was accepted. Raises BooksError.
     """
     accepted = [leaf for leaf in opened.leaves if leaf.leaf.leaf.accepted]
-    height, changed, alerts = opened.block.height, set[str](), list[Alert]()
+    height, posted = opened.block.height, PostedBlock([], [], [])
+    changed = set[str]()
     for kind, run in groupby(accepted, lambda leaf: leaf.leaf.leaf.kind):
+        leaves = list(run)
         if kind == WINDOW_RECORD:
-            posted, incomplete = _post_records(books, list(run), height, registry)
-            changed |= posted
-            alerts += incomplete
+            posted.taken.append(books.take([leaf.payload for leaf in leaves], height))
+            changed |= posted.taken[-1].changed
+            posted.alerts.extend(_alerts(posted.taken[-1], leaves, height, registry))
         elif kind == SUBMISSION:
-            for leaf in run:
-                posted_now = books.apply(submissions.read(leaf.payload), opened.block.header["time"], height)
-                changed |= {posted.posting.account for posted in posted_now}
+            for leaf in leaves:
+                entered = books.apply(submissions.read(leaf.payload), opened.block.header["time"], height)
+                changed |= {one.posting.account for one in entered}
     books.check()
-    return [books.accounts[name] for name in sorted(changed)], alerts
+    posted.accounts.extend(books.accounts[name] for name in sorted(changed))
+    return posted
 
 
-def _post_records(
-    books: Books, leaves: list[OpenedLeaf], height: int, registry: Registry
-) -> tuple[set[str], list[Alert]]:
-    """Post window records: plain ones together, the others one by one."""
-    payloads = [leaf.payload for leaf in leaves]
-    plain = plains.read(payloads)
-    together = np.flatnonzero(plain.plain) if plain is not None else np.arange(0)
-    changed, closer = set[str](), np.ones(len(payloads), bool)
-    if plain is not None:
-        changed |= books.post_plain(plain, together, height)
+def _alerts(taken: Taken, leaves: list[OpenedLeaf], height: int, registry: Registry) -> Iterator[Alert]:
+    """Alerts on windows that are incomplete, in the order of the records."""
+    incomplete = {one.place: one.fields for one in taken.singly if one.fields["count"] < one.fields["expected"]}
+    if taken.plain is not None:
+        plain, places = taken.plain, taken.together
         expected = np.array([point.fields["expected"] for point in plain.points], np.int64)
-        closer = ~plain.plain | (plain.count < expected[plain.point])
-    singly, alerts = set(range(len(payloads))) - set(together.tolist()), []
-    for place in np.flatnonzero(closer).tolist():
-        # byte for byte what the members put together themselves
-        record = records.read(payloads[place])
-        if place in singly:
-            changed |= {posted.posting.account for posted in books.post(record, height)}
-        if record["count"] < record["expected"]:
-            alerts.append(alert_of(record, leaves[place].leaf.leaf.commitment, height, registry))
-    return changed, alerts
+        short = places[plain.count[places] < expected[plain.point[places]]]
+        incomplete |= {place: records.read(leaves[place].payload) for place in short.tolist()}
+    for place in sorted(incomplete):
+        yield alert_of(incomplete[place], leaves[place].leaf.leaf.commitment, height, registry)
 
 
 def alert_of(record: dict[str, Any], commitment: bytes, height: int, registry: Registry) -> Alert:
@@ -188,9 +188,9 @@ class Accounts(LedgerProcessor):
         super().__init__(config.kafka, config.genesis, config.registry, GROUP, self._standing, config.observed)
 
     def _take_in(self, block: OpenedBlock, registry: Registry) -> None:
-        changed, alerts = post_block(self._standing.books, block, registry)
-        self._standing.changed |= {account.account for account in changed}
-        for account in changed:
+        accounts, alerts, _ = post_block(self._standing.books, block, registry)
+        self._standing.changed |= {account.account for account in accounts}
+        for account in accounts:
             self._send(topics.ACCOUNTS_BALANCES, account.account, codec.encode("balance", account.row()))
         for alert in alerts:
             self._send(topics.ALERTS, alert["id"], codec.encode("alert", alert))

@@ -4,20 +4,17 @@ The books, the days, what was stated, the levels and the place in both ledger to
 each day is judged once whatever crashes.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
-from carbon import plain as plains
-from carbon import record as records
 from carbon import submission as submissions
+from carbon.ledger.books import Taken
 from carbon.planning.telling import forecast_of
 from carbon.planning.warning import alerts_of
 from carbon.planning.watch import Watch, Watched
-from carbon.record import posted_g
 from carbon.registry import Registry
-from consensus.log.leaf import SUBMISSION, WINDOW_RECORD
+from consensus.log.leaf import SUBMISSION
 from consensus.log.reader import OpenedBlock
 from schemas import codec, topics
 from streams.accounts import AccountsConfig, BooksFile, Standing, post_block
@@ -78,27 +75,14 @@ class WatchFile(BooksFile):
         standing.watch.changed.clear()
 
 
-def watch_block(watch: Watch, opened: OpenedBlock) -> None:
-    """Take in what a block accepted."""
-    accepted = [leaf for leaf in opened.leaves if leaf.leaf.leaf.accepted]
-    _watch_records(watch, [leaf.payload for leaf in accepted if leaf.leaf.leaf.kind == WINDOW_RECORD])
-    for leaf in accepted:
-        if leaf.leaf.leaf.kind == SUBMISSION:
+def watch_block(watch: Watch, opened: OpenedBlock, taken: Iterable[Taken]) -> None:
+    """Take in what a block accepted; its window records as the books took them."""
+    for records in taken:
+        for fields, start, grams in records.each():
+            watch.window(fields, start, grams)
+    for leaf in opened.leaves:
+        if leaf.leaf.leaf.accepted and leaf.leaf.leaf.kind == SUBMISSION:
             watch.state(submissions.read(leaf.payload))
-
-
-def _watch_records(watch: Watch, payloads: list[bytes]) -> None:
-    plain = plains.read(payloads)
-    singly = list(range(len(payloads)))
-    if plain is not None:
-        together = np.flatnonzero(plain.plain)
-        columns = (plain.point[together], plain.start[together], plain.emission[together])
-        for number, start, grams in zip(*(column.tolist() for column in columns), strict=True):
-            watch.window(plain.points[number].fields, start, grams)
-        singly = np.flatnonzero(~plain.plain).tolist()
-    for place in singly:
-        record = records.read(payloads[place])
-        watch.window(record, record["window_start"], posted_g(record))
 
 
 class Forecasts(LedgerProcessor):
@@ -112,9 +96,9 @@ class Forecasts(LedgerProcessor):
 
     def _take_in(self, block: OpenedBlock, registry: Registry) -> None:
         books, watch, height = self._standing.books, self._standing.watch, block.block.height
-        changed, _ = post_block(books, block, registry)
-        self._standing.changed |= {account.account for account in changed}
-        watch_block(watch, block)
+        posted = post_block(books, block, registry)
+        self._standing.changed |= {account.account for account in posted.accounts}
+        watch_block(watch, block, posted.taken)
         for outlook, warnings in watch.judge(books):
             levels = watch.subjects[outlook.subject].levels
             told = forecast_of(outlook, levels, watch.rules, self._offset_minutes, height)

@@ -19,6 +19,7 @@ from consensus import registration
 from consensus.log.follower import Position
 from consensus.log.genesis import Genesis
 from consensus.log.reader import OpenedBlock
+from schemas.observed import Observed
 from streams.processor import LedgerProcessor
 
 RETRY_SECONDS = 10.0
@@ -61,7 +62,7 @@ class Registrations(LedgerProcessor):
         self._file, self._written = file, 0.0
         self._standing: Standing = standing_of(file)
         self._recorded = len(self._standing.registrations)
-        super().__init__(kafka, genesis, registry, group, self._standing)
+        super().__init__(kafka, genesis, registry, group, self._standing, Observed())
 
     def _take_in(self, block: OpenedBlock, registry: Registry) -> None:
         """Nothing follows from a block but the changes that every processor takes note of."""

@@ -7,15 +7,25 @@ quantity × coefficient, rounded half-even once, after the last multiplication. 
 from collections.abc import Collection, Mapping
 from fractions import Fraction
 
-from carbon.emission.cems import CemsMass
+from carbon.emission.cems import CemsMass, CemsMethane
 from carbon.emission.combustion import Combustion, DefaultCarbon, Fuel, MeasuredCarbon
-from carbon.emission.energy import Heat, MarketElectricity, PurchasedElectricity
+from carbon.emission.energy import Heat, PurchasedElectricity
 from carbon.emission.process import Biogenic, Methane, Process, Unbooked
 from carbon.emission.rule import EmissionRule
 from carbon.factors import FactorSet
 from carbon.quantity import ratio
 
-__all__ = ["RULES", "EmissionRule", "Unbooked", "coefficient_per", "emission_g", "round_half_even", "rule_from", "told"]
+__all__ = [
+    "RULES",
+    "EmissionRule",
+    "Unbooked",
+    "coefficient_per",
+    "emission_g",
+    "round_half_even",
+    "rounded",
+    "rule_from",
+    "told",
+]
 
 RULES: Mapping[str, type[EmissionRule]] = {
     "combustion": Combustion,
@@ -23,18 +33,15 @@ RULES: Mapping[str, type[EmissionRule]] = {
     "measured_carbon": MeasuredCarbon,
     "default_carbon": DefaultCarbon,
     "purchased_electricity": PurchasedElectricity,
-    "market_electricity": MarketElectricity,
     "heat": Heat,
     "process": Process,
     "methane": Methane,
     "biogenic": Biogenic,
     "cems_mass": CemsMass,
+    "cems_methane": CemsMethane,
     "none": Unbooked,
 }
 """Every rule by the name that a registry or a bill gives it."""
-
-_TOLD = {"market-based electricity": "market_electricity"}
-"""Rules whose texts don't begin with their names."""
 
 
 def rule_from(data: Mapping[str, str]) -> EmissionRule:
@@ -53,7 +60,7 @@ def rule_from(data: Mapping[str, str]) -> EmissionRule:
 def told(text: str) -> type[EmissionRule] | None:
     """The rule that the text of a record names; None for one that this version doesn't know."""
     name = text.partition(" · ")[0].partition(":")[0]
-    return RULES.get(_TOLD.get(name, name.replace(" ", "_")))
+    return RULES.get(name.replace(" ", "_"))
 
 
 def coefficient_per(unit: str, rule: EmissionRule, factors: FactorSet, allowed: Collection[str] = ()) -> Fraction:
@@ -68,6 +75,11 @@ def round_half_even(numerator: int, denominator: int) -> int:
     quotient, rest = divmod(numerator, denominator)
     twice = 2 * rest
     return quotient + (twice > denominator or (twice == denominator and quotient & 1 == 1))
+
+
+def rounded(amount: Fraction) -> int:
+    """The nearest integer, ties to even."""
+    return round_half_even(*amount.as_integer_ratio())
 
 
 def emission_g(quantity: int, coefficient: tuple[int, int]) -> int:

@@ -1,4 +1,4 @@
-"""Energy bought: electricity by the grid (location-based) or by contracts (market-based), and heat."""
+"""Energy bought: electricity by the grid (location-based), beside it by contracts (market-based), and heat."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -7,72 +7,67 @@ from typing import ClassVar
 
 from carbon.emission.rule import EmissionRule, declared, share
 from carbon.factors import FactorSet
-from carbon.quantity import Quantity
+from carbon.quantity import Quantity, QuantityError
 
 _ELECTRICITY = "gb2589_standard_coal.electricity_equivalent"
 _HEAT = "gb2589_standard_coal.heat_equivalent"
 
 
-class _Electricity(EmissionRule):
+@dataclass(frozen=True)
+class PurchasedElectricity(EmissionRule):
+    """Purchased electricity by the grid factor of a year and place; kg/kWh is g/Wh (MEE and NBS announcements).
+
+    The books count this location-based figure. With a row `residual` the market-based one stands beside it:
+    share · contract + (1 - share) · residual mix. `contracted` is the share, 0 to 1, that contracts and certificates
+    cover, `contract` their factor in kgCO2/kWh; both declared. The residual mix leaves out what was sold by contract,
+    so that nothing counts twice. Raises QuantityError.
+    """
+
+    factor: str
+    residual: str = ""
+    contracted: str = "0"
+    contract: str = "0"
+
     unit: ClassVar[str] = "Wh"
     source: ClassVar[str] = "electricity"
     gas: ClassVar[str] = "CO2"
     scope: ClassVar[int] = 2
+    reference: ClassVar[str] = "MEE and NBS announcements of grid factors; GHG Protocol Scope 2 Guidance, chapter 6"
 
-    def standard_coal(self, factors: FactorSet, allowed: Collection[str] = ()) -> Fraction:
-        """By the equivalent value (GB/T 2589-2020, Table A.2). Raises FactorError."""
-        return factors.value(_ELECTRICITY, "kgce/Wh", allowed)
-
-
-@dataclass(frozen=True)
-class PurchasedElectricity(_Electricity):
-    """Purchased electricity by the grid factor of a year and place; kg/kWh is g/Wh (MEE and NBS announcements)."""
-
-    factor: str
-
-    reference: ClassVar[str] = "MEE and NBS announcements of grid factors; GHG Protocol Scope 2, location-based"
+    def __post_init__(self) -> None:
+        share(self.contracted)
+        declared(self.contract, "kgCO2/kWh")
+        if not self.residual and (self.contracted, self.contract) != ("0", "0"):
+            raise QuantityError("what contracts leave is of a residual mix: it is named with them")
 
     @property
     def rows(self) -> tuple[str, ...]:
-        """The grid factor."""
-        return (self.factor,)
+        """The grid factor, and the residual mix if it is named."""
+        return (self.factor, self.residual) if self.residual else (self.factor,)
 
     def coefficient(self, factors: FactorSet, allowed: Collection[str] = ()) -> Fraction:
-        """Grams of CO2 per Wh bought. Raises FactorError."""
+        """Grams of CO2 per Wh bought, location-based. Raises FactorError, also for a residual mix that is none."""
+        self.market(factors, allowed)
         return factors.value(self.factor, "gCO2/Wh", allowed)
 
-    def __str__(self) -> str:
-        return f"purchased electricity: {self.factor}"
-
-
-@dataclass(frozen=True)
-class MarketElectricity(_Electricity):
-    """Purchased electricity by contracts: share · contract + (1 - share) · residual mix (GHG Protocol Scope 2).
-
-    `contracted` is the share, 0 to 1, that contracts cover, `contract` their factor in kgCO2/kWh; both declared. The
-    residual mix leaves out what was sold by contract, so that nothing counts twice.
-    """
-
-    contracted: str
-    contract: str
-    residual: str
-
-    reference: ClassVar[str] = "GHG Protocol Scope 2, market-based; MEE and NBS announcements of the residual mix"
-
-    @property
-    def rows(self) -> tuple[str, ...]:
-        """The residual mix."""
-        return (self.residual,)
-
-    def coefficient(self, factors: FactorSet, allowed: Collection[str] = ()) -> Fraction:
-        """Grams of CO2 per Wh bought. Raises FactorError, QuantityError."""
+    def market(self, factors: FactorSet, allowed: Collection[str] = ()) -> Fraction | None:
+        """Grams of CO2 per Wh bought, market-based; None where no residual mix is named. Raises FactorError."""
+        if not self.residual:
+            return None
         covered = share(self.contracted)
         rest = Quantity(1 - covered.base, covered.dimension)
         by_contract = covered * declared(self.contract, "kgCO2/kWh")
         return (by_contract + rest * factors.quantity(self.residual, "kgCO2/kWh", allowed)).to("gCO2/Wh")
 
+    def standard_coal(self, factors: FactorSet, allowed: Collection[str] = ()) -> Fraction:
+        """By the equivalent value (GB/T 2589-2020, Table A.2). Raises FactorError."""
+        return factors.value(_ELECTRICITY, "kgce/Wh", allowed)
+
     def __str__(self) -> str:
-        return f"market-based electricity: {self.contracted} at {self.contract} kgCO2/kWh, the rest {self.residual}"
+        location = f"purchased electricity: {self.factor}"
+        if not self.residual:
+            return location
+        return f"{location}; market-based: {self.contracted} at {self.contract} kgCO2/kWh, the rest {self.residual}"
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,11 @@ class EmissionRule(ABC):
         """Kilograms of standard coal for one `unit`, exact; 0 for what is no energy. Raises as `coefficient`."""
         return Fraction(0)
 
+    def market(self, factors: FactorSet, allowed: Collection[str] = ()) -> Fraction | None:
+        """Grams of CO2 for one `unit` by contracts and the residual mix, which stands beside the emission and is never
+        added to it; None where nothing of the kind is declared. Raises as `coefficient`."""
+        return None
+
     def apart(self, factors: FactorSet, allowed: Collection[str] = ()) -> Fraction:
         """Grams of biogenic CO2 for one `unit`, reported apart and in no total. Raises as `coefficient`."""
         return Fraction(0)

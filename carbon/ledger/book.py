@@ -4,6 +4,7 @@ Every member keeps it as part of the replicated state, and every reader makes th
 posted in the order of the ledger alone.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from carbon.ledger import chart
@@ -11,7 +12,7 @@ from carbon.ledger.chart import CLASSES, Entry
 from carbon.ledger.past import Past, leaf_of
 from carbon.ledger.reversing import UNDO, reversal
 from carbon.ledger.rules import RULES, Effect
-from carbon.ledger.standing import MOST_POSTED, Refused, Standing
+from carbon.ledger.standing import MOST_POSTED, Fact, Refused, Standing
 from carbon.refusal import Refusal
 from carbon.submission import Submission
 
@@ -26,43 +27,52 @@ class Book(Standing):
     def apply(self, submission: Submission, time_ms: int) -> tuple[Refusal, Entry]:
         """Judge a submission that passed the evidence half, in a block of that time, and take it in when it passes.
 
-        Nothing changes when it doesn't.
+        Nothing changes when it doesn't. A rule that stumbles over a submission refuses it, on every member alike.
         """
-        if submission.number <= self.numbers.get(submission.party, 0):
-            return Refusal.REPLAYED, ()
         try:
-            effect = self._effect(submission, time_ms)
-            self._check(effect.entry)
+            entry, facts = self._judged(submission, time_ms)
         except Refused as refused:
             return refused.reason, ()
-        self._take(submission, effect)
-        return Refusal.PASS, effect.entry
+        except MemoryError:  # says nothing of the submission
+            raise
+        except Exception:
+            return Refusal.UNFORESEEN, ()
+        self._lines = None
+        self.put(facts)
+        return Refusal.PASS, entry
+
+    def _judged(self, submission: Submission, time_ms: int) -> tuple[Entry, tuple[Fact, ...]]:
+        """What a submission posts, and all that stands after it. Looks only. Raises Refused."""
+        if submission.number <= self.numbers.get(submission.party, 0):
+            raise Refused(Refusal.REPLAYED)
+        effect = self._effect(submission, time_ms)
+        facts = [*effect.facts, Fact("numbers", submission.party, submission.number)]
+        facts += self._posted(effect.entry)
+        if submission.kind in UNDO:
+            past = self.past.get(submission.party, Past())
+            facts.append(Fact("past", submission.party, past.grown(leaf_of(submission.body, effect.entry))))
+        return effect.entry, tuple(facts)
 
     def _effect(self, submission: Submission, time_ms: int) -> Effect:
         if submission.kind == "reversal":
             return reversal(self, submission)
         return RULES[submission.kind](self, submission, time_ms)
 
-    def _check(self, entry: Entry) -> None:
-        """Raises Refused where an entry would bring an account below its least, or its sums beyond 64 bits."""
-        assert chart.balances(entry)
+    def _posted(self, entry: Entry) -> Iterator[Fact]:
+        """The sums of the accounts after an entry.
+
+        Raises Refused where one would come below its least, or its sums beyond 64 bits; ValueError for an entry whose
+        debits and credits differ.
+        """
+        if not chart.balances(entry):
+            raise ValueError("debits and credits differ")
         for name, (debit, credit) in chart.moved(entry).items():
             kind, credited = CLASSES[chart.parse(name).kind], self.credits.get(name, 0) + credit
             balance = self.balances.get(name, 0) + debit - credit
             is_short = kind.least is not None and kind.grows * balance < kind.least
             if is_short or max(credited, credited + balance) > MOST_POSTED:
                 raise Refused(Refusal.OVER_BALANCE)
-
-    def _take(self, submission: Submission, effect: Effect) -> None:
-        self._lines = None
-        effect.change(self)
-        for name, (debit, credit) in chart.moved(effect.entry).items():
-            self.balances[name] = self.balances.get(name, 0) + debit - credit
-            self.credits[name] = self.credits.get(name, 0) + credit
-        self.numbers[submission.party] = submission.number
-        if submission.kind in UNDO:
-            past = self.past.get(submission.party, Past())
-            self.past[submission.party] = past.grown(leaf_of(submission.body, effect.entry))
+            yield from (Fact("balances", name, balance), Fact("credits", name, credited))
 
     def lines(self) -> list[str]:
         """The book as lines of the state's canonical text, sorted; each begins with `book `."""

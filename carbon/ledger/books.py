@@ -5,7 +5,7 @@ correction posts the difference: nothing is ever changed, only added to.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, NamedTuple
@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from carbon import plain as plains
+from carbon import record as records
 from carbon.emission import RULES
 from carbon.ledger import chart
 from carbon.ledger.book import Book
@@ -78,6 +80,36 @@ class Posted(NamedTuple):
     balance: int
 
 
+class Single(NamedTuple):
+    """A record that was posted by itself: its place among those of the block, its fields, and its postings."""
+
+    place: int
+    fields: dict[str, Any]
+    posted: list[Posted]
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Window records of a block as they were posted: most of them together, as columns."""
+
+    plain: Plain | None
+    together: NDArray[np.intp]
+    """The places of those that were posted together, (n,)."""
+    singly: list[Single]
+    changed: set[str]
+    """The accounts that were posted to."""
+
+    def each(self) -> Iterator[tuple[Mapping[str, Any], int, int]]:
+        """Of each record what its point states, the start of its window (ms UTC), and the grams that it posted."""
+        if self.plain is not None:
+            plain, places = self.plain, self.together
+            columns = (plain.point[places], plain.start[places], plain.emission[places])
+            for number, start, grams in zip(*(column.tolist() for column in columns), strict=True):
+                yield plain.points[number].fields, start, grams
+        for _, fields, _ in self.singly:
+            yield fields, fields["window_start"], posted_g(fields)
+
+
 @dataclass
 class Books:
     """All accounts after some height, and the book that judges submissions.
@@ -96,6 +128,24 @@ class Books:
 
     def __post_init__(self) -> None:
         self.book.utc_offset_minutes = self.utc_offset_minutes
+
+    def take(self, payloads: Sequence[bytes], height: int, apart: str | None = None) -> Taken:
+        """Post accepted window records of a block: plain ones together, the others and a subject's `apart` singly.
+
+        The payloads are byte for byte what the members put together themselves.
+        """
+        plain, together = plains.read([*payloads]), np.arange(0)
+        changed = set[str]()
+        if plain is not None:
+            is_apart = np.array([point.fields["subject"] == apart for point in plain.points], bool)[plain.point]
+            together = np.flatnonzero(plain.plain & ~is_apart)
+            changed |= self.post_plain(plain, together, height)
+        singly = []
+        for place in sorted(set(range(len(payloads))) - set(together.tolist())):
+            fields = records.read(payloads[place])
+            singly.append(Single(place, fields, self.post(fields, height)))
+            changed |= {one.posting.account for one in singly[-1].posted}
+        return Taken(plain, together, singly, changed)
 
     def post(self, record: Mapping[str, Any], height: int) -> list[Posted]:
         """Post an accepted record of a block."""

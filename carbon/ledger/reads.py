@@ -8,17 +8,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from carbon import plain as plains
 from carbon import record as records
 from carbon import submission
 from carbon.ledger import statement
+from carbon.ledger.beside import Rates, beside
 from carbon.ledger.books import Account, Books
 from carbon.ledger.statement import Cause, Line
-from carbon.ledger.structure import Part, Structure
-from carbon.plain import Plain
+from carbon.ledger.structure import ELECTRICITY, Emitted, Part, Structure, divided
 from carbon.planning.outlooks import Outlooks
 from carbon.registry import Registry
 from carbon.regulator.statements import Statements
@@ -51,16 +47,24 @@ class View:
     """Of its accounts, in ledger order."""
     outlooks: Outlooks | None = None
     """What was foreseen day by day, if it is asked for."""
+    rates: Rates = field(default_factory=Rates, init=False)
+    """By which quantities were counted."""
     regulated: Statements = field(init=False)
     """What the regulator's figures are made of."""
 
     def __post_init__(self) -> None:
         self.regulated = Statements(self.books.utc_offset_minutes)
+        self.rates.learn(self.registry)
 
     @classmethod
     def at_genesis(cls, registry: Registry, offset_minutes: int, changes: tuple[int, ...] = (), **asked: Any) -> "View":
         """Before the first block; parts are cut at `changes` (ms UTC). `asked`: `watched` and `outlooks`."""
         return cls(registry, Books(offset_minutes), Structure(offset_minutes, changes), **asked)
+
+    def govern(self, registry: Registry) -> None:
+        """This registry is in force from the next block on."""
+        self.registry = registry
+        self.rates.learn(registry)
 
     def stand(self, height: int, time_ms: int) -> None:
         """Everything of the block of that height and time was taken in."""
@@ -73,37 +77,17 @@ class View:
 
         `cause` says where the block stands; its code is no record's.
         """
-        plain = plains.read([payload for _, payload in recorded])
-        together = np.arange(0) if plain is None else np.flatnonzero(plain.plain & ~self._watches(plain))
-        if plain is not None:
-            self.books.post_plain(plain, together, cause.height)
-            self.structure.plain(plain, together)
-            self._foresee(plain, together)
-        for place in sorted(set(range(len(recorded))) - set(together.tolist())):
-            self._record(*recorded[place], cause)
-
-    def _foresee(self, plain: Plain, together: NDArray[np.intp]) -> None:
-        if self.outlooks is None:
-            return
-        columns = (plain.point[together], plain.start[together], plain.emission[together])
-        for number, start, grams in zip(*(column.tolist() for column in columns), strict=True):
-            self.outlooks.record(plain.points[number].fields, start, grams)
-
-    def _watches(self, plain: Plain) -> NDArray[np.bool_]:
-        watched = np.array([point.fields["subject"] == self.watched for point in plain.points], bool)
-        return watched[plain.point]
-
-    def _record(self, commitment: bytes, payload: bytes, cause: Cause) -> None:
-        # byte for byte what the members put together themselves
-        fields = records.read(payload)
-        self.structure.record(fields)
+        taken = self.books.take([payload for _, payload in recorded], cause.height, self.watched)
+        if taken.plain is not None:
+            self.structure.plain(taken.plain, taken.together)
+        for place, fields, posted in taken.singly:
+            self.structure.record(fields)
+            if fields["subject"] == self.watched:
+                code = records.code(fields, recorded[place].commitment, self.registry)
+                self.lines += statement.of_record(self.books, fields, posted, replace(cause, code=code))
         if self.outlooks is not None:
-            self.outlooks.record(fields)
-        if fields["subject"] != self.watched:
-            self.books.post(fields, cause.height)
-            return
-        of = replace(cause, code=records.code(fields, commitment, self.registry))
-        self.lines += statement.of_record(self.books, fields, of)
+            for stated, start, grams in taken.each():
+                self.outlooks.record(stated, start, grams)
 
     def submission(self, recorded: Recorded, cause: Cause) -> None:
         """Take in an accepted submission of a block. Raises BooksError if the book refuses it."""
@@ -114,11 +98,7 @@ class View:
         if self.outlooks is not None:
             self.outlooks.submission(read)
         self.regulated.take(read, cause.time_ms)
-        back = submission.reversed_by(read) if read.kind == "reversal" else None
-        if read.kind == "activity":
-            self.structure.activity(read.content)
-        elif back is not None and back.kind == "activity":
-            self.structure.activity(back.content, -1)
+        self.structure.submission(read)
 
     def way(self, subject: str) -> Way:
         """The line on which a subject has others below it: a region's, or that of parent companies."""
@@ -134,3 +114,16 @@ class View:
         for part, grams in self.structure.parts.items():
             if wanted in (None, part.year) and subject in way(part.subject, part.since, self.registry):
                 yield part, grams
+
+    def emitted(self, subject: str, year: int | None = None) -> Iterator[tuple[Part, Emitted]]:
+        """The same parts with what stands beside them."""
+        for part, grams in self.emissions(subject, year):
+            yield part, Emitted(grams, beside(self.structure.amounts[part], self.rates))
+
+    def market_based(self, subject: str) -> dict[int, int]:
+        """What a subject's own purchased electricity comes to market-based, g CO2, by year, where it is declared."""
+        own = [
+            (part, one) for part, one in self.emitted(subject) if (part.subject, part.source) == (subject, ELECTRICITY)
+        ]
+        rows = divided(own, ["year"], self.registry)
+        return {int(row["year"]): row["market_based_g"] for row in rows if row["market_based_g"] is not None}

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from carbon.ledger.chart import Entry, pair
 from carbon.ledger.past import entry_of, leaf_of
 from carbon.ledger.rules import Effect, activity_accounts, period_key
-from carbon.ledger.standing import Allocated, Key, Refused, Standing
+from carbon.ledger.standing import Allocated, Fact, Key, Refused, Standing
 from carbon.refusal import Refusal
 from carbon.submission import Submission, reversed_by
 
@@ -27,12 +27,7 @@ def reversal(standing: Standing, submission: Submission) -> Effect:
     if after is None:
         raise Refused(Refusal.NOT_REVERSIBLE)
     undone = UNDO[original.kind](standing, original, tuple(posting.mirrored for posting in entry))
-
-    def change(book: Standing) -> None:
-        undone.change(book)
-        book.past[submission.party] = after
-
-    return Effect(undone.entry, change)
+    return Effect(undone.entry, (*undone.facts, Fact("past", submission.party, after)))
 
 
 def _mirrored(standing: Standing, original: Submission, mirror: Entry) -> Effect:
@@ -49,31 +44,25 @@ def _allocation(standing: Standing, original: Submission, mirror: Entry) -> Effe
     given, cut = standing.allocated[subject, year], standing.cuts.get((subject, year - 1))
     if given.final and stage == "PRE":
         raise Refused(Refusal.NOT_REVERSIBLE)
-
-    def change(book: Standing) -> None:
-        if stage == "FINAL" and given.pre_g is not None:
-            book.allocated[subject, year] = Allocated(given.pre_g, final=False)
-        else:
-            del book.allocated[subject, year]
-        if cut is not None and original.content["decision"]:
-            book.cuts[subject, year - 1] = cut._replace(used=False)
-
-    return Effect(mirror, change)
+    before = Allocated(given.pre_g, final=False) if stage == "FINAL" and given.pre_g is not None else None
+    facts = [Fact("allocated", (subject, year), before)]
+    if cut is not None and original.content["decision"]:
+        facts.append(Fact("cuts", (subject, year - 1), cut._replace(used=False)))
+    return Effect(mirror, tuple(facts))
 
 
 def _offset(standing: Standing, original: Submission, mirror: Entry) -> Effect:
     """Credits that their first holder holds, all of them, were never issued."""
     subject, scheme, first, count = (original.content[name] for name in ("subject", "scheme", "first", "count"))
     keys: tuple[Key, ...] = (("held", scheme, subject), ("issued", scheme))
-    changed = {key: standing.uncovering(key, first, first + count) for key in keys}
-    return Effect(mirror, lambda book: book.put(changed))
+    return Effect(mirror, tuple(Fact("ranges", key, standing.uncovering(key, first, first + count)) for key in keys))
 
 
 def _verification(standing: Standing, original: Submission, mirror: Entry) -> Effect:
     """Another may follow. What was surrendered stays so."""
     subject, year = original.content["subject"], original.content["year"]
     standing.require_open(subject, year)
-    return Effect(mirror, lambda book: book.verified.remove((subject, year)))
+    return Effect(mirror, (Fact("verified", (subject, year), None),))
 
 
 def _decision(standing: Standing, original: Submission, mirror: Entry) -> Effect:
@@ -85,20 +74,19 @@ def _decision(standing: Standing, original: Submission, mirror: Entry) -> Effect
         return Effect(mirror)
     if cut.used:
         raise Refused(Refusal.NOT_REVERSIBLE)
-    return Effect(mirror, lambda book: book.cuts.__delitem__(key))
+    return Effect(mirror, (Fact("cuts", key, None),))
 
 
 def _period(standing: Standing, original: Submission, mirror: Entry) -> Effect:
     """Another statement may take its place."""
     key, start, end = period_key(original), original.content["start"], original.content["end"]
-    changed = {key: standing.uncovering(key, start, end)}
-    return Effect(mirror, lambda book: book.put(changed))
+    return Effect(mirror, (Fact("ranges", key, standing.uncovering(key, start, end)),))
 
 
 def _activity(standing: Standing, original: Submission, mirror: Entry) -> Effect:
     """Of a year that was closed meanwhile, it comes off the next open one."""
     back = pair(*activity_accounts(standing, original.content), -original.content["emission_g"])
-    return Effect(back, _period(standing, original, mirror).change)
+    return Effect(back, _period(standing, original, mirror).facts)
 
 
 UNDO: Mapping[str, Undo] = {

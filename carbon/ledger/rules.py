@@ -18,6 +18,7 @@ from carbon.ledger.standing import (
     OFFSET_SHARE,
     Allocated,
     Cut,
+    Fact,
     Key,
     Refused,
     Standing,
@@ -27,16 +28,12 @@ from carbon.refusal import Refusal
 from carbon.submission import Submission
 
 
-def _nothing(standing: Standing) -> None:
-    """Changes nothing."""
-
-
 @dataclass(frozen=True)
 class Effect:
     """What a submission posts, and what else it changes."""
 
     entry: Entry = ()
-    change: Callable[[Standing], None] = _nothing
+    facts: tuple[Fact, ...] = ()
 
 
 Rule = Callable[[Standing, Submission, int], Effect]
@@ -56,14 +53,12 @@ def allocation(standing: Standing, submission: Submission, now_ms: int) -> Effec
     cut = _cut(standing, content)
     pre_g = before.pre_g if before is not None else None
     amount = content["amount_g"]
-
-    def change(book: Standing) -> None:
-        book.allocated[subject, year] = Allocated(pre_g, final=True) if final else Allocated(amount, final=False)
-        if cut is not None:
-            book.cuts[subject, year - 1] = cut._replace(used=True)
-
+    given = Allocated(pre_g, final=True) if final else Allocated(amount, final=False)
+    facts = [Fact("allocated", (subject, year), given)]
+    if cut is not None:
+        facts.append(Fact("cuts", (subject, year - 1), cut._replace(used=True)))
     held, issued = account("allowances", subject, year), account("issued", "", year)
-    return Effect(pair(held, issued, amount - (pre_g or 0)), change)
+    return Effect(pair(held, issued, amount - (pre_g or 0)), tuple(facts))
 
 
 def _cut(standing: Standing, content: Mapping[str, Any]) -> Cut | None:
@@ -106,9 +101,8 @@ def offset(standing: Standing, submission: Submission, now_ms: int) -> Effect:
     if ranges.overlaps(standing.ranges.get(issued, ()), first, end):
         raise Refused(Refusal.ALREADY_ISSUED)
     keys: tuple[Key, ...] = (issued, held)
-    changed = {key: standing.covering(key, first, end) for key in keys}
-    entry = pair(account("offsets", subject, scheme), account("credits", "", scheme), count)
-    return Effect(entry, lambda book: book.put(changed))
+    facts = tuple(Fact("ranges", key, standing.covering(key, first, end)) for key in keys)
+    return Effect(pair(account("offsets", subject, scheme), account("credits", "", scheme), count), facts)
 
 
 def retirement(standing: Standing, submission: Submission, now_ms: int) -> Effect:
@@ -126,10 +120,10 @@ def retirement(standing: Standing, submission: Submission, now_ms: int) -> Effec
     if content["purpose"] == "COMPLIANCE":
         _within_cap(standing, subject, year, count)
     # as many sets of retired numbers as of issued and held ones at most: no bound of their own
-    after = ranges.added(standing.ranges.get(retired, ()), first, end)
-    changed = {retired: after, held: bounded(held, ranges.without(standing.ranges[held], first, end))}
+    after = Fact("ranges", retired, ranges.added(standing.ranges.get(retired, ()), first, end))
+    left = Fact("ranges", held, bounded(held, ranges.without(standing.ranges[held], first, end)))
     purpose = account("retired", subject, year, content["purpose"].lower())
-    return Effect(pair(purpose, account("offsets", subject, scheme), count), lambda book: book.put(changed))
+    return Effect(pair(purpose, account("offsets", subject, scheme), count), (after, left))
 
 
 def _within_cap(standing: Standing, subject: str, year: int, count: int) -> None:
@@ -166,7 +160,7 @@ def verification(standing: Standing, submission: Submission, now_ms: int) -> Eff
     if (subject, year) in standing.verified:
         raise Refused(Refusal.ALREADY_VERIFIED)
     entry = pair(account("verified", subject, year), account("due", subject, year), amount)
-    return Effect(entry, lambda book: book.verified.add((subject, year)))
+    return Effect(entry, (Fact("verified", (subject, year), True),))
 
 
 def surrender(standing: Standing, submission: Submission, _: int) -> Effect:
@@ -213,7 +207,7 @@ def closing(standing: Standing, submission: Submission, now_ms: int) -> Effect:
         entry += pair(expired, account("allowances", subject, vintage), gone - min(gone, carried))
         kept = fresh - (gone - min(gone, carried))
         entry += pair(account("banked", subject, vintage), account("allowances", subject, vintage), kept)
-    return Effect(entry, lambda book: book.closed.update({subject: year}))
+    return Effect(entry, (Fact("closed", subject, year),))
 
 
 def decision(standing: Standing, submission: Submission, now_ms: int) -> Effect:
@@ -226,14 +220,14 @@ def decision(standing: Standing, submission: Submission, now_ms: int) -> Effect:
     cut = Cut(submission.commitment, cut_g, submission.party, submission.number, used=False)
     kind = "fines" if amount > 0 else "rewards"
     entry = pair(account(kind, subject, year), account("treasury", "", year), amount)
-    return Effect(entry, lambda book: book.cuts.update({(subject, year): cut} if cut_g else {}))
+    return Effect(entry, (Fact("cuts", (subject, year), cut),) if cut_g else ())
 
 
 def activity(standing: Standing, submission: Submission, now_ms: int) -> Effect:
     """What was burnt or bought in a period: one chain of periods a source, and its emission."""
     content = submission.content
     effect = period(standing, submission, now_ms)
-    return Effect(pair(*activity_accounts(standing, content), content["emission_g"]), effect.change)
+    return Effect(pair(*activity_accounts(standing, content), content["emission_g"]), effect.facts)
 
 
 def activity_accounts(standing: Standing, content: Mapping[str, Any]) -> tuple[str, str]:
@@ -254,8 +248,7 @@ def period(standing: Standing, submission: Submission, now_ms: int) -> Effect:
     key, start, end = period_key(submission), submission.content["start"], submission.content["end"]
     if end > now_ms:
         raise Refused(Refusal.IN_FUTURE)
-    changed = {key: standing.covering(key, start, end)}
-    return Effect((), lambda book: book.put(changed))
+    return Effect((), (Fact("ranges", key, standing.covering(key, start, end)),))
 
 
 def price(standing: Standing, submission: Submission, now_ms: int) -> Effect:

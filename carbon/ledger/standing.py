@@ -3,7 +3,7 @@
 It grows with accounts, years and parties, never with submissions, and is part of the replicated state.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -38,6 +38,14 @@ class Refused(Exception):
     def __init__(self, reason: Refusal) -> None:
         super().__init__(reason.label)
         self.reason = reason
+
+
+class Fact(NamedTuple):
+    """What stands from now on under a key of one of the book's tables; None or no ranges: nothing."""
+
+    table: str
+    key: Hashable
+    value: object
 
 
 class Allocated(NamedTuple):
@@ -142,11 +150,16 @@ class Standing:
             raise Refused(Refusal.NOT_REVERSIBLE)
         return bounded(key, ranges.without(self.ranges[key], first, end))
 
-    def put(self, changed: Mapping[Key, Ranges]) -> None:
-        """Take in sets of ranges; an empty one goes."""
-        self.ranges |= changed
-        for key in [key for key in changed if not self.ranges[key]]:
-            del self.ranges[key]
+    def put(self, facts: Iterable[Fact]) -> None:
+        """Take in facts. Nothing is looked at here that could be wrong: it was, before the first was made."""
+        for table, key, value in facts:
+            kept = getattr(self, table)
+            if isinstance(kept, set):
+                (kept.discard if value is None else kept.add)(key)
+            elif value in (None, ()):
+                kept.pop(key, None)
+            else:
+                kept[key] = value
 
     def lines(self) -> list[str]:
         """What stands as lines of the state's canonical text; each begins with `book `."""

@@ -3,7 +3,7 @@
 One fold over what the ledger accepted, in its order; the caller keeps the lines that it wants.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,9 +45,9 @@ class Line:
     """The number of the party's submission that it takes back."""
 
 
-def of_record(books: Books, fields: Mapping[str, Any], cause: Cause) -> list[Line]:
-    """Post an accepted window record; its lines."""
-    posted, year = books.post(fields, cause.height), books.book.year(fields["window_start"])
+def of_record(books: Books, fields: Mapping[str, Any], posted: Iterable[Posted], cause: Cause) -> list[Line]:
+    """The lines of an accepted window record's postings."""
+    year = books.book.year(fields["window_start"])
     return [_line(one, cause, RECORD, fields["point"], year) for one in posted]
 
 

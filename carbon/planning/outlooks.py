@@ -8,7 +8,6 @@ from carbon.ledger.books import Books
 from carbon.planning.outlook import Outlook
 from carbon.planning.warning import EarlyWarning
 from carbon.planning.watch import Watch
-from carbon.record import posted_g
 from carbon.submission import Submission, reversed_by
 
 
@@ -29,11 +28,10 @@ class Outlooks:
     last: dict[str, Outlook] = field(default_factory=dict)
     warned: list[Warned] = field(default_factory=list)
 
-    def record(self, fields: Mapping[str, Any], start: int | None = None, grams: int | None = None) -> None:
-        """Take in an accepted window record; start (ms UTC) and grams are the fields' own unless they are given."""
+    def record(self, fields: Mapping[str, Any], start: int, grams: int) -> None:
+        """Take in an accepted window record: what its point states, its start (ms UTC), and the grams that it posts."""
         if not self._skips(fields["subject"]):
-            begin = fields["window_start"] if start is None else start
-            self.watch.window(fields, begin, posted_g(dict(fields)) if grams is None else grams)
+            self.watch.window(fields, start, grams)
 
     def submission(self, submission: Submission) -> None:
         """Take in an accepted submission."""

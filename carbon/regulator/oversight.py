@@ -1,7 +1,7 @@
 """What a regulator makes of the accounts of its region at a moment: ratings, extracts, measures, proposals."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
@@ -15,7 +15,7 @@ from carbon.registry import Registry
 from carbon.regulator import extracts, totals, weather
 from carbon.regulator.conduct import Fact, proposals
 from carbon.regulator.extracts import YearOfAccounts
-from carbon.regulator.figures import Performance
+from carbon.regulator.figures import Performance, decimal
 from carbon.regulator.rating import Rating, ratings
 from carbon.regulator.statements import Statements, YearStated
 from carbon.rules.conduct import Conduct
@@ -25,6 +25,22 @@ from carbon.subjects import regions
 
 EXTRACTS = {"fiscal": extracts.FISCAL, "tax": extracts.TAX, "green-finance": extracts.GREEN_FINANCE}
 """Their columns, by name."""
+
+
+Yearly = Mapping[tuple[str, int], int]
+"""By subject and year."""
+
+
+def yearly(days: Mapping[str, Mapping[int, int]]) -> tuple[Yearly, Yearly]:
+    """What subjects emit in a year, and the last day of it on which they do, of `Structure.days`."""
+    emissions: Counter[tuple[str, int]] = Counter()
+    recorded: dict[tuple[str, int], int] = {}
+    for subject, of_days in days.items():
+        for day, grams in of_days.items():
+            key = subject, year_of(day)
+            emissions[key] += grams
+            recorded[key] = max(day, recorded.get(key, day))
+    return emissions, recorded
 
 
 @dataclass(frozen=True)
@@ -37,23 +53,16 @@ class Oversight:
     registry: Registry
     book: Book
     statements: Statements
-    emissions: Mapping[tuple[str, int], int]
+    emissions: Yearly
     """What points and bills say that a subject emitted in a year, g CO2e."""
-    recorded: Mapping[tuple[str, int], int] = field(default_factory=dict)
+    recorded: Yearly = field(default_factory=dict)
     """The last day of it on which they post something (`carbon.planning.days`)."""
 
     @classmethod
     def of(cls, view: View, region: str, year: int) -> "Oversight":
         """At the moment of a view."""
-        emissions: Counter[tuple[str, int]] = Counter()
-        recorded: dict[tuple[str, int], int] = {}
-        for subject, days in view.structure.days.items():
-            for day, grams in days.items():
-                key = subject, year_of(day)
-                emissions[key] += grams
-                recorded[key] = max(day, recorded.get(key, day))
         stands = view.registry, view.books.book, view.regulated
-        return cls(region, year, view.time_ms, *stands, emissions, recorded)
+        return cls(region, year, view.time_ms, *stands, *yearly(view.structure.days))
 
     @cached_property
     def subjects(self) -> list[str]:
@@ -88,6 +97,32 @@ class Oversight:
         scale = self.statements.rules[name]
         assert isinstance(scale, Scale)
         return ratings(self.performances, scale)
+
+    def ranking(self) -> Iterator[dict[str, Any]]:
+        """A row each: figures, rank per output, grade and colour with the findings that made them.
+
+        Intensities are decimals for people, and `from_memory` the factor rows of confidence D behind a row.
+        """
+        grades, colours = self.rated("grade"), self.rated("colour")
+        places = {place.subject: place for place in totals.ranked_by_output(self.performances)}
+        for each in self.performances:
+            place, grade, colour = places.get(each.subject), grades[each.subject], colours[each.subject]
+            yield {
+                "subject": each.subject,
+                "sector": each.sector or None,
+                "emission_g": each.emission_g,
+                "verified": each.verified,
+                "product": each.product and f"{each.product[0]} ({each.product[1]})",
+                "g_per_unit": None if each.per_output is None else decimal(each.per_output),
+                "place": place and place.place,
+                "of": place and place.of,
+                "t_per_10000_cny": None if each.per_gdp is None else decimal(each.per_gdp),
+                "grade": grade.outcome,
+                "grade_why": grade.reasons,
+                "colour": colour.outcome,
+                "why": colour.reasons,
+                "from_memory": " ".join(self.statements.accounts(each.subject, self.year).from_memory),
+            }
 
     @cached_property
     def total(self) -> totals.Total:

@@ -33,8 +33,10 @@ from infra.cli import (
     stack,
     status,
     submit,
+    tables,
     topics,
     up,
+    webhooks,
     witness,
 )
 from infra.errors import ENVIRONMENT_EXIT, EnvironmentFault
@@ -61,8 +63,8 @@ Exit codes:
   3  the environment is in the way (a port, a disk, nothing runs): the message says what to do
 
 Settings are environment variables: CARBONLEDGER_DATA, CARBONLEDGER_BOOTSTRAP, CARBONLEDGER_KAFKA,
-CARBONLEDGER_PORT, CARBONLEDGER_HEAP_MB, CARBONLEDGER_CLICKHOUSE, CARBONLEDGER_LOG (console or json),
-CARBONLEDGER_LOG_LEVEL.""",
+CARBONLEDGER_PORT, CARBONLEDGER_HEAP_MB, CARBONLEDGER_CLICKHOUSE, CARBONLEDGER_WEBHOOK_NETWORKS,
+CARBONLEDGER_LOG (console or json), CARBONLEDGER_LOG_LEVEL.""",
 )
 
 DataFolder = Annotated[
@@ -114,7 +116,9 @@ app.command("simulate")(simulate.simulate)
 app.add_typer(meter.app, name="meter")
 app.add_typer(plan.app, name="plan")
 app.add_typer(schemas.app, name="schemas")
+app.add_typer(tables.app, name="tables")
 app.add_typer(topics.app, name="topics")
+app.add_typer(webhooks.app, name="webhooks")
 app.command("run", hidden=True)(run.run)
 
 

@@ -8,15 +8,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from infra.cli.output import Form, Output
-from infra.cli.reading import UNITS, AsOf, Member, Subject, Viewer, Year, check_sight, emissions, present, view_of
+from infra.cli.reading import UNITS, AsOf, Member, Subject, Viewer, Year, check_sight, present, sight, view_of
 
 if TYPE_CHECKING:
     from carbon.ledger.books import Account
     from carbon.ledger.statement import Line
 
-ACCOUNT = ("account", "kind", "year", "detail", "debit", "credit", "balance", "unit", "postings", "last_height")
+ACCOUNT = (
+    "account",
+    "kind",
+    "year",
+    "detail",
+    "debit",
+    "credit",
+    "balance",
+    "unit",
+    "postings",
+    "last_height",
+    "market_based_g",
+)
 
 STATEMENT = ("at_height", "at", "account", "what", "with", "debit", "credit", "balance", "unit", "remark", "code")
+STRUCTURE = ("emission_g", "share_percent", "standard_coal_tce", "location_based_g", "market_based_g")
 LINES = 100
 
 
@@ -41,7 +54,9 @@ def account(
 ) -> None:
     """Show the accounts of a subject: what was debited and credited, and the balance, from the ledger alone.
 
-    The balance is what an account holds, on the side on which its class grows. Each is in its own unit.
+    The balance is what an account holds, on the side on which its class grows. Each is in its own unit. Beside the
+    emissions of purchased electricity, which the books have location-based, stands what the year's comes to by
+    contracts and the residual mix, where they are declared: in no sum.
 
     \b
       carbonledger account coal-north
@@ -50,14 +65,22 @@ def account(
     """
     view = view_of(member, as_of)
     check_sight(view, subject, viewer)
-    present(view, _accounts(view.accounts(subject)), output, ACCOUNT)
+    present(view, _accounts(view.accounts(subject), view.market_based(subject)), output, ACCOUNT)
 
 
-def _accounts(accounts: "list[Account]") -> Iterator[dict[str, Any]]:
+def _accounts(accounts: "list[Account]", market: "dict[int, int]") -> Iterator[dict[str, Any]]:
+    from carbon.ledger.structure import ELECTRICITY
+
     for one in accounts:
+        bought = (one.kind, one.detail) == ("emissions", ELECTRICITY)
         name = {"account": one.account, "kind": one.kind, "year": one.year, "detail": one.detail or None}
         sums = {"debit": one.debit_g, "credit": one.credit_g, "balance": one.balance}
-        yield name | sums | {"unit": UNITS[one.unit], "postings": one.records, "last_height": one.height}
+        yield (
+            name
+            | sums
+            | {"unit": UNITS[one.unit], "postings": one.records, "last_height": one.height}
+            | {"market_based_g": market.get(one.year) if bought and one.year is not None else None}
+        )
 
 
 def statement(
@@ -114,7 +137,9 @@ def structure(
 ) -> None:
     """Divide the emissions of a subject, and of all below it, by source, gas, scope, unit, point, subject and time.
 
-    The parts add up to the whole. A month is that of the channel's offset from UTC.
+    The parts add up to the whole. A month is that of the channel's offset from UTC. Standard coal is in tonnes.
+    Purchased electricity is location-based in the emission; what it comes to by contracts and the residual mix, where
+    they are declared, stands beside it and is added to nothing.
 
     \b
       carbonledger structure coal-north
@@ -124,5 +149,5 @@ def structure(
     from carbon.ledger.structure import divided
 
     view = view_of(member, as_of)
-    rows = divided(emissions(view, subject, year, viewer), by, view.registry)
-    present(view, rows, output, (*by, "emission_g", "share_percent"))
+    rows = divided(sight(view, subject, viewer, view.emitted(subject, year)), by, view.registry)
+    present(view, rows, output, (*by, *STRUCTURE))

@@ -1,7 +1,6 @@
 """`carbonledger regulator`: what a regulator makes of the accounts of its region, from a member's copy."""
 
 import sys
-from collections.abc import Iterator
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -73,35 +72,10 @@ def ranking(
     view, found = overseen(region, year, as_of, viewer, member)
     for name in ("grade", "colour"):
         print(f"{name}: {found.statements.rules[name].standing}", file=sys.stderr)
-    rows = list(_ranked(found))
-    present(view, rows, output, RANKING if output is Form.TABLE else (*RANKING, "why"))
+    rows = list(found.ranking())
+    present(view, rows, output, RANKING if output is Form.TABLE else (*RANKING, "grade_why", "why"))
     if output is Form.TABLE:
         print(*(f"  {row['subject']}: {row['colour']}. {row['why']}" for row in rows), sep="\n")
-
-
-def _ranked(found: "Oversight") -> Iterator[dict[str, Any]]:
-    from carbon.regulator.figures import decimal
-    from carbon.regulator.totals import ranked_by_output
-
-    grades, colours = found.rated("grade"), found.rated("colour")
-    places = {place.subject: place for place in ranked_by_output(found.performances)}
-    for each in found.performances:
-        place, colour = places.get(each.subject), colours[each.subject]
-        yield {
-            "subject": each.subject,
-            "sector": each.sector or None,
-            "emission_g": each.emission_g,
-            "verified": each.verified,
-            "product": each.product and f"{each.product[0]} ({each.product[1]})",
-            "g_per_unit": None if each.per_output is None else decimal(each.per_output),
-            "place": place and place.place,
-            "of": place and place.of,
-            "t_per_10000_cny": None if each.per_gdp is None else decimal(each.per_gdp),
-            "grade": grades[each.subject].outcome,
-            "colour": colour.outcome,
-            "why": colour.reasons,
-            "from_memory": " ".join(found.statements.accounts(each.subject, found.year).from_memory),
-        }
 
 
 @app.command("totals")

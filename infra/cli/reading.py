@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from carbon.ledger.structure import Part
     from carbon.signers import Party
 
+Of = TypeVar("Of")
 PUBLIC = "public"
 UNITS = {"g": "g CO2e", "t": "t CO2e", "fen": "0.01 CNY"}
 """Units of accounts, as they are shown; a credit is one of a tonne."""
@@ -68,19 +69,21 @@ def _near(name: str, names: Iterable[str]) -> str:
     return " or ".join(get_close_matches(name, known, 3, 0.3) or known[:10])
 
 
-def emissions(view: "View", subject: str, year: int | None, viewer: str | None) -> "list[tuple[Part, int]]":
-    """The parts of a subject's emissions and of those below it, as a viewer may see them. Exits with 1 for none at all.
+def sight(
+    view: "View", subject: str, viewer: str | None, parts: "Iterable[tuple[Part, Of]]"
+) -> "list[tuple[Part, Of]]":
+    """Parts of a subject's emissions and of those below it, as a viewer may see them. Exits with 1 for none at all.
 
     Without a viewer it is whoever holds the copy, who can read all of it.
     """
     from carbon.ledger import structure as structures
 
-    parts = view.emissions(registered(view, subject), year)
+    registered(view, subject)
     if viewer is None:
         return list(parts)
     seen = structures.seen(parts, _party(view, viewer), view.registry)
     if not view.registry.subjects[subject].regional:
-        seen = [(part, grams) for part, grams in seen if part.subject != structures.HIDDEN]
+        seen = [(part, of) for part, of in seen if part.subject != structures.HIDDEN]
         if not seen:
             raise _unseen(view, subject, viewer)
     return seen

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from infra.cli.output import Form, Output
-from infra.cli.reading import AsOf, Member, Viewer, Year, emissions, present, view_of
+from infra.cli.reading import AsOf, Member, Viewer, Year, present, sight, view_of
 
 if TYPE_CHECKING:
     from carbon.ledger.reads import View
@@ -33,7 +33,7 @@ def region(
     from carbon.ledger.structure import totals_within
 
     view = view_of(member, as_of)
-    totals = totals_within(emissions(view, name, year, viewer), name, view.way(name), view.registry)
+    totals = totals_within(sight(view, name, viewer, view.emissions(name, year)), name, view.way(name), view.registry)
     present(view, _rows(view, name, totals), output, REGION)
 
 

@@ -9,7 +9,7 @@ import typer
 
 from infra.cli.ledger import CHECK_FAILED, copy_of
 from infra.cli.output import Form, Output, show
-from infra.cli.reading import AsOf, Member, Subject, Viewer, Year, emissions, present, view_of
+from infra.cli.reading import AsOf, Member, Subject, Viewer, Year, present, sight, view_of
 
 if TYPE_CHECKING:
     from carbon.factors import FactorSet
@@ -100,7 +100,7 @@ def uncertainty(
     """
     view = view_of(member, as_of)
     grams = dict[str, int]()
-    for part, emission_g in emissions(view, subject, year, viewer):
+    for part, emission_g in sight(view, subject, viewer, view.emissions(subject, year)):
         grams[part.point] = grams.get(part.point, 0) + emission_g
     present(view, _budget(grams, view.registry), output, BUDGET)
 
@@ -118,7 +118,7 @@ def _budget(grams: dict[str, int], registry: "Registry") -> Iterator[dict[str, A
 
 
 def _tier(point: "Point | None", factors: "FactorSet") -> int | None:
-    """The tier that a fuel's quantity, or a CEMS mass, meets by its declared uncertainty."""
+    """The tier that a fuel's quantity, or a CO2 mass by CEMS, meets by its declared uncertainty."""
     from carbon.quantity import number
     from carbon.uncertainty import tier
 
@@ -126,7 +126,7 @@ def _tier(point: "Point | None", factors: "FactorSet") -> int | None:
         return None
     percent, rule = float(number(point.uncertainty.quantity)), point.emission
     if point.is_mass:
-        return tier(factors, "cems_co2", percent)
+        return tier(factors, "cems_co2", percent) if rule.gas == "CO2" else None
     return tier(factors, "fuel", percent) if rule.source == "combustion" and rule.unit != "Wh" else None
 
 

@@ -1,5 +1,7 @@
 """The ClickHouse HTTP interface on loopback, for everybody but the sink: read-only, over the embedded engine.
 
+Each request says who asks, by any of ClickHouse's ways; who says nothing asks as the public (`access.py`, `sight.py`).
+
 What is answered: GET and POST of `/` with `query`, `database`, `default_format`, `param_*` and some settings; `/ping`.
 What is not: writes, sessions, compression, uploads. clickhouse-go first asks one question in the newest Native revision
 that it knows; that answer is put together here and states revision 0, so that everything after it is plain Native.
@@ -8,6 +10,7 @@ that it knows; that answer is put together here and states revision 0, so that e
 import json
 import struct
 import uuid
+from collections.abc import Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,8 +18,12 @@ from threading import Thread
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
+from carbon.registry import Registry
+from sinks.clickhouse import access
+from sinks.clickhouse.access import AccessError
 from sinks.clickhouse.engine import DATABASE, folder
 from sinks.clickhouse.reader import Reader, StatementError
+from sinks.clickhouse.sight import Sight, sight_of
 
 LOOPBACK = "127.0.0.1"
 PORT_FILE = "clickhouse.port"
@@ -35,6 +42,7 @@ _STATUS = {
     60: HTTPStatus.NOT_FOUND,
     81: HTTPStatus.NOT_FOUND,
     164: HTTPStatus.FORBIDDEN,
+    516: HTTPStatus.FORBIDDEN,
     48: HTTPStatus.NOT_IMPLEMENTED,
 }
 
@@ -78,6 +86,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(status, f"{error}\n".encode(), headers=code)
 
     def _ask(self, sql: str, fields: dict[str, str]) -> bytes:
+        sight = self._sight(fields)
         if sql.strip() == _GREETING and "client_protocol_version" in fields:
             return _greeting(self.server.reader, int(fields["client_protocol_version"]))
         if fields.get("compress", "0") not in ("", "0") or fields.get("decompress", "0") not in ("", "0"):
@@ -91,7 +100,18 @@ class _Handler(BaseHTTPRequestHandler):
             format_=_format(fields, self.headers),
             parameters=parameters,
             settings=settings,
+            sight=sight,
         )
+
+    def _sight(self, fields: dict[str, str]) -> Sight | None:
+        """What the asker may see; None for everything."""
+        name = ""
+        try:
+            name, password = access.credentials(self.headers, fields)
+            return self.server.sights.of(access.party_of(self.server.folder, name, password))
+        except AccessError as error:
+            text = f"Code: 516. DB::Exception: {name}: Authentication failed: {error}. (AUTHENTICATION_FAILED)"
+            raise StatementError(text) from error
 
     def _body(self) -> bytes:
         if self.headers.get("Content-Encoding", "identity") != "identity":
@@ -169,34 +189,63 @@ def _native_text(text: str) -> bytes:
     return bytes([len(data)]) + data
 
 
+class _Sights:
+    """What each party sees, looked up again when a block or a registry has come."""
+
+    def __init__(self, reader: Reader, registries: Mapping[int, Registry]) -> None:
+        self._reader, self._registries = reader, registries
+        self._known: dict[str | None, tuple[tuple[int, int], Sight]] = {}
+
+    def of(self, party: str | None) -> Sight | None:
+        """What a party sees, None for the public; None of the owner, who sees everything. Raises AccessError."""
+        if party == access.OWNER:
+            return None
+        height = max(self._registries, default=0)
+        newest = "SELECT toUnixTimestamp64Milli(max(time)) FROM blocks"
+        stand = (height, int(self._reader.ask(newest)))
+        if party not in self._known or self._known[party][0] != stand:
+            registry = self._registries.get(height)
+            if party is not None and (registry is None or party not in registry.parties):
+                raise AccessError(f"its party {party} is not registered")
+            viewer = None if party is None or registry is None else registry.parties[party]
+            self._known[party] = stand, sight_of(viewer, registry, stand[1])
+        return self._known[party][1]
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
     request_queue_size = 64
 
-    def __init__(self, port: int, data_dir: Path) -> None:
+    def __init__(self, port: int, data_dir: Path, registries: Mapping[int, Registry]) -> None:
         self.reader = Reader(folder(data_dir))
+        self.sights = _Sights(self.reader, registries)
+        self.folder = data_dir
         self.name = instance(data_dir)
         super().__init__((LOOPBACK, port), _Handler)
 
 
-def _bind(port: int, last: int, data_dir: Path) -> _Server:
+def _bind(port: int, last: int, data_dir: Path, registries: Mapping[int, Registry]) -> _Server:
     if port:
-        return _Server(port, data_dir)
+        return _Server(port, data_dir, registries)
     try:
-        return _Server(last, data_dir)
+        return _Server(last, data_dir, registries)
     except OSError:
-        return _Server(0, data_dir)
+        return _Server(0, data_dir, registries)
 
 
 class Interface:
     """The interface while it is open. Its port stands in `clickhouse.port` of the data folder."""
 
-    def __init__(self, data_dir: Path, port: int = 0) -> None:
-        """Listen on `port`; if 0, on the last one if that is free, else on any. Raises OSError."""
+    def __init__(self, data_dir: Path, port: int = 0, registries: Mapping[int, Registry] | None = None) -> None:
+        """Listen on `port`; if 0, on the last one if that is free, else on any. Raises OSError.
+
+        `registries` grow while it is open; by the newest it is judged who sees what.
+        """
+        access.owner_token(data_dir)
         self._file = data_dir / PORT_FILE
         last = int(self._file.read_text()) if self._file.exists() else 0
-        self._server = _bind(port, last, data_dir)
+        self._server = _bind(port, last, data_dir, {} if registries is None else registries)
         self.port: int = self._server.server_address[1]
         self._thread = Thread(target=self._server.serve_forever, name="clickhouse-http", daemon=True)
 

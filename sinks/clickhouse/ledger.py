@@ -8,6 +8,7 @@ hold what that position stands for, it starts at the genesis again.
 """
 
 import json
+import time
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,8 +17,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from carbon import submission
+from carbon.ledger.beside import Rates
 from carbon.ledger.books import Books
-from consensus.log.follower import Follower, LedgerError, Position, VerifiedBlock
+from carbon.registry import Registry
+from consensus import registration
+from consensus.log.follower import Follower, LedgerError, Position, VerifiedBlock, VerifiedLeaf
 from consensus.log.leaf import SUBMISSION, WINDOW_RECORD
 from consensus.log.reader import COPIES, certified_height
 from schemas import codec, topics
@@ -26,6 +31,8 @@ from sinks.clickhouse.directory import Directory
 from sinks.clickhouse.feed import Message, Place, PoisonedError, RowBatch
 from sinks.clickhouse.payloads import PayloadPool
 from sinks.clickhouse.postings import BOOK, POSTINGS, Poster
+from sinks.clickhouse.rates import RATES, row_of_bill, rows_of
+from sinks.clickhouse.ratings import Overseer
 from sinks.clickhouse.records import RecordRow, columns, record_row
 from sinks.clickhouse.reference import Reference
 from sinks.clickhouse.rows import TIME
@@ -36,6 +43,8 @@ POOL = 50_000
 """Payloads that may wait for their block."""
 PENDING = 32
 """Verified blocks that may wait for their payloads; no more are read until the first has them."""
+RATING_PAUSE = 20
+"""How many times as long as the last ratings took nothing is rated again."""
 EARLY = 256
 """Blocks that may wait for their predecessor."""
 
@@ -110,22 +119,34 @@ class LedgerFeed:
         self._pending: deque[_Pending] = deque()
         self._blocks = RowBatch("blocks", BLOCKS)
         self._registries = RowBatch("registries", REGISTRIES)
+        self._rates, self._rate_rows = Rates(), RowBatch("rates_log", RATES)
+        for registry in reference.registries.values():
+            self._know(registry)
         self._votes = RowBatch("votes_log", VOTES)
         self._submissions = RowBatch("submissions_log", SUBMISSIONS)
         self._postings = RowBatch("postings_log", POSTINGS)
         self._directory = Directory(follower.genesis)
-        self._poster = Poster(Books(follower.genesis.utc_offset_minutes), reference.prefix)
+        offset = follower.genesis.utc_offset_minutes
+        self._poster = Poster(Books(offset), reference.prefix, Overseer(offset))
         self._book: str | None = None
         self._settled = self._noted = follower.position
+        self._time_ms = 0
+        """Of the last block whose rows were made."""
+        self._unrated, self._rates_again = False, 0.0
         self._records: list[RecordRow] = []
         self._heights: list[str] = []
         self._written_blocks = self._written_records = 0
         self._read_again_for = 0
 
+    def _know(self, registry: Registry) -> None:
+        """Have the rates of a registry written."""
+        self._rates.learn(registry)
+        self._rate_rows.add(rows_of(registry, self._rates), f"registry:{registry.digest.hex()}")
+
     @property
     def waiting(self) -> int:
-        """Rows of the open batches."""
-        return len(self._blocks) + len(self._records) + len(self._submissions) + len(self._postings)
+        """Rows of the open batches, and ratings that are still to be made."""
+        return self._unrated + len(self._blocks) + len(self._records) + len(self._submissions) + len(self._postings)
 
     @property
     def height(self) -> int:
@@ -157,6 +178,11 @@ class LedgerFeed:
             self._follower = Follower(self._follower.genesis, position)
             self._settled = self._noted = position
             self._learn(client)
+            asked = "SELECT toUnixTimestamp64Milli(time) FROM blocks WHERE height = {height:UInt64}"
+            self._time_ms = client.query(asked, parameters={"height": position.height}).first_row[0]
+            self._unrated = bool(self._reference.registries)
+        else:
+            client.command("TRUNCATE TABLE ratings_log")
         return {}
 
     def _resumed(self, client: Any, height: int) -> Poster | None:
@@ -167,7 +193,7 @@ class LedgerFeed:
         """Know the registries that were recorded, at least up to the position."""
         recorded = "SELECT record FROM registries FINAL WHERE channel = {channel:String} ORDER BY first"
         for (record,) in client.query(recorded, parameters={"channel": self._channel}).result_rows:
-            self._reference.adopt(bytes.fromhex(record))
+            self._know(self._reference.adopt(bytes.fromhex(record)))
 
     def _position(self, client: Any) -> Position | None:
         """The position that was noted last, if the tables hold the rows of all that it stands for."""
@@ -249,24 +275,29 @@ class LedgerFeed:
             if block.height > self._written_blocks:
                 self._blocks.add([block_row(block)], f"block:{block.height}")
                 self._written_blocks = block.height
-            self._settled = self._pending.popleft().position
+            self._settled, self._time_ms = self._pending.popleft().position, block.header["time"]
 
     def _add(self, block: VerifiedBlock, payloads: Mapping[bytes, bytes]) -> None:
         for leaf in block.leaves:
             record = payloads[leaf.leaf.commitment]
             if leaf.leaf.kind == SUBMISSION:
-                self._submissions.add(
-                    [submission_row(block, leaf, record, self._reference.prefix)], f"leaf:{leaf.index}"
-                )
+                about = (self._reference.prefix, self._follower.genesis.utc_offset_minutes)
+                self._submissions.add([submission_row(block, leaf, record, *about)], f"leaf:{leaf.index}")
+                self._rate_bill(leaf, record)
             change = self._reference.follow(leaf.leaf, record)
             if change is not None:
                 where = {"channel": self._channel, "first": change.first, "recorded": block.height}
                 row = where | {"digest": change.digest.hex(), "record": record.hex()}
                 self._registries.add([row], f"registry:{change.first}")
+                self._know(self._reference.registries[change.first])
         self._votes.add(vote_rows(block), f"block:{block.height}")
         self._postings.add(self._poster.post(block, payloads), f"block:{block.height}")
         if block.height > self._written_records:
             self._add_records(block, payloads)
+
+    def _rate_bill(self, leaf: VerifiedLeaf, payload: bytes) -> None:
+        if leaf.leaf.accepted and (read := submission.read(payload)).kind == "activity":
+            self._rate_rows.add([row_of_bill(read, leaf.index, self._rates)], f"leaf:{leaf.index}")
 
     def _add_records(self, block: VerifiedBlock, payloads: Mapping[bytes, bytes]) -> None:
         self._records += [
@@ -306,8 +337,11 @@ class LedgerFeed:
             batch.flush(client)
         self._blocks.flush(client)
         self._registries.flush(client)
+        self._rate_rows.flush(client)
         if self._settled is not self._noted:
             self._note(client)
+        if self._unrated:
+            self._rate(client)
 
     def _note(self, client: Any) -> None:
         position, book = self._settled, self._poster.book()
@@ -317,4 +351,15 @@ class LedgerFeed:
             self._book = book
         row = {"channel": self._channel, "height": position.height, "position": json.dumps(position.dump())}
         engine.insert(client, "ledger_position", pa.Table.from_pylist([row], POSITION), [f"position:{position.height}"])
-        self._noted = position
+        self._noted, self._unrated = position, bool(self._reference.registries)
+
+    def _rate(self, client: Any) -> None:
+        """Write ratings, unless they came so lately that it would take a large part of the time."""
+        began, registries = time.monotonic(), self._reference.registries
+        if began < self._rates_again:
+            return
+        height = self._noted.height
+        registry = registries[registration.in_force(registries, height)]
+        self._poster.rate(client, registry, height, self._time_ms)
+        self._unrated, now = False, time.monotonic()
+        self._rates_again = now + RATING_PAUSE * (now - began)

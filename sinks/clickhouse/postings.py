@@ -7,17 +7,16 @@ from collections.abc import Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
-from carbon import plain as plains
-from carbon import record as records
 from carbon import submission
 from carbon.ledger import statement
 from carbon.ledger.books import Account, Books
 from carbon.ledger.statement import RECORD, Cause, Line
+from carbon.registry import Registry
 from consensus.log.follower import VerifiedBlock, VerifiedLeaf
 from consensus.log.leaf import SUBMISSION, WINDOW_RECORD
+from sinks.clickhouse.ratings import Overseer
 from sinks.clickhouse.rows import TIME
 
 POSTINGS = pa.schema(
@@ -51,9 +50,9 @@ Told = tuple[int, int, int]
 class Poster:
     """Posts verified blocks, one after the other, and says what each posted."""
 
-    def __init__(self, books: Books, prefix: str) -> None:
-        """`books` after the last block whose rows stand; `prefix` of carbon codes."""
-        self._books = books
+    def __init__(self, books: Books, prefix: str, overseer: Overseer) -> None:
+        """`books` after the last block whose rows stand; `prefix` of carbon codes; `overseer` rates for regulators."""
+        self._books, self._overseer = books, overseer
         self._prefix = prefix
         self._told = {account.account: _sums(account) for account in books}
 
@@ -73,11 +72,16 @@ class Poster:
         for name, *fields in client.query(sums, parameters={"height": height}).result_rows:
             known = Account.named(name).row()
             accounts.append(known | dict(zip(("debit_g", "credit_g", "records", "height"), fields, strict=True)))
-        return cls(Books.load(utc_offset_minutes, accounts, rows[0][1].splitlines()), prefix)
+        overseer = Overseer.resumed(client, height, utc_offset_minutes)
+        return cls(Books.load(utc_offset_minutes, accounts, rows[0][1].splitlines()), prefix, overseer)
 
     def book(self) -> str:
         """The book of submissions as it stands, which changes with submissions alone."""
         return "\n".join(self._books.book.lines())
+
+    def rate(self, client: Any, registry: Registry, height: int, time_ms: int) -> None:
+        """Write the ratings that changed, of a registry, after the block of that height and time (ms UTC)."""
+        self._overseer.write(client, registry, self._books.book, height, time_ms)
 
     def post(self, block: VerifiedBlock, payloads: Mapping[bytes, bytes]) -> list[Row]:
         """The rows of the next block. Raises BooksError for a submission that was accepted against the books."""
@@ -93,15 +97,9 @@ class Poster:
         return [where | {"place": place} | row for place, row in enumerate(rows)]
 
     def _records(self, payloads: list[bytes], height: int) -> Iterator[Row]:
-        plain, changed = plains.read(payloads), set[str]()
-        together = np.arange(0) if plain is None else np.flatnonzero(plain.plain)
-        if plain is not None:
-            changed |= self._books.post_plain(plain, together, height)
-        for place in sorted(set(range(len(payloads))) - set(together.tolist())):
-            # byte for byte what the members put together themselves
-            posted = self._books.post(records.read(payloads[place]), height)
-            changed |= {one.posting.account for one in posted}
-        for name in sorted(changed):
+        taken = self._books.take(payloads, height)
+        self._overseer.records(taken)
+        for name in sorted(taken.changed):
             account = self._books.accounts[name]
             before, after = self._told.get(name, (0, 0, 0)), _sums(account)
             self._told[name] = after
@@ -112,6 +110,7 @@ class Poster:
     def _submission(self, block: VerifiedBlock, leaf: VerifiedLeaf, payload: bytes) -> Iterator[Row]:
         read, time_ms = submission.read(payload), block.header["time"]
         code = submission.code(read, leaf.leaf.commitment, time_ms, self._prefix)
+        self._overseer.submission(read, time_ms)
         for line in statement.of_submission(self._books, read, Cause(block.height, time_ms, code)):
             self._told[line.account] = _sums(self._books.accounts[line.account])
             yield self._line(line, leaf.index)

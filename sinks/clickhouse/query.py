@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 import clickhouse_connect
 from clickhouse_connect.driver.exceptions import Error as DriverError
 
-from sinks.clickhouse import engine
+from sinks.clickhouse import access, engine
 from sinks.clickhouse.http import LOOPBACK, PORT_FILE, instance
 from sinks.clickhouse.reader import Reader, StatementError
 
@@ -26,8 +26,8 @@ def query(sql: str, data_dir: Path, url: str = "", format_: str = "PrettyCompact
         if url:
             return _ask_server(sql, url, format_)
         port = running_port(data_dir)
-        return _ask_sink(sql, port, format_) if port else _ask_folder(sql, data_dir, format_)
-    except (StatementError, engine.EngineError, DriverError) as error:
+        return _ask_sink(sql, data_dir, port, format_) if port else _ask_folder(sql, data_dir, format_)
+    except (StatementError, engine.EngineError, access.AccessError, DriverError) as error:
         raise QueryError(str(error)) from error
 
 
@@ -58,10 +58,11 @@ def _ask_server(sql: str, url: str, format_: str) -> bytes:
     return answer
 
 
-def _ask_sink(sql: str, port: int, format_: str) -> bytes:
+def _ask_sink(sql: str, data_dir: Path, port: int, format_: str) -> bytes:
+    headers = {"X-ClickHouse-User": access.OWNER, "X-ClickHouse-Key": access.owner_token(data_dir)}
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=330)
     try:
-        connection.request("POST", "/?" + urlencode({"default_format": format_}), sql.encode())
+        connection.request("POST", "/?" + urlencode({"default_format": format_}), sql.encode(), headers)
         answer = connection.getresponse()
         body = answer.read()
     except (OSError, http.client.HTTPException) as error:

@@ -52,10 +52,11 @@ class Reference:
             self._learn(self.registries[change.first])
         return change
 
-    def adopt(self, payload: bytes) -> None:
-        """Know the registry that an accepted change leads to."""
-        change = registration.adopt(self.registries, payload)
-        self._learn(self.registries[change.first])
+    def adopt(self, payload: bytes) -> Registry:
+        """Know the registry that an accepted change leads to; that registry."""
+        registry = self.registries[registration.adopt(self.registries, payload).first]
+        self._learn(registry)
+        return registry
 
     def lacks(self, gateway: str, points: Iterable[str]) -> bool:
         """Whether a gateway or point is of a registry that is still to be read."""

@@ -275,7 +275,7 @@ def run(config: Config, stop: threading.Event) -> None:
         stack.callback(client.close)
         migrate(client)
         if not config.url:
-            stack.enter_context(Interface(config.data_dir, config.http_port))
+            stack.enter_context(Interface(config.data_dir, config.http_port, config.reference.registries))
         consumer = consumer_of(config)
         stack.callback(consumer.close)
         sink = Sink(client, consumer, feeds_of(config), config)

@@ -63,18 +63,17 @@ def data() -> list[Data]:
     ]
 
 
-def loads(*profiles: str) -> list[Series]:
+def loads(*profiles: str, days: int = DAYS, count: int = UNITS) -> list[Series]:
     """Units of SimBench's Load table with a profile of that class, in Wh a quarter hour."""
     fitting = [unit for unit in simbench.units("Load").values() if unit.column.startswith(profiles)]
-    units = random.Random(1).sample(sorted(fitting), UNITS)
+    units = random.Random(1).sample(sorted(fitting), count)
     with simbench.path("LoadProfile").open(newline="") as file:
         rows = csv.reader(file, delimiter=";")
         places = {name: place for place, name in enumerate(next(rows))}
-        table = list(islice(rows, DAYS * 96))
-    return [
-        np.array([float(row[places[unit.column]]) for row in table]) * float(unit.rating) * simbench.WH_PER_MW_STEP
-        for unit in units
-    ]
+        wanted = [places[unit.column] for unit in units]
+        table = [[float(row[place]) for place in wanted] for row in islice(rows, days * 96)]
+    columns = np.array(table).T
+    return [column * float(unit.rating) * simbench.WH_PER_MW_STEP for unit, column in zip(units, columns, strict=True)]
 
 
 def cems(seconds: int = 86_400, seed: int = 7) -> Series:

@@ -89,8 +89,7 @@ def measured(carbon: str, ncv: str) -> dict[str, str]:
     return {"rule": "measured_carbon", "carbon": carbon, "ncv": ncv, "oxidation": RULE["oxidation"]}
 
 
-MARKET = {
-    "rule": "market_electricity",
+MARKET = GRID | {
     "contracted": "0.5",
     "residual": "grid_factors.CN.national_excl_traded_nonfossil.2023",
 }

@@ -1,6 +1,7 @@
 """CEMS mass on its way through packets: what a registration may say, which readings count, and what a window emits."""
 
 import json
+from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any
 
@@ -9,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carbon import amendment, drafting, factors, record, registry, validation, window
-from carbon.emission.cems import CemsMass
+from carbon.emission import rule_from
+from carbon.emission.cems import CemsMass, CemsMethane
 from carbon.registry import RegistryError
 from carbon.validation import Reason
 from tests import cems
@@ -147,6 +149,34 @@ def test_a_unit_whose_stack_is_booked_books_its_fuel_no_second_time():
     assert of_unit("no", FUEL).masses and of_unit("yes", grid).masses and of_unit("yes", cems.NONE).masses
 
 
+METHANE = RULE | {"rule": "cems_methane", "assessment": "AR5"}
+
+
+def test_methane_is_a_mass_by_its_warming_potential():
+    point = stack(p0={"unit": "ppm", "max": 1_000, "emission": METHANE}).registry.points[CO2]
+    assert str(point.emission) == "cems methane" + str(CemsMass(**OF_CO2))[9:] + " · gwp.GWP100.CH4.AR5"
+    assert (point.quantity, point.ratio, point.untrusted) == (("g", 3), (7, 250), ())
+    assert (point.emission.source, point.emission.gas, point.emission.scope) == ("methane", "CH4", 1)
+    fossil = {"emission": METHANE | {"assessment": "AR6", "origin": "fossil"}}
+    with pytest.raises(RegistryError, match="allow it by name"):
+        stack(p0=fossil)
+    allowed = stack(p0=fossil | {"allowed": ["gwp.GWP100.CH4_fossil.AR6"]}).registry.points[CO2]
+    assert (allowed.ratio, allowed.untrusted) == ((149, 5000), ("gwp.GWP100.CH4_fossil.AR6",))
+    for assessment in ("", "AR7"):
+        with pytest.raises(RegistryError, match="no potential"):
+            stack(p0={"emission": METHANE | {"assessment": assessment}})
+
+
+OF_CO2 = {name: text for name, text in RULE.items() if name != "rule"}
+
+
+def test_a_stack_of_methane_books_its_gas_alone():
+    methane, coal = CemsMethane(**OF_CO2, assessment="AR5"), rule_from(FUEL)
+    weighed = rule_from({"rule": "methane", "assessment": "AR6"})
+    assert (methane.covers(weighed), methane.covers(coal), CemsMass(**OF_CO2).covers(weighed)) == (True, False, False)
+    assert not CemsMethane(**OF_CO2, booked="no", assessment="AR5").covers(weighed)
+
+
 # -- readings
 
 
@@ -275,3 +305,59 @@ def plain(c: int, q: int, t: int, ps: int, ba: int, x: int) -> int:
     """Milligrams in five minutes, by the standard's formula."""
     kelvin, pascals, dry = 273 + Fraction(t, 10), 10 * ba + ps, 1 - Fraction(x, 1000)
     return round(c * q * Fraction(273) / kelvin * Fraction(pascals, 101_325) * dry / 12)
+
+
+# -- minutes of instants
+
+
+SECONDS = {f"p{place}": {"step_seconds": 5} for place in range(6)}
+SECONDS["p0"] |= {"emission": RULE | {"instants": "12"}}
+
+
+def instants(at: int, places: Iterable[int] = range(12)) -> list[tuple[str, int, int]]:
+    """Readings every five seconds of a minute."""
+    return [(name, START + MINUTE * at + 5_000 * place, value) for place in places for name, value in GAS.items()]
+
+
+def counts(*packets: list[Any], **changes: dict[str, Any]) -> tuple[int, list[Reason]]:
+    """How many readings the hour of these packets counts, and why others don't count."""
+    found = draft([*packets], **(SECONDS | changes)).window
+    return found.count, [one.reason for one in found.dropped]
+
+
+def test_a_minute_of_eleven_instants_counts_nothing():
+    whole = instants(0) + instants(2)
+    assert counts(whole) == (24, [])
+    assert counts(whole + instants(1, range(11))) == (24, [Reason.SPARSE_MINUTE] * 11)
+    assert counts(whole + instants(1, range(11)), p0={"step_seconds": 5}) == (35, [])
+
+
+def test_a_late_packet_fills_a_minute():
+    first, rest = instants(0) + instants(1, range(0, 12, 2)), instants(1, range(1, 12, 2))
+    assert counts(first) == (12, [Reason.SPARSE_MINUTE] * 6)
+    assert counts(first, rest) == (24, [])
+    assert counts(first, rest[:-6]) == (12, [Reason.SPARSE_MINUTE] * 11)
+
+
+def test_an_hour_of_forty_five_minutes_is_valid_and_one_of_as_many_scattered_readings_is_none():
+    minutes_ = draft([[r for at in range(45) for r in instants(at)]], **SECONDS)
+    scattered = [r for at in range(60) for r in instants(at, range(12 if at < 15 else 11))]
+    few = draft([scattered], **SECONDS)
+    assert (minutes_.window.count, few.window.count) == (540, 180)
+    # a twelfth of a minute's mass each, rounded half-even: 2,065,527,116 / 12
+    each = round(Fraction(MASS, 12))
+    assert minutes_.emission_g == round(Fraction(720 * each, 1000))
+    assert few.emission_g == round(Fraction(180 * each, 1000)), "no mean for the whole hour"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"), [("0", "1 to 60"), ("61", "1 to 60"), ("twelve", "1 to 60"), ("13", "no 13")]
+)
+def test_a_minute_has_as_many_instants_as_fit(text: str, says: str):
+    with pytest.raises(RegistryError, match=says):
+        stack(**SECONDS | {"p0": {"step_seconds": 5, "emission": RULE | {"instants": text}}})
+
+
+def test_records_say_that_minutes_were_judged():
+    point = stack(**SECONDS).registry.points[CO2]
+    assert str(point.emission).endswith(" · minutes of 12 instants") and point.instants == 12

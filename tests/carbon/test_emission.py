@@ -26,8 +26,7 @@ GAS = {"rule": "fuel", "fuel": "fuel_defaults.ndrc_other.natural_gas", "per": "N
 MEASURED = {"rule": "measured_carbon", "carbon": "0.5512", "ncv": "20.1", "oxidation": OXIDATION}
 DEFAULT = {"rule": "default_carbon", "ncv": "20.1", "carbon": COAL.carbon, "oxidation": OXIDATION}
 GRID = {"rule": "purchased_electricity", "factor": "grid_factors.CN.national.2023"}
-MARKET = {
-    "rule": "market_electricity",
+MARKET = GRID | {
     "contracted": "0.4",
     "contract": "0",
     "residual": "grid_factors.CN.national_excl_traded_nonfossil.2023",
@@ -37,6 +36,7 @@ LIMESTONE = {"rule": "process", "factor": "process_emissions.CaCO3", "part": "0.
 METHANE = {"rule": "methane", "assessment": "AR5"}
 WOOD = {"rule": "biogenic", "carbon": "0.45", "ncv": "15", "oxidation": OXIDATION}
 STACK = {"rule": "cems_mass", "basis": "dry", "flow": "flow", "flow_basis": "dry"}
+STACK_METHANE = STACK | {"rule": "cems_methane", "assessment": "AR6"}
 COAL_RULE = {"rule": "combustion", "heat_rate": "9.5", "carbon": COAL.carbon, "oxidation": OXIDATION}
 
 # rule, unit, g CO2e per unit, kgce per unit, source, gas, scope: each worked by hand
@@ -52,14 +52,15 @@ WORKED = [
     # 20.1 · 0.03085 · 0.99 · 44/12 = 2.25090855 t/t
     (DEFAULT, "t", Fraction("2250908.55"), Fraction(20_100) / Fraction("29.3076"), "combustion", "CO2", 1),
     (GRID, "kWh", Fraction("530.6"), Fraction("0.1229"), "electricity", "CO2", 2),
-    # 0.4 · 0 + 0.6 · 609.6
-    (MARKET, "kWh", Fraction("365.76"), Fraction("0.1229"), "electricity", "CO2", 2),
+    # what contracts cover changes nothing of what is booked
+    (MARKET, "kWh", Fraction("530.6"), Fraction("0.1229"), "electricity", "CO2", 2),
     (HEAT, "GJ", Fraction(110_000), Fraction("34.12"), "heat", "CO2", 2),
     # 0.9 · 0.4397 t/t
     (LIMESTONE, "t", Fraction(395_730), Fraction(0), "process", "CO2", 1),
     (METHANE, "kg", Fraction(28_000), Fraction(0), "methane", "CH4", 1),
     (WOOD, "t", Fraction(0), Fraction(15_000) / Fraction("29.3076"), "biogenic", "CO2", 0),
     (STACK, "kgCO2", Fraction(1000), Fraction(0), "stack", "CO2", 1),
+    (STACK_METHANE, "kg", Fraction(27_900), Fraction(0), "methane", "CH4", 1),
     ({"rule": "none"}, "", Fraction(0), Fraction(0), "none", "", 0),
 ]  # fmt: skip
 RULES = [rule_from(row[0]) for row in WORKED[:-1]]
@@ -174,6 +175,7 @@ def test_what_is_no_rule_is_refused(data: dict[str, str]) -> None:
         ({**COAL_RULE, "carbon": "nothing"}, "no factor"),
         ({**MEASURED, "carbon": "1.01"}, "more than pure carbon"),
         ({**MARKET, "contracted": "1.01"}, "more than the whole"),
+        ({**MARKET, "contract": "-0.1"}, "negative"),
         ({**LIMESTONE, "part": "1.01"}, "more than the whole"),
         ({**WOOD, "carbon": "1.01"}, "more than the whole"),
         ({**WOOD, "oxidation": "nothing"}, "no factor"),
@@ -221,11 +223,37 @@ def test_the_text_of_a_record_tells_the_rule_and_what_emits(rule: EmissionRule) 
 
 def test_a_quantity_comes_to_its_emission_standard_coal_and_biogenic_carbon():
     # 1.5 MWh · 1063.86225 kg/MWh; 1.5 MWh · 9.5 GJ/MWh / 29.3076 MJ/kgce = 486.222 kgce
-    assert figures(15, 1, "MWh", COAL, SET) == (1_595_793, 486_222, 0)
+    assert figures(15, 1, "MWh", COAL, SET) == (1_595_793, 486_222, 0, None)
     # 2 kg · 15 MJ/kg / 29.3076 MJ/kgce = 1.0236 kgce; 2 · 0.45 · 0.99 · 44/12 = 3.267 kg
-    assert figures(2, 0, "kg", rule_from(WOOD), SET) == (0, 1_024, 3_267)
+    assert figures(2, 0, "kg", rule_from(WOOD), SET) == (0, 1_024, 3_267, None)
     with pytest.raises(QuantityError):
         figures(2, 0, "kg", COAL, SET)
+
+
+def test_the_market_based_figure_stands_beside_the_location_based_one():
+    # 1.5 MWh · 530.6 kg/MWh; by contracts 1.5 · (0.4 · 0 + 0.6 · 609.6) = 548.64 kg; 1.5 · 122.9 kgce
+    assert figures(15, 1, "MWh", rule_from(MARKET), SET) == (795_900, 184_350, 0, 548_640)
+    # nothing under contract: all by the residual mix; no residual mix named: none
+    rest = rule_from(GRID | {"residual": MARKET["residual"]})
+    assert rest.market(SET) == Fraction("0.6096")
+    assert rule_from(GRID).market(SET) is None
+    # 0.25 · 0.2 + 0.75 · 0.6096
+    some = rule_from(MARKET | {"contracted": "0.25", "contract": "0.2"})
+    assert some.market(SET) == Fraction("0.5072")
+    assert str(some) == (
+        "purchased electricity: grid_factors.CN.national.2023; market-based: 0.25 at 0.2 kgCO2/kWh, "
+        "the rest grid_factors.CN.national_excl_traded_nonfossil.2023"
+    )
+
+
+def test_contracts_without_a_residual_mix_and_a_residual_mix_that_is_none_are_refused():
+    with pytest.raises(QuantityError, match="residual mix"):
+        rule_from(GRID | {"contracted": "0.4", "contract": "0"})
+    for residual, says in (("nothing", "no factor"), ("grid_factors.CN.fossil.2022", "allow it by name")):
+        with pytest.raises(FactorError, match=says):
+            rule_from(MARKET | {"residual": residual}).coefficient(SET)
+    allowed = ("grid_factors.CN.fossil.2022",)
+    assert SET.untrusted(rule_from(MARKET | {"residual": allowed[0]}).rows) == allowed
 
 
 def test_a_rule_covers_its_source_and_a_booked_stack_all_that_burns_and_calcines():
@@ -266,7 +294,7 @@ def test_the_unit_that_a_quantity_is_stated_in_changes_no_emission(of: tuple[Emi
 def test_more_carbon_oxidation_or_heat_emits_more():
     rates = [Combustion(rate, COAL.carbon, OXIDATION).coefficient(SET) for rate in ("8", "9.5", "10")]
     carbons = [rule_from({**MEASURED, "carbon": c}).coefficient(SET) for c in ("0.4", "0.5512", "1")]
-    contracts = [rule_from({**MARKET, "contracted": c}).coefficient(SET) for c in ("1", "0.4", "0")]
+    contracts = [rule_from({**MARKET, "contracted": c}).market(SET) for c in ("1", "0.4", "0")]
     assert all(values == sorted(set(values)) for values in (rates, carbons, contracts))
 
 

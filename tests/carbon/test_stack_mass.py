@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carbon import factors, stack_mass
-from carbon.emission.cems import CemsMass
+from carbon.emission.cems import CemsMass, CemsMethane
 from carbon.stack_mass import MassError, MassFormula, Measured, formula
 
 ACTUAL = CemsMass("dry", "q", "wet", "t", "ps", "ba", None, "x")
@@ -49,7 +49,7 @@ def test_the_standards_constants_are_those_of_the_factor_table():
     molar = rows.row("cems_constants.molar_volume_0C").value
     assert Fraction(molar) == stack_mass.LITRES_PER_MOL
     density = rows.row("cems_constants.co2_1volpct_mgm3").value
-    assert round(10**4 * stack_mass.CO2_G_PER_MOL / stack_mass.LITRES_PER_MOL) == Fraction(density)
+    assert round(10**4 * stack_mass.G_PER_MOL["CO2"] / stack_mass.LITRES_PER_MOL) == Fraction(density)
 
 
 @pytest.mark.parametrize("basis", ["dry", "wet"])
@@ -143,3 +143,14 @@ def test_what_gives_no_mass_is_refused(name, changes, says):
 def test_what_is_no_pressure_is_refused(text):
     with pytest.raises(MassError, match="no pressure"):
         formula(CemsMass("dry", "q", "wet", "t", "ps", None, text, "x"), C, 60, OTHERS)
+
+
+def test_a_minute_of_methane_by_hand():
+    # C = 16.043 / 22.4 · 50 ppm = 35.810268 mg/Nm3 of 619,689.119 Nm3/h: 22.191233 kg/h, a sixtieth of it 369.854 g
+    rule = CemsMethane("dry", "q", "wet", "t", "ps", "ba", None, "x", assessment="AR5")
+    found = formula(rule, Measured("ppm", 0, 0, 1_000), 60, OTHERS)
+    assert mass(found, 50, q=1_000_000, t=1_270, ps=-1_325, ba=101_325, x=80) == 369_854
+    milligrams = formula(rule, Measured("mg/Nm3", 6, 0, 10**9), 60, OTHERS)
+    assert mass(milligrams, 35_810_268, q=1_000_000, t=1_270, ps=-1_325, ba=101_325, x=80) == 369_854
+    with pytest.raises(MassError, match="mg/Nm3 is wanted"):
+        formula(rule, Measured("mgC/Nm3", 0, 0, 1_000), 60, OTHERS)

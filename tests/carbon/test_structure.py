@@ -31,7 +31,8 @@ KNOWN = registry.parse(registry_bytes(subjects=SUBJECTS), FACTORS)
 
 def record(subject: str, grams: int, start: int = START, **changes: Any) -> dict[str, Any]:
     fields = {"subject": subject, "point": f"{subject}-1", "rule": COAL, "window_start": start, "replaces": None}
-    return fields | {"emission_g": grams} | changes
+    of = {"quantity": grams, "unit": "Wh", "scale": 0, "factors": FACTORS.digest}
+    return fields | of | {"emission_g": grams} | changes
 
 
 def view(*rows: dict[str, Any], known: registry.Registry = KNOWN, offset_minutes: int = 0) -> View:
@@ -53,7 +54,7 @@ def test_a_correction_adds_its_difference_to_the_part_and_the_day_of_its_window(
     [
         (COAL, ("combustion", "CO2", 1)),
         (GRID, ("electricity", "CO2", 2)),
-        ("market-based electricity: 0.5 at 0.1 kgCO2/kWh, the rest a.b", ("electricity", "CO2", 2)),
+        (f"{GRID}; market-based: 0.5 at 0.1 kgCO2/kWh, the rest a.b", ("electricity", "CO2", 2)),
         ("cems mass: dry concentration · wet flow f", ("stack", "CO2", 1)),
         ("methane: gwp.ar5", ("methane", "CH4", 1)),
     ],
@@ -68,12 +69,13 @@ def test_what_is_unbooked_is_no_part() -> None:
 
 
 def test_activity_data_count_at_the_first_instant_of_their_period_until_they_are_taken_back() -> None:
-    bill = {"subject": "shop", "source": "gas-bill", "start": START - 1, "emission_g": 9}
+    bill = {"subject": "shop", "source": "heat-bill", "start": START - 1, "emission_g": 9, "quantity": 9, "scale": 0}
+    bill |= {"unit": "GJ", "factors": FACTORS.digest}
     content = bill | {"rule": [{"name": "factor", "value": "x"}, {"name": "rule", "value": "heat"}]}
     structure = Structure(0)
     structure.activity(content)
     (part,) = structure.parts
-    assert (part.source, part.scope, part.point, part.month, part.year) == ("heat", 2, "gas-bill", "2015-12", "2015")
+    assert (part.source, part.scope, part.point, part.month, part.year) == ("heat", 2, "heat-bill", "2015-12", "2015")
     structure.activity(content, -1)
     assert structure.parts == {part: 0}
 
@@ -103,7 +105,7 @@ def test_a_unit_is_where_the_registry_lists_the_point() -> None:
     found = view(
         *(record("plant", grams, point=point) for grams, point in zip((1, 2, 4), points, strict=True)), known=known
     )
-    rows = divided(found.emissions("plant"), ["unit"], known)
+    rows = divided(found.emitted("plant"), ["unit"], known)
     assert [(row["unit"], row["emission_g"]) for row in rows] == [(None, 4), ("boiler-1", 3)]
 
 
@@ -152,7 +154,7 @@ def test_the_parts_add_up_to_the_whole_by_whatever_they_are_divided(
         for subject, grams, hour, is_grid in made
     ]
     found = view(*records)
-    rows = divided(found.emissions("region"), axes, KNOWN)
+    rows = divided(found.emitted("region"), axes, KNOWN)
     whole = sum(grams for _, grams, _, _ in made)
     assert sum(row["emission_g"] for row in rows) == whole
     assert sum(sum(days.values()) for days in found.structure.days.values()) == whole

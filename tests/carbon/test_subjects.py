@@ -1,6 +1,7 @@
 """Who is above whom, totals that are the sum of their parts, and who sees what. The subjects are invented."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -197,3 +198,34 @@ def test_a_ring_that_a_later_sale_opens_is_one_until_then() -> None:
     ring = subject("mill", "plant", "kiln", parents=sold((5, None)))
     with pytest.raises(RegistryError, match="under itself"):
         parsed([*(other for other in SUBJECTS if other["id"] != "mill"), ring])
+
+
+@pytest.mark.parametrize("name", [None, *PARTIES])
+def test_sight_is_what_may_be_seen_at_every_instant(name: str | None) -> None:
+    viewer = None if name is None else WORLD.parties[name]
+    for one in WORLD.subjects:
+        spans = subjects.sight(viewer, one, WORLD)
+        for at_ms in (0, SALE - 1, SALE, SALE + 1, 2 * SALE):
+            held = [s for s in spans if (s[0] is None or s[0] <= at_ms) and (s[1] is None or at_ms < s[1])]
+            assert len(held) == subjects.may_see(viewer, one, at_ms, WORLD)
+
+
+def test_sight_of_what_was_sold_ends_with_the_sale() -> None:
+    old, new = (WORLD.parties[name] for name in ("old-co", "new-co"))
+    assert subjects.sight(old, "kiln", WORLD) == [(None, SALE)]
+    assert subjects.sight(new, "kiln", WORLD) == [(SALE, None)]
+    assert subjects.sight(WORLD.parties["mill-co"], "kiln", WORLD) == [(None, None)]
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.sampled_from(["old-group", "new-group", None])), max_size=6))
+@settings(max_examples=30, deadline=None)
+def test_spans_join_where_nothing_changed_for_the_viewer(moves: list[tuple[int, str | None]]) -> None:
+    owners = sorted(dict(moves).items())
+    entries = [one | {"parents": sold(*owners)} if one["id"] == "mill" else one for one in SUBJECTS]
+    made = parsed(entries)
+    viewer = made.parties["new-co"]
+    spans = subjects.sight(viewer, "kiln", made)
+    assert all(one[1] != next_[0] for one, next_ in pairwise(spans))
+    for at_ms in range(11):
+        held = any((s[0] is None or s[0] <= at_ms) and (s[1] is None or at_ms < s[1]) for s in spans)
+        assert held == subjects.may_see(viewer, "kiln", at_ms, made)

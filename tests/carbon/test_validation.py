@@ -229,4 +229,5 @@ def test_numbers_never_change():
     first = [*names.split(), "out_of_range", "period_not_over", "not_increasing", "too_much_co2"]
     first += ["oversaturated", "partner_missing"]
     later = ["duplicate", "conflict", "too_late", "rate_of_change", "counter_backwards", "too_close"]
+    later += ["sparse_minute"]
     assert {r.value: r.label for r in Reason} == dict(enumerate(first)) | dict(enumerate(later, 20))

@@ -8,7 +8,7 @@ from carbon.drafting import Range
 from carbon.refusal import Refusal
 from carbon.window import Span
 from consensus.contract import Contract
-from tests.cems import CO2, MASS, minutes, stack
+from tests.cems import CO2, MASS, RULE, minute, minutes, stack
 from tests.consensus.aggregator import Aggregator, Evidence, with_fields
 from tests.small import HOUR, START
 
@@ -85,3 +85,20 @@ def test_a_late_packet_fills_an_hour(known, emits):
     assert (again.emission_g, again.replaces.emission_g) == (WHOLE_G, first.emission_g)
     records = [scene.aggregator.record(first), scene.aggregator.record(again)]
     assert scene.judge(records) == [Refusal.PASS] * 2
+
+
+def test_members_come_to_the_same_methane():
+    """50 ppm in the worked example's gas: a minute is 369,835 mg of CH4, a whole hour by AR5 (28) 621,323 g CO2e."""
+    methane = {"unit": "ppm", "max": 1_000, "emission": RULE | {"rule": "cems_methane", "assessment": "AR5"}}
+    scene = Scene(p0=methane)
+    scene.send(1, [reading for at in range(50) for reading in minute(at, p0=50)])
+    scene.send(2, [])
+    draft = scene.first()
+    assert (draft.window.count, draft.window.quantity) == (50, 50 * 369_835)
+    assert draft.emission_g == round(60 * 369_835 * 28 / 1000) == 621_323
+    payload = scene.aggregator.record(draft)
+    fields = record.decode(payload[2])
+    assert (fields["unit"], fields["rule"].partition(":")[0]) == ("g", "cems methane")
+    assert scene.judge([payload]) == [Refusal.PASS]
+    lie = scene.aggregator.record(draft, with_fields(emission_g=draft.emission_g - 1))
+    assert scene.judge([lie]) == [Refusal.WRONG_EMISSION]

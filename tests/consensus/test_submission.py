@@ -9,6 +9,7 @@ import pytest
 
 from carbon import calendar, claims, submission
 from carbon import record as records
+from carbon.ledger import rules
 from carbon.refusal import Refusal
 from carbon.registry import RegistryError
 from consensus import batch as batches
@@ -118,6 +119,19 @@ def test_a_rule_that_stumbles_refuses_and_stops_nobody(market: Market, monkeypat
     monkeypatch.setitem(claims.RULES, "price", stumbles)
     assert market.submit(EXCHANGE, price(market, 1), b"nonsense") == [Refusal.MALFORMED, Refusal.MALFORMED]
     assert market.state().book.numbers == {}
+
+
+def test_a_book_that_stumbles_refuses_for_the_same_reason_on_every_member(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stumbles(*_: object) -> Refusal:
+        raise KeyError("no such row")
+
+    members = Market(), Market()
+    monkeypatch.setitem(rules.RULES, "price", stumbles)
+    for market in members:
+        assert market.submit(EXCHANGE, price(market, 1)) == [Refusal.UNFORESEEN]
+        assert codec.decode("ledger-rejection", rejected(market.store.kept[-1])[0])["reason"] == "unforeseen"
+        assert market.state().book.lines() == []
+    assert members[0].store.kept == members[1].store.kept
 
 
 def test_whoever_brings_it_what_a_party_signed_counts(market: Market) -> None:

@@ -24,6 +24,7 @@ KINDS = (
     "primary",
     "backup",
     "accounts",
+    "forecast",
     "sink",
     "intake",
     "gateway",

@@ -29,7 +29,7 @@ SOURCES = {
     "measured carbon": "combustion",
     "default carbon": "combustion",
     "purchased electricity": "electricity",
-    "market-based electricity": "electricity",
+    "cems methane": "methane",
 }
 """What emits, by what the text of a record's rule begins with; of all other rules these are the first words."""
 COLUMNS = ["account", "subject", "debit", "credit"]

@@ -221,7 +221,10 @@ def test_a_wrong_command_line_is_a_usage_error(invoke: Invoke, tmp_path: Path) -
     assert "there is no role 'captain', only broker" in said
 
 
-@pytest.mark.parametrize("name", ["up", "down", "status", "run", "topics list", "topics create"])
+@pytest.mark.parametrize(
+    "name",
+    ["up", "down", "status", "run", "topics list", "topics create", "tables admit", "tables dismiss", "tables readers"],
+)
 def test_every_help_teaches_by_example(invoke: Invoke, name: str) -> None:
     code, said, _ = invoke(*name.split(), "--help")
     examples = said.split("Usage:")[1].split("\n", 1)[1]

@@ -15,7 +15,7 @@ import clickhouse_connect
 import pytest
 
 from schemas import topics
-from sinks.clickhouse import engine
+from sinks.clickhouse import access, engine
 from sinks.clickhouse.http import PORT_FILE, REQUEST_BYTES, Interface
 from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.readings import ReadingsFeed
@@ -41,8 +41,13 @@ def interface(client: Any, data_dir: Path) -> Iterator[Interface]:
     feed = ReadingsFeed(REFERENCE)
     feed.take(Topic(topics.READINGS_CODED).put(coded(1, 300)))
     feed.flush(client)
+    (data_dir / access.TOKEN_FILE).touch(0o600)
+    (data_dir / access.TOKEN_FILE).write_text(OWNER["X-ClickHouse-Key"])
     with Interface(data_dir) as interface:
         yield interface
+
+
+OWNER = {"X-ClickHouse-User": access.OWNER, "X-ClickHouse-Key": "token"}
 
 
 def ask(
@@ -53,10 +58,11 @@ def ask(
     headers: dict[str, str] | None = None,
     **fields: str,
 ) -> tuple[int, bytes, Any]:
+    """An answer's status, body and headers; asked is as the owner unless `headers` are given."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         target = f"{path}?{urlencode(fields)}" if fields else path
-        connection.request(method, target, sql.encode() if sql else None, headers or {})
+        connection.request(method, target, sql.encode() if sql else None, OWNER if headers is None else headers)
         answer = connection.getresponse()
         return answer.status, answer.read(), answer.headers
     finally:
@@ -131,6 +137,7 @@ def test_errors_are_clickhouse_s_own(interface: Interface, sql: str, status: int
         "KILL QUERY WHERE 1",
         "SELECT 1 SETTINGS readonly = 0",
         "SELECT file('{path}')",
+        "SELECT 1 AS `a'b`, file('{path}') AS `c'd`",
         "SELECT `file`('{path}')",
         "SELECT \"f\\x69le\"('{path}')",
         "SELECT /**/ FILE /**/ ('{path}') -- quietly",
@@ -199,7 +206,8 @@ def test_chunks_are_read(interface: Interface) -> None:
 
 
 def test_clickhouse_connect_speaks_to_it(interface: Interface) -> None:
-    remote = clickhouse_connect.get_client(host="127.0.0.1", port=interface.port, database="carbon")
+    where = {"host": "127.0.0.1", "port": interface.port, "database": "carbon"}
+    remote = clickhouse_connect.get_client(**where, username=access.OWNER, password=OWNER["X-ClickHouse-Key"])
     try:
         assert remote.query("SELECT count() FROM readings").result_rows == [(300,)]
         sql = "SELECT point, at, value, hash, code FROM readings WHERE `index` < {limit:UInt32} ORDER BY `index`"
@@ -230,7 +238,8 @@ def test_clickhouse_go_speaks_to_it(interface: Interface, tmp_path: Path) -> Non
     go = shutil.which("go") or "go"
     client, source = tmp_path / "contract", Path(__file__).with_name("clickhouse_go")
     subprocess.run([go, "build", "-o", client, "."], cwd=source, check=True)
-    told = subprocess.run([client, f"127.0.0.1:{interface.port}"], check=True, capture_output=True, text=True).stdout
+    asked = [client, f"127.0.0.1:{interface.port}", *OWNER.values()]
+    told = subprocess.run(asked, check=True, capture_output=True, text=True).stdout
     assert told == "300 2026-01-01T00:04:59Z p-power 76 true\n"
 
 

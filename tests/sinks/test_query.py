@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sinks.clickhouse import engine
+from sinks.clickhouse import access, engine
 from sinks.clickhouse.http import PORT_FILE, Interface
 from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.query import QueryError, query, running_port
@@ -56,7 +56,7 @@ def test_a_server_is_asked_by_its_url(data_dir: Path) -> None:
     client = engine.open_client(data_dir)
     try:
         with Interface(data_dir) as interface:
-            url = f"http://127.0.0.1:{interface.port}"
+            url = f"http://{access.OWNER}:{access.owner_token(data_dir)}@127.0.0.1:{interface.port}"
             assert query("SELECT count() FROM readings", Path("nowhere"), url, "CSV") == b"0\n"
     finally:
         client.close()

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from carbon.calendar import year_start
 from consensus.log.follower import Follower
 from sinks.clickhouse.ledger import LedgerFeed
 from sinks.clickhouse.reference import Reference
@@ -88,3 +89,14 @@ def test_a_crash_before_its_rows_or_behind_them_leaves_every_submission_once(
     assert client.query("SELECT count() FROM records").first_row == (9,)
     # a ledger that ends with submissions is not verified again
     assert feed(client, market)._follower.height == len(market.store.kept)
+
+
+def test_a_row_says_of_when_it_is(client: Any, market: Market) -> None:
+    """Of the end of its year in the channel's days; of its block where it is no submission."""
+    run(client, market)
+    rows = (
+        "SELECT kind, toUnixTimestamp64Milli(about), toUnixTimestamp64Milli(time) FROM submissions ORDER BY leaf_index"
+    )
+    found = client.query(rows).result_rows
+    end = year_start(2017, market.world.genesis.utc_offset_minutes) - 1
+    assert [about == (time if kind == "" else end) for kind, about, time in found] == [True] * 5

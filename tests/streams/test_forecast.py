@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from carbon.ledger.books import Books
 from carbon.planning.days import day_of
 from carbon.planning.watch import Watch
 from consensus.member.publisher import messages_of
 from schemas import codec, topics
-from streams.accounts import AccountsConfig
+from streams.accounts import AccountsConfig, post_block
 from streams.forecast import Forecasts, WatchFile, watch_block
 from tests import parties
 from tests.consensus.test_contract import corrected, late_scene
@@ -155,9 +156,9 @@ def test_a_corrected_window_changes_its_day() -> None:
     chain.order(chain.aggregator.batch(chain.aggregator.hours(0, 1)))
     before = chain.ledger.balances["plant"]
     chain.order(chain.aggregator.batch([chain.aggregator.record(corrected(scene, packets))]))
-    watch = Watch(0)
+    watch, books = Watch(0), Books()
     for block in opened(chain):
-        watch_block(watch, block)
+        watch_block(watch, block, post_block(books, block, chain.world.registry).taken)
     assert list(watch.subjects["plant"].grams) == [chain.ledger.balances["plant"]] != [before]
 
 

@@ -10,15 +10,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from carbon import record as payloads
 from carbon.ledger import chart
 from carbon.ledger.book import Book
 from carbon.ledger.books import Books, BooksError, source_of
 from carbon.ledger.chart import Posting, account
 from carbon.plain import Plain, Stated
 from carbon.refusal import Refusal
+from consensus.log.leaf import decode, split
+from schemas import codec
+from tests import synthetic
 from tests.carbon.ledger.desk import TONNE, Desk
 from tests.carbon.ledger.records import COAL, GRID, HOUR, YEAR_2023, YEAR_2024, record
 from tests.carbon.ledger.test_book import busy
+from tests.small import World
 
 
 def plain_of(records: list[dict[str, Any]]) -> Plain:
@@ -30,7 +35,8 @@ def plain_of(records: list[dict[str, Any]]) -> Plain:
     numbers = np.array([points[one["subject"], one["rule"]].number for one in records], np.intp)
     starts, grams = (np.array([one[name] for one in records], np.int64) for name in ("window_start", "emission_g"))
     n, none = len(records), np.zeros(len(records), "V32")
-    return Plain([*points.values()], numbers, np.ones(n, bool), none, none, starts, np.ones(n, np.int64), grams)
+    ones = np.ones(n, np.int64)
+    return Plain([*points.values()], numbers, np.ones(n, bool), none, none, starts, ones, grams, grams)
 
 
 records = st.lists(
@@ -180,7 +186,7 @@ def test_a_verdict_that_does_not_follow_is_refused() -> None:
     [
         (COAL, "combustion"),
         (GRID, "electricity"),
-        ("market-based electricity: 0.5 at 0 kgCO2/kWh, the rest table.row", "electricity"),
+        ("purchased electricity: table.row; market-based: 0.5 at 0 kgCO2/kWh, the rest table.rest", "electricity"),
         ("default carbon: 26 GJ/t · a · b · 44/12 · missing hours after 24 h: x", "combustion"),
         ("none", "none"),
         ("none · missing hours after 24 h: x", "none"),
@@ -208,3 +214,24 @@ def test_what_pairs_is_mirrored_for_a_negative_amount() -> None:
     assert chart.pair("a", "b", -5) == tuple(posting.mirrored for posting in chart.pair("a", "b", 5))[::-1]
     assert chart.pair("a", "b", 0) == ()
     assert [*chain(chart.pair("a", "b", 5))] == [Posting("a", 5, 0), Posting("b", 0, 5)]
+
+
+@pytest.mark.parametrize("apart", [None, "plant"])
+def test_a_blocks_records_are_handed_out_as_they_were_posted(apart: str | None) -> None:
+    """Blocks with a correction and a refused record each; whoever reads along sees each record once."""
+    world = World.make(points=3, gateways=2)
+    books, singly = Books(), Books()
+    for height, package in enumerate(synthetic.build(world, 2, 2), 1):
+        fields = codec.decode_bare("block-package", package)
+        leaves = map(decode, split(codec.decode("block", fields["block"])["leaves"]))
+        accepted = [p for p, leaf in zip(fields["payloads"], leaves, strict=True) if leaf.accepted]
+        taken, one_by_one = books.take(accepted, height, apart), [payloads.read(payload) for payload in accepted]
+        posted = [singly.post(one, height) for one in one_by_one]
+        assert taken.changed == {line.posting.account for each in posted for line in each}
+        alone = [one.place for one in taken.singly]
+        assert alone == [place for place, one in enumerate(one_by_one) if apart or one["replaces"]] != []
+        assert [one.fields for one in taken.singly] == [one_by_one[place] for place in alone]
+        told = [(stated["point"], start, grams) for stated, start, grams in taken.each()]
+        wanted = [(one["point"], one["window_start"], payloads.posted_g(one)) for one in one_by_one]
+        assert sorted(told) == sorted(wanted)
+    assert books.accounts == singly.accounts

@@ -16,8 +16,8 @@ def told() -> tuple[Books, list[Line]]:
     desk, books, lines = Desk(), Books(), list[Line]()
 
     def metered(**fields: Any) -> None:
-        at = len(lines)
-        lines.extend(statement.of_record(books, record("a", **fields), Cause(at, NOW, f"record-{at}")))
+        at, one = len(lines), record("a", **fields)
+        lines.extend(statement.of_record(books, one, books.post(one, at), Cause(at, NOW, f"record-{at}")))
 
     def stated(refusal: Refusal) -> None:
         assert refusal is Refusal.PASS

@@ -11,7 +11,7 @@ import (
 )
 
 func main() {
-	conn, err := clickhouse.Open(&clickhouse.Options{Protocol: clickhouse.HTTP, Addr: []string{os.Args[1]}, Auth: clickhouse.Auth{Database: "carbon"}})
+	conn, err := clickhouse.Open(&clickhouse.Options{Protocol: clickhouse.HTTP, Addr: []string{os.Args[1]}, Auth: clickhouse.Auth{Database: "carbon", Username: os.Args[2], Password: os.Args[3]}})
 	if err != nil {
 		panic(err)
 	}

@@ -1,0 +1,1 @@
+"""Alerts to subscribers: which of them are told, and their delivery by Standard Webhooks."""
