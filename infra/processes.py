@@ -141,7 +141,8 @@ def webhooks(settings: Settings) -> None:
     except ValueError as error:
         raise EnvironmentFault(f"CARBONLEDGER_WEBHOOK_NETWORKS is no list of networks: {error}") from error
     folder = settings.data / STORES / WEBHOOKS
-    dispatcher.main(dispatcher.Config(folder, channel.genesis.origin, allowed), services.client(settings))
+    config = dispatcher.Config(folder, channel.genesis.origin, allowed, observed=PROCESS)
+    dispatcher.main(config, services.client(settings))
 
 
 def gateway(settings: Settings, name: str) -> None:

@@ -149,7 +149,10 @@ def run(app: Any, log_level: str = "WARNING") -> None:
     """Run a worker in the foreground until SIGTERM or SIGINT; leaves by SystemExit."""
     # Faust and aiokafka make a record for every request
     logging.disable(logging.getLevelNamesMapping()[log_level] - 1)
-    _Worker(app, loglevel=log_level, redirect_stdouts=False, quiet=True).execute_from_commandline()
+    worker = _Worker(app, loglevel=log_level, redirect_stdouts=False, quiet=True)
+    # it writes to the terminal even where there is none
+    worker.spinner = None
+    worker.execute_from_commandline()
 
 
 class _Worker(faust.Worker):  # type: ignore[misc]
