@@ -13,12 +13,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import structlog
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from infra.errors import EnvironmentFault
 from infra.ports import LOOPBACK
 from schemas.observed import Observed
 
+_log = structlog.get_logger(__name__)
 FOLDER = Path("run", "endpoints")
 _BROKER_SECONDS = 1.0
 _IDLE_SECONDS = 30
@@ -49,6 +51,10 @@ class _Handler(BaseHTTPRequestHandler):
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     observed: Observed
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Whoever asks may go away in the middle."""
+        _log.info("a request was given up", exc_info=True)
 
 
 def _metrics(observed: Observed) -> tuple[int, str, bytes]:

@@ -4,6 +4,7 @@ import signal
 import threading
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from infra import channel as channels
 from infra import metrics, services
@@ -25,7 +26,7 @@ def until_sigterm() -> Callable[[], bool]:
     return stopped.is_set
 
 
-def _security(settings: Settings) -> dict[str, str]:
+def _security(settings: Settings) -> dict[str, Any]:
     client = services.client(settings)
     del client["bootstrap.servers"]
     return client
@@ -157,7 +158,8 @@ def webhooks(settings: Settings) -> None:
     except ValueError as error:
         raise EnvironmentFault(f"CARBONLEDGER_WEBHOOK_NETWORKS is no list of networks: {error}") from error
     folder = settings.data / STORES / WEBHOOKS
-    dispatcher.main(dispatcher.Config(folder, channel.genesis.origin, allowed), services.client(settings))
+    config = dispatcher.Config(folder, channel.genesis.origin, allowed, observed=PROCESS)
+    dispatcher.main(config, services.client(settings))
 
 
 def gateway(settings: Settings, name: str) -> None:

@@ -1,9 +1,11 @@
 """The product as a plan for the supervisor: the roles of `infra.roles`, with the settings of this run."""
 
+import logging
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from infra import broker, runfile
 from infra.plan import Process
@@ -59,12 +61,13 @@ def become_broker(settings: Settings) -> None:
     broker.run(prepare_broker(settings, lambda line: print(line, file=sys.stderr)))
 
 
-def client(settings: Settings) -> dict[str, str]:
+def client(settings: Settings) -> dict[str, Any]:
     """A Kafka client's configuration: of the cluster in the settings, or of the broker of the `up` that runs.
 
-    Raises EnvironmentFault when there is neither.
+    With JSON lines its own go the same way. Raises EnvironmentFault when there is neither.
     """
-    return settings.client(settings.bootstrap or runfile.running(settings.data).bootstrap)
+    kafka = settings.client(settings.bootstrap or runfile.running(settings.data).bootstrap)
+    return kafka if settings.log == "console" else {**kafka, "logger": logging.getLogger("librdkafka")}
 
 
 def _broker(launch: broker.Launch, settings: Settings) -> Process:

@@ -42,13 +42,13 @@ class Figure(NamedTuple):
     labels: tuple[str, ...] = ()
 
 
-UP, MEMBER, SINK, REPLAY, LIVE = "up", "member", "sink", "gateway", "live"
+UP, MEMBER, SINK, REPLAY, LIVE, WEBHOOKS = "up", "member", "sink", "gateway", "live", "webhooks"
 """`live` is a gateway that serves devices, `gateway` one that replays."""
 WORKERS = ("ingest", "aggregate")
 PROCESSORS = ("accounts", "forecast")
 REFUSING = (*WORKERS, "intake")
 READERS = (*REFUSING, MEMBER, *PROCESSORS, SINK)
-EVERY = (UP, "schemas", "health", *READERS, REPLAY, LIVE)
+EVERY = (UP, "schemas", "health", *READERS, REPLAY, LIVE, WEBHOOKS)
 
 TURN_AGE = Metric(
     "carbonledger_turn_age_seconds", Kind.GAUGE, "Since the process's loop has last turned; /live goes by it", EVERY
@@ -62,12 +62,14 @@ LAG = Metric(
     READERS,
     ("topic",),
 )
-COMMIT_AGE = Metric("carbonledger_commit_age_seconds", Kind.GAUGE, "Since it last kept where it stands", READERS)
+COMMIT_AGE = Metric(
+    "carbonledger_commit_age_seconds", Kind.GAUGE, "Since it last kept where it stands", (*READERS, WEBHOOKS)
+)
 QUEUE = Metric(
     "carbonledger_queue_depth",
     Kind.GAUGE,
     "What it has taken and not done",
-    (*WORKERS, MEMBER, *PROCESSORS, SINK, REPLAY, LIVE, "intake"),
+    (*WORKERS, MEMBER, *PROCESSORS, SINK, REPLAY, LIVE, "intake", WEBHOOKS),
     ("queue",),
 )
 DONE = Metric("carbonledger_messages_total", Kind.COUNTER, "Messages that it has done since its start", REFUSING)
@@ -123,6 +125,9 @@ UPLINK_LAG = Metric("carbonledger_uplink_lag_seconds", Kind.GAUGE, "Age of the o
 DISK = Metric("carbonledger_disk_bytes", Kind.GAUGE, "What its store takes", (LIVE,))
 DISK_BOUND = Metric("carbonledger_disk_bound_bytes", Kind.GAUGE, "What its store may take", (LIVE,))
 
+DELIVERIES = Metric(
+    "carbonledger_delivery_attempts_total", Kind.COUNTER, "Attempts to deliver an alert that have ended", (WEBHOOKS,)
+)
 POISONED = Metric("carbonledger_poisoned_total", Kind.COUNTER, "Messages that it could not take", (SINK,))
 
 WAITING = Metric(

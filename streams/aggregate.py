@@ -9,13 +9,14 @@ packets' partition in the order in which they must survive, the state row last.
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import structlog
 
 from carbon import alert as alerts
 from carbon import coding
@@ -43,7 +44,7 @@ TABLE = "gateways"
 LONGEST_AGAIN = 600.0
 """Seconds between two proposals of one batch at most."""
 REPORT_EVERY = 1.0
-LOG = logging.getLogger(__name__)
+LOG = structlog.get_logger(__name__)
 
 _SENTENCES = {
     Offer.FORK: "the gateway signed two different packets for one place in its run",
@@ -133,7 +134,7 @@ class Aggregate:
         except PacketError as error:
             await self._refuse(original, coding.whole(error.reason, error.detail))
         except Exception as error:
-            LOG.exception("a message that breaks the agent goes to the dead letters: offset %s", message.offset)
+            LOG.exception("a message that breaks the agent goes to the dead letters", offset=message.offset)
             self._load()
             await self._refuse(original, coding.whole("internal_error", repr(error)))
 

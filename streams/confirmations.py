@@ -5,10 +5,10 @@ that is given a gateway has to learn what was decided before; what is known alre
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
+import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from carbon.proposing import Verdict
@@ -18,7 +18,7 @@ from schemas import topics
 from schemas.topics import Bounds
 from streams.faust_app import LONGEST_PAUSE, Health, Kafka
 
-LOG = logging.getLogger(__name__)
+LOG = structlog.get_logger(__name__)
 
 OnBatch = Callable[[str, int, bytes, list[Verdict]], Awaitable[None]]
 """Takes stream, number, digest and verdicts of a batch of this submitter."""
@@ -52,7 +52,7 @@ def _accept(follower: Follower, message: bytes, submitter: str) -> Iterator[tupl
     try:
         block = follower.accept(message or b"")
     except LedgerError as error:
-        LOG.warning("a message on ledger.blocks that does not continue the ledger: %s", error)
+        LOG.warning("a message on ledger.blocks does not continue the ledger", reason=str(error))
         return iter(())
     return iter(()) if block is None else batches(block, submitter)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import faust
+import structlog
 from aiokafka.helpers import create_ssl_context
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -25,7 +26,7 @@ from schemas.observed import Observed
 from schemas.topics import Bounds
 from streams.dead_letter import Letter, counted
 
-LOG = logging.getLogger(__name__)
+LOG = structlog.get_logger(__name__)
 LONGEST_PAUSE = 5.0
 T = TypeVar("T")
 
@@ -146,9 +147,17 @@ def new_app(app_id: str, kafka: Kafka, data_dir: Path, observed: Observed) -> An
 
 def run(app: Any, log_level: str = "WARNING") -> None:
     """Run a worker in the foreground until SIGTERM or SIGINT; leaves by SystemExit."""
-    # the worker opens the root logger for everything and drops lines in its handler: a record for every request
+    # Faust and aiokafka make a record for every request
     logging.disable(logging.getLevelNamesMapping()[log_level] - 1)
-    faust.Worker(app, loglevel=log_level, redirect_stdouts=False, quiet=True).execute_from_commandline()
+    worker = _Worker(app, loglevel=log_level, redirect_stdouts=False, quiet=True)
+    # it writes to the terminal even where there is none
+    worker.spinner = None
+    worker.execute_from_commandline()
+
+
+class _Worker(faust.Worker):  # type: ignore[misc]
+    def _setup_logging(self) -> None:
+        """Log as the process does: Faust would take its handlers away."""
 
 
 class Health:
@@ -188,7 +197,7 @@ class Health:
 
     def trouble(self, problem: str) -> None:
         """Something outside doesn't answer; the worker waits for it."""
-        LOG.warning("waiting: %s", problem)
+        LOG.warning("waits for what does not answer", problem=problem)
         self._problem = problem
         self.observed.turned()
         self._write()

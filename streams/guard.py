@@ -9,18 +9,18 @@ came before it in the partition; so the committed offset is right, and from ther
 of a partition no later message shows the hole: `look` compares with the end of the log, and sends Faust back.
 """
 
-import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
+import structlog
 from faust.types import TP
 
 from schemas.metrics import LAG, Figure
 from streams.faust_app import Health, persist
 
-LOG = logging.getLogger(__name__)
+LOG = structlog.get_logger(__name__)
 LOOK_EVERY = 5.0
 """Seconds between two looks at the end of the log; two in a row must find the agent waiting at the same place."""
 
@@ -106,11 +106,11 @@ class Guard:
         while at < end:
             portion = await persist(partial(self._log.portion, partition, at, end), self._health, "read messages again")
             for message in portion:
-                self._warn(partition, at, message.offset, "are not kept any longer")
+                self._warn(partition, at, message.offset)
                 at = message.offset + 1
                 yield message
             if not portion:
-                self._warn(partition, at, end, "are not kept any longer")
+                self._warn(partition, at, end)
                 return
 
     def _hand_on(self, message: Any) -> Handed:
@@ -122,9 +122,11 @@ class Guard:
         if partition not in self._expected:
             self._expected.raise_to(partition, await self._log.start(partition))
 
-    def _warn(self, partition: int, first: int, end: int, what: str) -> None:
+    def _warn(self, partition: int, first: int, end: int) -> None:
         if first < end:
-            LOG.warning("%s/%s: offsets %s to %s %s", self._topic, partition, first, end - 1, what)
+            LOG.warning(
+                "messages are not kept any longer", topic=self._topic, partition=partition, first=first, last=end - 1
+            )
 
     async def look(self) -> None:
         """Send Faust back to what it leaves out at the end of a partition while the agent waits."""
@@ -133,10 +135,10 @@ class Guard:
             if self._waiting and not stuck and not self._app.rebalancing:
                 self._health.observed.turned()
             for partition, offset in stuck.items():
-                LOG.warning("%s/%s: Faust left out offset %s at the end", self._topic, partition, offset)
+                LOG.warning("Faust left out the end", topic=self._topic, partition=partition, offset=offset)
                 await self._app.consumer.seek_wait({TP(self._topic, partition): offset})
         except Exception as error:
-            LOG.info("%s: no look at the end of the log: %r", self._topic, error)
+            LOG.info("no look at the end of the log", topic=self._topic, error=repr(error))
 
     async def _stuck(self) -> dict[int, int]:
         ends: dict[int, int] = {}

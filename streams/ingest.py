@@ -8,11 +8,12 @@ While the aggregator is too far behind, packets wait where they are, on meter.re
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncIterable, Awaitable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import structlog
 
 from carbon import coding
 from carbon.packet import PacketError
@@ -32,7 +33,7 @@ ASK_EVERY = 5.0
 """Seconds from one look for the registry in force to the next."""
 IN_FLIGHT = 32
 """Messages whose outputs may be under way at once."""
-LOG = logging.getLogger(__name__)
+LOG = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ class Ingest:
         except PacketError as error:
             return self._letters(original, [coding.whole(error.reason, error.detail)])
         except Exception as error:
-            LOG.exception("a message that breaks the agent goes to the dead letters: offset %s", message.offset)
+            LOG.exception("a message that breaks the agent goes to the dead letters", offset=message.offset)
             return self._letters(original, [coding.whole("internal_error", repr(error))])
         out = Output(self._coded, coded.packet.gateway.encode(), coded.message)
         return [out, *self._letters(original, coded.items, coded)]

@@ -1,18 +1,18 @@
 """A topic beside Faust, as the broker has it: for late readings, after a restart, and for what Faust leaves out."""
 
 import asyncio
-import logging
 from collections.abc import Collection, Iterable
 from itertools import pairwise
 from typing import Any
 
+import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from schemas.topics import Bounds
 from streams.faust_app import Kafka
 
-LOG = logging.getLogger(__name__)
+LOG = structlog.get_logger(__name__)
 NEAR = 200
 """Offsets so close to each other are read through; over a wider gap the reader seeks."""
 PORTION = 100
@@ -68,7 +68,8 @@ class TopicReader:
         committed = await self._committed(place)
         kept: int = (await (await self._running()).beginning_offsets([place]))[place]
         if 0 <= committed < kept:
-            LOG.warning("%s/%s: offsets %s to %s are not kept any longer", *place, committed, kept - 1)
+            where = {"topic": self._topic, "partition": partition}
+            LOG.warning("messages are not kept any longer", **where, first=committed, last=kept - 1)
         return max(committed, kept)
 
     async def _committed(self, place: TopicPartition) -> int:

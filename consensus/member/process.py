@@ -5,7 +5,6 @@ one sync, and only then sends. Packets and batches are taken in small portions, 
 """
 
 import json
-import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import structlog
 from confluent_kafka import Message
 
 from carbon import alert as alerts
@@ -55,7 +55,7 @@ from schemas.metrics import (
     Figure,
 )
 
-LOG = logging.getLogger(__name__)
+LOG = structlog.get_logger(__name__)
 ARCHIVE = "archive.sqlite"
 LEDGER = "ledger.sqlite"
 TURN_SECONDS = 0.005
@@ -341,9 +341,7 @@ class Member:
                 if self._evidence.has_room(member, convicts=False):
                     self._keep_evidence(dissent(self._known, *self._settled, batch, message))
             case fx.SetBack(_, bar):
-                LOG.warning(
-                    "this disk is older than what was signed from it: no vote before height %d is certified", bar
-                )
+                LOG.warning("the disk was set back: no vote before this height is certified", height=bar)
             case fx.Divergence(height, reason):
                 raise SystemExit(f"{self._config.name} stops at height {height}: {reason}")
             case _:
@@ -484,7 +482,7 @@ def run(config: MemberConfig, stopped: Callable[[], bool]) -> None:
     config.folder.mkdir(parents=True, exist_ok=True)
     file, damaged = LedgerFile.opened(config.folder / LEDGER, config.genesis)
     if damaged is not None:
-        LOG.warning("the ledger's copy was damaged: blocks from height %d on come from the other members", damaged)
+        LOG.warning("the ledger's copy was damaged: blocks come from the other members", from_height=damaged)
     try:
         is_behind = False
         while Reading(config, file).until_member(stopped, is_behind=is_behind):

@@ -4,10 +4,10 @@ So a newcomer comes to the epoch that names it, and so does a member that was aw
 epoch: nobody there answers messages of the one before. Any other lag is made up for inside the protocol.
 """
 
-import logging
 import time
 from collections.abc import Callable
 
+import structlog
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from consensus.ledger import Ledger
@@ -19,7 +19,7 @@ from consensus.member.votelog import last_epoch
 from consensus.member.wire import good
 from schemas import codec, topics
 
-LOG = logging.getLogger(__name__)
+LOG = structlog.get_logger(__name__)
 LOOK_SECONDS = 1.0
 """How often the topic is looked at by whoever waits for an epoch."""
 _TOPICS = (topics.LEDGER_BLOCKS, topics.LEDGER_PAYLOADS)
@@ -105,7 +105,7 @@ class Reading:
                     is_current = self._may_vote and newest <= self._ledger.epoch and not is_behind
                     return is_current or self._read_on(newest, stopped)
                 except KafkaException as error:
-                    LOG.warning("the ledger's topics can't be read yet: %s", error)
+                    LOG.warning("the ledger's topics can't be read yet", reason=str(error))
                     time.sleep(LOOK_SECONDS)
             return False
         finally:
@@ -139,7 +139,7 @@ class Reading:
         In that epoch it first asks the others what it has voted.
         """
         ledger, asker = self._ledger, Asker()
-        LOG.info("reads the ledger's topics from height %d of epoch %d on", ledger.kept.height, ledger.epoch)
+        LOG.info("reads the ledger's topics", from_height=ledger.kept.height, epoch=ledger.epoch)
         source = LedgerTopics(self._consumer, Follower(self._config.genesis, ledger.kept), strict=False)
         while not stopped():
             self._config.observed.turned()
@@ -166,6 +166,6 @@ class Reading:
         for pair in self._config.key_pairs() if epoch else ():
             stood = any(pair.index_in(committee) is not None for committee in committees[:epoch])
             if stood and pair.index_in(committees[epoch]) is None:
-                LOG.warning("epoch %d: a retired pair of keys is destroyed", epoch)
+                LOG.warning("a retired pair of keys is destroyed", epoch=epoch)
                 for file in pair.files:
                     file.unlink(missing_ok=True)

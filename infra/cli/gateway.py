@@ -65,7 +65,7 @@ def gateway(
     from streams.edge import gateway as replay
 
     own = settings.load()
-    logging.configure(own.log, own.log_level)
+    logging.configure(own.log, own.log_level, "gateway")
     try:
         loaded = edge.load(config)
     except edge.ConfigError as error:

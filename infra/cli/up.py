@@ -25,7 +25,9 @@ def up() -> None:
     from contextlib import ExitStack
     from functools import partial
 
-    from infra import channel, endpoints, metrics, services, settings, watch
+    import structlog
+
+    from infra import channel, endpoints, logging, metrics, services, settings, watch
     from infra.demo import parameters
     from infra.processes import ACCOUNTS, STORES
     from infra.roles import roles_of
@@ -35,10 +37,15 @@ def up() -> None:
     from streams.accounts import kept_sums
 
     own = settings.load()
+    say = _say
+    if own.log == "json":
+        logging.configure(own.log, own.log_level, UP)
+        said_by = structlog.get_logger(__name__)
+        say = lambda line: said_by.info("up says", text=line)  # noqa: E731
     made = channel.create(own.data, parameters.load(), days=None)
-    planned = services.plan(own, _say, roles_of(made))
+    planned = services.plan(own, say, roles_of(made))
     with ExitStack() as stack:
-        supervisor = stack.enter_context(Supervisor(planned.processes, own.data, _say, planned.bootstrap))
+        supervisor = stack.enter_context(Supervisor(planned.processes, own.data, say, planned.bootstrap))
         groups = {process.group for process in planned.processes if process.group}
         stages = partial(watch.stages, own.client(planned.bootstrap), groups, own.data)
         PROCESS.shows("waiting", partial(metrics.waiting, stages, partial(endpoints.broker_away, planned.bootstrap)))
@@ -47,8 +54,8 @@ def up() -> None:
         PROCESS.needs("processes", lambda: metrics.not_ready(supervisor.states))
         stack.enter_context(endpoints.serving(own.data, UP, PROCESS, own.metrics_host, own.metrics_port))
         said = f"Everything runs; Kafka at {planned.bootstrap}, logs in {own.data / 'log'}. Ctrl-C ends it."
-        supervisor.run(lambda: _say(said), PROCESS.turned)
-    _say("Everything is stopped; the data stays.")
+        supervisor.run(lambda: say(said), PROCESS.turned)
+    say("Everything is stopped; the data stays.")
 
 
 def down() -> None:

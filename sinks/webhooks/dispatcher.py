@@ -8,7 +8,7 @@ import asyncio
 import json
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,6 +20,8 @@ import uvloop
 
 from carbon.alert import alert
 from schemas import codec, topics
+from schemas.metrics import DELIVERIES, QUEUE, Figure
+from schemas.observed import Observed
 from sinks.webhooks import message
 from sinks.webhooks.addresses import Network
 from sinks.webhooks.broker import Alerts, Arrived, Sender
@@ -44,6 +46,7 @@ class Config:
     source: str
     allowed: tuple[Network, ...] = ()
     rules: Rules = field(default_factory=Rules)
+    observed: Observed = field(default_factory=Observed)
 
 
 Found = tuple[list[tuple[str, list[Waiting], int]], list[Outgoing]]
@@ -70,7 +73,9 @@ class Dispatcher:
         self._changes: list[tuple[Change, asyncio.Future[None]]] = []
         self._ended: list[tuple[Lane, Attempt]] = []
         self._came, self._known = asyncio.Event(), asyncio.Event()
-        self._done = 0
+        self._done, self._counts = 0, dict[str, int]()
+        config.observed.shows("dispatcher", self.figures)
+        config.observed.committed()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Deliver until `stop` is set."""
@@ -108,6 +113,7 @@ class Dispatcher:
                 await self._kept(change)
             if change.offset is not None:
                 await loop.run_in_executor(self._kafka, self._alerts.done, change.offset)
+                self._config.observed.committed()
 
     def _taken(self, arrived: list[Arrived]) -> Change:
         """What is told because of alerts, or because time passed, as events for whom they concern."""
@@ -138,7 +144,9 @@ class Dispatcher:
             if size != self._folder.size:
                 size = self._folder.size
                 await self._look()
-            self._say(await loop.run_in_executor(self._disk, self._outbox.counts))
+            self._config.observed.turned()
+            self._counts = await loop.run_in_executor(self._disk, self._outbox.counts)
+            self._say(self._counts)
             if time.monotonic() - pruned > PRUNE_SECONDS:
                 await loop.run_in_executor(self._disk, self._outbox.prune, now_ms())
                 pruned = time.monotonic()
@@ -178,6 +186,12 @@ class Dispatcher:
         fresh = self._config.folder / "webhooks.health.new"
         fresh.write_text(json.dumps(report))
         fresh.replace(self._config.folder / "webhooks.health.json")
+
+    def figures(self) -> Iterator[Figure]:
+        """The same for Prometheus."""
+        yield DELIVERIES.of(self._done)
+        for state, count in self._counts.copy().items():
+            yield QUEUE.of(count, f"{state} deliveries")
 
     # -- the outbox
 

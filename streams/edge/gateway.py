@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event
 from types import FrameType
+from typing import Any
 
+import structlog
 from confluent_kafka import KafkaException
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -43,7 +45,7 @@ class GatewayConfig(BaseModel):
     run: int = 1
     seed_file: Path
     channel: str = Field(pattern="^[0-9a-f]{64}$")
-    kafka: dict[str, str]
+    kafka: dict[str, Any]
     topic: str = topics.METER_READINGS
     store: Path
     replay: ReplaySettings | TableSettings
@@ -160,7 +162,7 @@ def main(config: GatewayConfig, observed: Observed | None = None) -> int:
             while not config.once and not stop.wait(1.0):
                 observed.turned()
     except (SeedError, SendError, SourceError, StoreError, KafkaException) as error:
-        print(f"{config.gateway}: {error}", file=sys.stderr)
+        structlog.get_logger(__name__).critical("the gateway ends", gateway=config.gateway, reason=str(error))
         return 1
     return 0
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
+from structlog.testing import capture_logs
 
 from schemas.observed import Observed
 from streams import faust_app
@@ -129,9 +130,7 @@ def test_partitions_are_apart(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("kept", "given"), [(2, [0, 2, 3, 4]), (4, [0, 4])])
-def test_what_the_broker_keeps_no_longer_is_skipped_with_a_warning(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, kept: int, given: list[int]
-) -> None:
+def test_what_the_broker_keeps_no_longer_is_skipped_with_a_warning(tmp_path: Path, kept: int, given: list[int]) -> None:
     play = Play(PartitionLog(), tmp_path)
 
     async def expire() -> None:
@@ -139,9 +138,11 @@ def test_what_the_broker_keeps_no_longer_is_skipped_with_a_warning(
             play.given.append((0, one.message.offset))
             play.log.kept = kept
 
-    asyncio.run(expire())
+    with capture_logs() as said:
+        asyncio.run(expire())
     assert [offset for _, offset in play.given] == given
-    assert f"{TOPIC}/0: offsets 1 to {kept - 1} are not kept any longer" in caplog.text
+    about = {"topic": TOPIC, "partition": 0, "first": 1, "last": kept - 1, "log_level": "warning"}
+    assert {"event": "messages are not kept any longer", **about} in said
 
 
 def test_while_the_broker_is_away_it_waits_and_says_so(tmp_path: Path) -> None:

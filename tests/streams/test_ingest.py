@@ -18,7 +18,7 @@ import pytest
 
 from carbon import coding
 from carbon.amendment import amended, amendment
-from schemas import codec, topics
+from schemas import codec, topics, tracing
 from streams import faust_app, ingest
 from streams.faust_app import Health, Kafka, Output
 from streams.guard import Guard
@@ -26,6 +26,7 @@ from tests import registrars
 from tests.streams.pipeline import Worker, committed, reset, send, tap, wait_until
 from tests.streams.test_guard import App, PartitionLog, Stream
 from tests.streams.world import START, Chain, World
+from tests.tracing import traced
 
 POINTS = ["p-1", "p-2"]
 
@@ -61,6 +62,21 @@ def test_the_settings_that_close_traps(world: World, tmp_path: Path) -> None:
     assert app.transport.Consumer is faust_app.Consumer, "or Faust commits over what it leaves out"
     assert conf.broker_request_timeout >= conf.broker_session_timeout
     assert conf.consumer_metadata_max_age_ms <= 5_000, "or a group that saw no topics stays empty for minutes"
+
+
+def test_headers_of_a_trace_change_nothing_that_is_sent(world: World, chain: Chain, tmp_path: Path) -> None:
+    """What comes in and what goes out has the same bytes; only the headers say where it came from."""
+    app, health = SimpleNamespace(topic=lambda name: name), Health(tmp_path / "ingest.health.json")
+    agent = ingest.Ingest(app, config(world, tmp_path), None, health)  # type: ignore[arg-type]
+    place = {"topic": "meter.readings", "partition": 0, "offset": 0, "key": b"gw"}
+    for value in (chain.messages[0], b"nonsense"):
+        plain = agent.outputs(SimpleNamespace(**place, value=value))
+        with traced():
+            with tracing.span("gateway.send") as headers:
+                pass
+            found = agent.outputs(SimpleNamespace(**place, value=value, headers=headers))
+        assert [replace(one, headers=()) for one in found] == [replace(one, headers=()) for one in plain]
+        assert all(dict(one.headers)["traceparent"][:35] == headers[0][1][:35] for one in found)
 
 
 # -- without a broker: what the agent does with deliveries

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
+from structlog.testing import capture_logs
 
 from streams import reread
 from streams.faust_app import Health, Kafka, persist
@@ -102,9 +103,7 @@ def test_what_is_far_apart_is_not_read_through(offsets: list[int], ranges: list[
     assert reread._ranges(offsets) == ranges
 
 
-def test_a_group_goes_on_where_it_committed_or_at_what_is_kept(
-    broker: str, topic: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_group_goes_on_where_it_committed_or_at_what_is_kept(broker: str, topic: str, tmp_path: Path) -> None:
     health = Health(tmp_path / "health.json")
 
     async def starts() -> tuple[int, dict[int, int]]:
@@ -118,8 +117,11 @@ def test_a_group_goes_on_where_it_committed_or_at_what_is_kept(
     ends = {0: 0, 1: 250}
     assert asyncio.run(starts()) == (0, ends)
     commit(broker, topic, 40)
-    assert asyncio.run(starts()) == (40, ends)
-    assert "kept" not in caplog.text
+    with capture_logs() as said:
+        assert asyncio.run(starts()) == (40, ends)
+    assert not [one for one in said if "kept" in one["event"]]
     forget_before(broker, topic, 100)
-    assert asyncio.run(starts()) == (100, ends)
-    assert f"{topic}/1: offsets 40 to 99 are not kept any longer" in caplog.text
+    with capture_logs() as said:
+        assert asyncio.run(starts()) == (100, ends)
+    about = {"topic": topic, "partition": 1, "first": 40, "last": 99, "log_level": "warning"}
+    assert {"event": "messages are not kept any longer", **about} in said

@@ -1,9 +1,10 @@
 """What a source did not take: counted by reason, and said in the log at each power of ten."""
 
-import logging
 from collections import Counter
 
-LOG = logging.getLogger(__name__)
+import structlog
+
+LOG = structlog.get_logger(__name__)
 
 
 class Refusals:
@@ -18,4 +19,5 @@ class Refusals:
         before = self.counts[reason]
         self.counts[reason] += times
         if not before or len(str(self.counts[reason])) > len(str(before)):
-            LOG.warning("%s: %s, %d so far: %.300s", self._source, reason, self.counts[reason], detail)
+            said = {"source": self._source, "reason": reason, "count": self.counts[reason], "detail": detail[:300]}
+            LOG.warning("refused what came", **said)

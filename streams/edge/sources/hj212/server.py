@@ -5,12 +5,12 @@ again (after 10 s, three times: HJ 212-2017, table 1), with the same bytes, whic
 """
 
 import asyncio
-import logging
 from asyncio import Future
 from collections import deque
 from math import inf
 from typing import Literal, cast
 
+import structlog
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from streams.edge.sources import Arrival, Keep, NoRoom
@@ -20,7 +20,7 @@ from streams.edge.sources.hj212.message import MessageError
 from streams.edge.sources.hj212.reception import Received, Reception
 from streams.edge.sources.refusals import Refusals
 
-LOG = logging.getLogger(__name__)
+LOG = structlog.get_logger(__name__)
 BACKLOG = 1024
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import uvloop
+from structlog.testing import capture_logs
 
 from streams.edge.inbox import Inbox
 from streams.edge.sources import Arrival, NoRoom
@@ -140,14 +141,15 @@ def test_with_the_gateway_s_inbox(tmp_path: Path) -> None:
     run(test)
 
 
-def test_the_log_says_who_is_refused_and_shows_no_password(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_says_who_is_refused_and_shows_no_password() -> None:
     async def test() -> None:
         async with served(Shelf().keep) as source, connected(NAMES[0], source.port) as logger:
             await logger.send(logger.upload(PW="654321") + logger.upload())
             assert (await logger.answer()).cn == 9014
 
-    run(test)
-    (line,) = caplog.messages
+    with capture_logs() as said:
+        run(test)
+    (line,) = map(str, said)
     assert "wrong_password" in line
     assert NAMES[0] in line
     assert "654321" not in line
