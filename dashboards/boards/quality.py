@@ -58,7 +58,8 @@ GAPS = Panel(
     "Alerts on gaps",
     "Windows with readings missing, and packets that a gateway's chain lacks, in the time shown.",
     "stat",
-    f"SELECT count() AS alerts FROM alerts WHERE kind IN ('coverage', 'packets_missing') AND {MINE} AND {READ}",
+    "SELECT countIf(NOT resolved) AS alerts FROM alerts WHERE kind IN ('coverage', 'packets_missing') "
+    f"AND {MINE} AND {READ}",
     steps=((1.0, ORANGE),),
 )
 BY_DAY = Panel(

@@ -164,7 +164,7 @@ def bodies(scene: Recorded) -> Iterator[tuple[str, str, bytes]]:
         sent: list[tuple[str, str, bytes]] = []
 
         class Deaf(kind):  # type: ignore[valid-type,misc]
-            def _send(self, topic: str, key: str, value: bytes) -> None:
+            def _send(self, topic: str, key: str, value: bytes, headers: object = ()) -> None:
                 sent.append((topic, key, value))
 
         with closing(Deaf(AccountsConfig(config, scene.world.genesis, first, store))) as processor:

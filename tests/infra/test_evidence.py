@@ -72,7 +72,7 @@ def test_unknown_evidence_is_said(invoke: Invoke) -> None:
 def test_status_shows_how_much_each_member_keeps() -> None:
     processes = [Member(name, "ready", 1, 0.0, 0, 5.0, None, None) for name in ("member-0", "member-1", "sink")]
     reports = {"member-0": {"evidence": 2, "votes_from": 17}, "member-1": {"evidence": 0, "votes_from": None}}
-    listed = status.rows(Run(1, 0.0, "", tuple(processes)), [], 7, reports, 9.0)
+    listed = status.rows(Run(1, 0.0, "", tuple(processes)), [], 7, reports, {}, 9.0)
     assert [row.get("evidence") for row in listed] == [2, 0, None, None]
     assert [row.get("votes_from") for row in listed] == [17, None, None, None]
 
