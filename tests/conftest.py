@@ -26,7 +26,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         mark = item.get_closest_marker("extra")
         if (mark is not None) != wanted:
-            what = f"needs {', '.join(mark.args)}: make test-extra" if mark else "not an extra test"
+            what = f"needs {', '.join(mark.args) or 'minutes'}: make test-extra" if mark else "not an extra test"
             item.add_marker(pytest.mark.skip(reason=what))
         elif mark is not None and (missing := [tool for tool in mark.args if shutil.which(tool) is None]):
             item.add_marker(pytest.mark.skip(reason=f"missing on this machine: {', '.join(missing)}"))

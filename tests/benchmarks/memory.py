@@ -140,7 +140,7 @@ class Surroundings:
         for peer in PEERS:
             self._votes += [Taken("", answer.encode()) for answer in _answers(peer, message)]
 
-    def produce(self, topic: str, key: bytes, value: bytes) -> None:
+    def produce(self, topic: str, key: bytes, value: bytes, headers: object = ()) -> None:
         if topic in (topics.METER_READINGS, topics.RECORDS_PROPOSED, topics.LEDGER_BLOCKS):
             self._sources.append(Taken(topic, value, self._offsets[topic]))
             self._offsets[topic] += 1

@@ -15,7 +15,7 @@ from tests.registrars import REGISTRARS
 from tests.small import seed
 from tests.streams.pipeline import reset
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.broker, pytest.mark.extra(), pytest.mark.timeout(600)]
 SEVEN = 7
 
 

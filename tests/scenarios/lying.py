@@ -23,7 +23,7 @@ from consensus.member import process
 from consensus.member.process import Member
 from consensus.member.wire import Wire
 from infra.cli import main
-from schemas import topics
+from schemas import topics, tracing
 
 FILE = "lies.json"
 EVERY = 5
@@ -106,15 +106,15 @@ class LyingWire(Wire):
     def __init__(self, kafka: dict[str, str], member: str, partition: int) -> None:
         super().__init__(kafka, member, partition)
         self._dice = random.Random(f"{_lie()['seed']} {member}")
-        self._late: list[tuple[str, bytes, bytes]] = []
+        self._late: list[tuple[str, bytes, bytes, tracing.Headers]] = []
 
-    def produce(self, topic: str, key: bytes, value: bytes) -> None:
+    def produce(self, topic: str, key: bytes, value: bytes, headers: tracing.Headers = ()) -> None:
         for garbled in self._garbled(value):
             if self._dice.random() < HELD:
                 told("held")
-                self._late.append((topic, key, garbled))
+                self._late.append((topic, key, garbled, headers))
             else:
-                super().produce(topic, key, garbled)
+                super().produce(topic, key, garbled, headers)
 
     def pump(self) -> None:
         if self._late and self._dice.random() < 0.1:

@@ -17,6 +17,7 @@ from confluent_kafka import Consumer, TopicPartition
 from carbon import signing
 from carbon.packet import KIND, Packet, decode_body
 from schemas import codec
+from schemas.observed import Observed
 from streams.edge import gateway
 from streams.edge.gateway import Gateway, GatewayConfig, GatewayError
 from streams.edge.signer import SeedError, read_seed
@@ -176,7 +177,7 @@ def test_packets_that_were_stored_but_not_sent_go_out_with_their_bytes(
 ) -> None:
     made = GatewayConfig.model_validate(config)
     with Store(made.store) as store:
-        kept = [Gateway(made, store, Event())._keep(block) for block in first_blocks(made, count)]
+        kept = [Gateway(made, store, Event(), Observed())._keep(block) for block in first_blocks(made, count)]
     assert run(config).wait() == 0
     packets = chain(config)
     assert [packet.body for packet in packets[:count]] == [packet.body for packet in kept]
