@@ -7,6 +7,8 @@ the order of its partition, and no exception ever leaves the agent.
 import asyncio
 import json
 import logging
+import os
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,6 +30,8 @@ from streams.dead_letter import Letter, counted
 
 LOG = structlog.get_logger(__name__)
 LONGEST_PAUSE = 5.0
+LOOK_EVERY = 2.0
+"""Seconds between two looks at whether a worker is still in its group."""
 T = TypeVar("T")
 
 
@@ -145,6 +149,21 @@ def new_app(app_id: str, kafka: Kafka, data_dir: Path, observed: Observed) -> An
     return app
 
 
+def left_group(app: Any) -> bool:
+    """Whether aiokafka left the consumer group by an error, which it only logs: Faust would wait for ever."""
+    client = getattr(getattr(getattr(app, "_consumer", None), "_thread", None), "_consumer", None)
+    task = getattr(getattr(client, "_coordinator", None), "_coordination_task", None)
+    return task is not None and task.done() and not task.cancelled() and task.exception() is not None
+
+
+def _end_when_left(app: Any) -> None:
+    while not app.should_stop:
+        if left_group(app):
+            LOG.critical("Kafka's client has left the group by an error: the worker ends, to be started again")
+            os._exit(1)  # as safe as any kill; what Faust would wait for never comes
+        time.sleep(LOOK_EVERY)
+
+
 def run(app: Any, log_level: str = "WARNING") -> None:
     """Run a worker in the foreground until SIGTERM or SIGINT; leaves by SystemExit."""
     # Faust and aiokafka make a record for every request
@@ -152,6 +171,7 @@ def run(app: Any, log_level: str = "WARNING") -> None:
     worker = _Worker(app, loglevel=log_level, redirect_stdouts=False, quiet=True)
     # it writes to the terminal even where there is none
     worker.spinner = None
+    threading.Thread(target=_end_when_left, args=(app,), name="group", daemon=True).start()
     worker.execute_from_commandline()
 
 

@@ -142,7 +142,10 @@ def without_value(address: str, kind: str) -> list[str]:
     families = {one.name: one for one in text_string_to_metric_families(asked(address, "/metrics")[1].decode())}
     missing = []
     for metric in shown_by(kind):
-        family = families[metric.name.removesuffix("_total")]
+        family = families.get(metric.name.removesuffix("_total"))
+        if family is None:  # nothing has come to it yet
+            missing.append(metric.name)
+            continue
         assert family.type == metric.kind
         assert {label for sample in family.samples for label in sample.labels} <= {*metric.labels, "le"}
         if not family.samples and metric not in (REJECTIONS, DROPPED):
