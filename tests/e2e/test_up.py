@@ -94,6 +94,7 @@ def test_a_second_up_goes_on_from_where_the_first_stopped(up: Service) -> None:
     assert balances(data) == expected.balances(DAYS)
 
 
+@pytest.mark.extra()
 def test_stopped_in_the_middle_the_rest_comes_with_the_next_up(tmp_path: Path) -> None:
     """`down` as soon as some but not all is recorded; the second `up` ends with the same balances."""
     data = tmp_path / "ledger"
