@@ -6,16 +6,17 @@ CREATE TABLE IF NOT EXISTS rates_log
     `scale` UInt8 COMMENT 'Decimal places of the quantity',
     `factors` LowCardinality(String) COMMENT 'Digest of the factor set, hex',
     `standard_coal` String COMMENT 'Standard coal of 10^-scale unit, g, as numerator/denominator; empty where a row for it is missing',
-    `market` String COMMENT 'Market-based CO2 of it, g, as numerator/denominator; empty where none is declared'
+    `market` String COMMENT 'Market-based CO2 of it, g, as numerator/denominator; empty where none is declared',
+    `subject` String COMMENT 'Subject whose point or bill it is: who may see the rate'
 )
 ENGINE = ReplacingMergeTree
-ORDER BY (rule, unit, scale, factors)
+ORDER BY (rule, unit, scale, factors, subject)
 SETTINGS non_replicated_deduplication_window = 100
 COMMENT 'Rates as they were written; ask rates';
 
 CREATE VIEW IF NOT EXISTS rates AS
 SELECT * FROM rates_log FINAL
-COMMENT 'What stands beside the emission of a quantity, by its rule and factor set, exact';
+COMMENT 'What stands beside the emission of a quantity, by its subject, rule and factor set, exact';
 
 -- Source, gas and scope by the emission rule, as carbon.emission has them; a test holds the two together.
 CREATE OR REPLACE VIEW emissions AS
@@ -67,7 +68,7 @@ FROM
             SELECT party, JSONExtractUInt(content, 'number') FROM submissions WHERE kind = 'reversal' AND verdict = 'accepted'
         )
     ) AS counted
-    LEFT JOIN rates ON counted.rule = rates.rule AND counted.unit = rates.unit AND counted.scale = rates.scale AND counted.factors = rates.factors
+    LEFT JOIN rates ON counted.subject = rates.subject AND counted.rule = rates.rule AND counted.unit = rates.unit AND counted.scale = rates.scale AND counted.factors = rates.factors
 )
 WHERE source != ''
 COMMENT 'Every emission that counts now by source, gas and scope: the newest record of each window, and bills under their source as point. Beside it, added to nothing: standard coal, and purchased electricity by both methods';

@@ -2,5 +2,5 @@
 ALTER TABLE submissions_log ADD COLUMN IF NOT EXISTS
     `about` DateTime64(3, 'UTC') DEFAULT time COMMENT 'Last instant of the period or year that it is about; the time of its block where it is about none' AFTER kind;
 CREATE OR REPLACE VIEW submissions AS
-SELECT * FROM submissions_log FINAL
+SELECT * EXCEPT payload FROM submissions_log FINAL
 COMMENT 'Every submission of the ledger, accepted and rejected';
