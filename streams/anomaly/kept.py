@@ -17,8 +17,10 @@ class Kept:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Know what `state` of the same class said, and go on as it would have."""
+        """Know what `state` of the same class said, and go on as it would have. What is no attribute is left out."""
         for name, value in state.items():
+            if not hasattr(self, name):
+                continue
             setattr(self, name, _like(getattr(self, name), value))
 
 

@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from carbon.anomaly import Raised
 from carbon.packet import Packet
 from carbon.registry import Point, Registry
-from streams.anomaly.alarm import Alarm, Slot
+from streams.anomaly.alarm import Alarm, Slot, detectors
 from streams.anomaly.kept import Kept
 from streams.anomaly.point import LINE, PointStack, share
 from streams.anomaly.ratio import Pair, Shifted, Strays
@@ -18,6 +19,7 @@ _LEAST_MS = 300_000
 """A point that is read more often is watched by one reading of five minutes."""
 _SILENT_MS = 7_200_000
 """A point that says nothing for so long, while its gateway speaks, says nothing."""
+_MOST_AWAITED = 16
 _AIR = 20.9
 """vol% of O2 at which the line of combustion ends (`anomalies.json` of the domain)."""
 
@@ -42,6 +44,8 @@ class PointWatch(Kept):
         self.line = Pair(Shifted(share(per_month), "line", LINE), Strays(share(per_month), "calgas", LINE))
         self.counted: int | None = None
         self.last = -1
+        self.awaited: dict[str, bool] = {}
+        """Verdicts that came before their alarm, as after a crash, by kind and time of that."""
 
     def take(self, slot: Slot, point: Point) -> list[Alarm]:
         """The next reading. What a register adds up is watched as its steps."""
@@ -53,6 +57,19 @@ class PointWatch(Kept):
             self.counted = value
             value = None if before is None else (value - before) % point.counter
         return alarms + self.stack.take(slot._replace(value=value))
+
+    def learn(self, kind: str, at: int, *, confirmed: bool) -> None:
+        """Take in a verdict on the alarm of a kind that was raised at `at`, ms UTC."""
+        known = [one.learn(at, confirmed=confirmed) for one in detectors(self) if one.kind == kind]
+        if not any(known):
+            awaited = {**self.awaited, f"{kind}/{at}": confirmed}
+            self.awaited = dict(list(awaited.items())[-_MOST_AWAITED:])
+
+    def heed(self, alarm: Alarm) -> None:
+        """Learn from the verdict that came before an alarm, if one did."""
+        name = f"{alarm.kind}/{alarm.at}"
+        if name in self.awaited and not alarm.resolved:
+            self.learn(alarm.kind, alarm.at, confirmed=self.awaited.pop(name))
 
 
 def _like(point: Point) -> list[Any]:
@@ -101,8 +118,16 @@ class Watcher:
                 values[name, at] = value
             slot = Slot(at, value if valid else None, chr(packet.flag[place]), True, packet.sent_at - at)
             found += self._reading(point, slot)
-        found += self._lines(packet, values)
-        return found + self._silent(packet)
+        found += self._lines(packet, values) + self._silent(packet)
+        for one in found:
+            self._watches[one.point].heed(one.alarm)
+        return found
+
+    def learn(self, raised: Raised, *, confirmed: bool) -> None:
+        """Take in a verdict on an anomaly. One of a point that nobody registered is passed over."""
+        point = self._registry.points.get(raised.point)
+        if point is not None:
+            self._watch(point).learn(raised.kind, raised.at, confirmed=confirmed)
 
     def _watch(self, point: Point) -> PointWatch:
         watch = self._watches.get(point.id)
