@@ -46,6 +46,7 @@ def _like(old: Any, new: Any) -> Any:
         return old
     if isinstance(old, dict) and old and isinstance(next(iter(old.values())), Kept):
         for key, state in new.items():
-            old[key].restore(state)
+            if key in old:
+                old[key].restore(state)
         return old
     return new

@@ -56,7 +56,8 @@ class Anomalies:
         self._config, self._file = config, WatchedFile(config.store)
         states, place = self._file.load()
         _, self._registry = config.in_force()
-        self._watcher = Watcher(self._registry, config.per_month, states, place["heads"])
+        offset_ms = config.genesis.utc_offset_minutes * 60_000
+        self._watcher = Watcher(self._registry, config.per_month, states, place["heads"], offset_ms)
         self._offsets: dict[str, int] = {str(n): 0 for n in range(topics.METER_PARTITIONS)} | place["offsets"]
         self._undelivered: list[str] = []
         self._kept, self._dirty = time.monotonic(), False

@@ -351,7 +351,7 @@ def test_a_verdict_that_comes_before_its_alarm_waits_for_it(
         read(one, [ledger.say(VERIFIER, raised, "CONFIRMED")])
         for packet in (packet for packets in days[:13] for packet in packets):
             one.packet(packet)
-        watch = one._watcher._watches["plant-0-0"]
+        watch = one._watcher._points["plant-0-0"]
         assert [past.confirmed for past in watch.stack.stuck.alarms] == [True] and watch.awaited == {}
         for at in range(40):
             watch.learn("stuck", at, confirmed=True)
