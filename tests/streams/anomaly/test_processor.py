@@ -25,7 +25,7 @@ class Deaf(Anomalies):
     def __init__(self, world: World, store: Path) -> None:
         self.sent: Sent = []
         kafka = {"bootstrap.servers": "127.0.0.1:1", "log_level": "0"}
-        super().__init__(AnomalyConfig(kafka, "carbonledger/test", lambda: (0, world.registry), store))
+        super().__init__(AnomalyConfig(kafka, world.genesis, world.registry, lambda: (0, world.registry), store))
 
     def _send(self, topic: str, key: str, value: bytes, headers: Headers = ()) -> None:
         assert topic == topics.ANOMALIES or dict(headers)["ce_type"] == b"carbonledger.alert.anomaly"
