@@ -8,7 +8,7 @@ import json
 import logging
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from carbon import coding
 from carbon.packet import PacketError
 from carbon.registry import InForce
 from schemas import codec, topics
+from schemas.metrics import LAG, Figure
 from schemas.observed import Observed
 from streams.anomaly.telling import alert_of, anomaly_of
 from streams.anomaly.watcher import Watcher
@@ -90,13 +91,16 @@ class Anomalies:
         options = {"group.id": GROUP, "enable.auto.commit": "false", "auto.offset.reset": "earliest"}
         self._consumer = Consumer(config.kafka | options)
         self._consumer.assign(self._places())
+        self._lag = 0
+        config.observed.shows("processor", self.figures)
 
     def _places(self) -> list[TopicPartition]:
         return [TopicPartition(topics.READINGS_CODED, int(n), offset) for n, offset in self._offsets.items()]
 
     def step(self, timeout: float = 0.5) -> bool:
         """Read what there is and tell what follows; whether there was anything to do."""
-        self._config.observed.turned()
+        if self._config.observed.turned():
+            self._lag = sum(self._behind(place) for place in self._places())
         messages = self._consumer.consume(500, timeout)
         for message in messages:
             self._take(message)
@@ -150,6 +154,15 @@ class Anomalies:
         states = {point: self._watcher.state(point) for point in sorted(self._watcher.changed)}
         self._file.keep(states, {"offsets": self._offsets, "heads": self._watcher.heads})
         self._watcher.changed.clear()
+
+    def _behind(self, place: TopicPartition) -> int:
+        """Messages behind where a partition is read, as the broker last said."""
+        _, end = self._consumer.get_watermark_offsets(place, cached=True)
+        return max(0, int(end) - int(place.offset))
+
+    def figures(self) -> Iterator[Figure]:
+        """How it stands."""
+        yield LAG.of(self._lag, topics.READINGS_CODED)
 
     def close(self) -> None:
         """Leave the broker."""
