@@ -143,10 +143,15 @@ def sink(settings: Settings) -> None:
 
 
 def health(settings: Settings) -> None:
-    """Tells how the pipeline stands, for the tables to keep."""
+    """Tells how the pipeline stands, and what is wrong with it."""
+    from infra import copy as copies
     from infra import health
 
-    health.tell(services.client(settings), settings.data, until_sigterm(), PROCESS)
+    channel = channels.load(settings.data)
+    in_force = partial(copies.registry_in_force, settings.data, channel)
+    store, source = settings.data / STORES / "health.json", channel.genesis.origin
+    config = health.HealthConfig(services.client(settings), settings.data, store, source, in_force, PROCESS)
+    health.tell(config, until_sigterm())
 
 
 def webhooks(settings: Settings) -> None:

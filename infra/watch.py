@@ -18,6 +18,8 @@ from schemas.topics import LEDGER_BLOCKS, RECORDS_PROPOSED
 
 _TIMEOUT = 10.0
 _AGE_TIMEOUT = 1.0
+_NOBODY = "carbon.status"
+"""The group of who asks for no group's sake."""
 AGGREGATE_HEALTH = Path("stores", "aggregate", "aggregate.health.json")
 """Where the aggregator says how it stands, below the data folder."""
 _LAST_BLOCKS = 16
@@ -40,22 +42,60 @@ class Stage:
 
 
 def stages(client: Mapping[str, str], groups: Iterable[str], data: Path) -> list[Stage]:
-    """Every stage of the pipeline that a group stands for, and last the committee, by the aggregator's own account.
+    """Every stage of the pipeline that a group stands for, asked once. Raises EnvironmentFault: see `Watch.stages`."""
+    with contextlib.closing(Watch(client)) as watch:
+        return watch.stages(groups, data)
 
-    Raises EnvironmentFault when the broker doesn't answer.
-    """
-    now, found = time.time(), list[Stage]()
-    for group in sorted(groups):
-        offsets = _committed(client, group)
-        with _asking(client, "carbon.status") as consumer:
-            behind = {p: (offset, _end(consumer, p)) for p, offset in offsets.items()}
-            ages = _ages(consumer, {p: offset for p, (offset, end) in behind.items() if offset < end}, now)
+
+class Watch:
+    """Asks again and again by the same consumers, one a group and one for all else. Used by one thread."""
+
+    def __init__(self, client: Mapping[str, str]) -> None:
+        self._client = client
+        self._consumers: dict[str, Any] = {}
+
+    def stages(self, groups: Iterable[str], data: Path) -> list[Stage]:
+        """Every stage of the pipeline that a group stands for, and last the committee, by the aggregator's own account.
+
+        Raises EnvironmentFault when the broker doesn't answer.
+        """
+        from confluent_kafka import KafkaException
+
+        try:
+            places = self._places()
+            found = [stage for group in sorted(groups) for stage in self._group(group, places)]
+        except KafkaException as error:
+            raise unreachable(self._client, error) from error
+        return [*found, *_committee(data)]
+
+    def close(self) -> None:
+        """Leave the broker."""
+        for consumer in self._consumers.values():
+            consumer.close()
+        self._consumers.clear()
+
+    def _consumer(self, group: str) -> Any:
+        if group not in self._consumers:
+            self._consumers[group] = _consumer(self._client, group)
+        return self._consumers[group]
+
+    def _places(self) -> list[tuple[str, int]]:
+        topics = self._consumer(_NOBODY).list_topics(timeout=_TIMEOUT).topics
+        return [(name, number) for name, topic in topics.items() for number in topic.partitions]
+
+    def _group(self, group: str, places: Iterable[tuple[str, int]]) -> Iterator[Stage]:
+        from confluent_kafka import TopicPartition
+
+        now, asker = time.time(), self._consumer(_NOBODY)
+        committed = self._consumer(group).committed([TopicPartition(*place) for place in places], timeout=_TIMEOUT)
+        offsets = {(p.topic, p.partition): p.offset for p in committed if p.offset >= 0}
+        behind = {place: (offset, _end(asker, place)) for place, offset in offsets.items()}
+        ages = _ages(asker, {place: offset for place, (offset, end) in behind.items() if offset < end}, now)
         for topic in sorted({topic for topic, _ in behind}):
             waiting = sum(max(0, end - offset) for (name, _), (offset, end) in behind.items() if name == topic)
             oldest = [age for (name, _), age in ages.items() if name == topic]
             done = sum(offset for (name, _), (offset, _) in behind.items() if name == topic)
-            found.append(Stage(group, topic, waiting, max(oldest, default=None), done))
-    return [*found, *_committee(data)]
+            yield Stage(group, topic, waiting, max(oldest, default=None), done)
 
 
 def _ages(consumer: Any, places: Mapping[tuple[str, int], int], now: float) -> dict[tuple[str, int], float]:
@@ -68,6 +108,8 @@ def _ages(consumer: Any, places: Mapping[tuple[str, int], int], now: float) -> d
         message = consumer.poll(_AGE_TIMEOUT)
         if message is not None and message.error() is None:
             ages[place] = round(max(0.0, now - message.timestamp()[1] / 1000), 1)
+    if places:
+        consumer.unassign()
     return ages
 
 
@@ -79,27 +121,13 @@ def _committee(data: Path) -> Iterator[Stage]:
         return  # it has not begun yet, or runs elsewhere
 
 
-@contextlib.contextmanager
-def _asking(client: Mapping[str, str], group: str) -> Iterator[Any]:
-    """A consumer that only asks. Raises EnvironmentFault for what the broker doesn't answer."""
-    from confluent_kafka import Consumer, KafkaException
+def _consumer(client: Mapping[str, str], group: str) -> Any:
+    """A consumer that only asks, and fetches no more than it is asked for."""
+    from confluent_kafka import Consumer
 
-    consumer = Consumer({**client, "group.id": group, "enable.auto.commit": False, "log_level": 0})
-    try:
-        yield consumer
-    except KafkaException as error:
-        raise unreachable(client, error) from error
-    finally:
-        consumer.close()
-
-
-def _committed(client: Mapping[str, str], group: str) -> dict[tuple[str, int], int]:
-    from confluent_kafka import TopicPartition
-
-    with _asking(client, group) as consumer:
-        topics = consumer.list_topics(timeout=_TIMEOUT).topics
-        places = [TopicPartition(name, number) for name, topic in topics.items() for number in topic.partitions]
-        return {(p.topic, p.partition): p.offset for p in consumer.committed(places, timeout=_TIMEOUT) if p.offset >= 0}
+    own = {"group.id": group, "enable.auto.commit": False, "log_level": 0}
+    own |= {"queued.min.messages": 1, "fetch.message.max.bytes": 1_024, "fetch.queue.backoff.ms": 10}
+    return Consumer({**client, **own})
 
 
 def _end(consumer: Any, place: tuple[str, int]) -> int:
@@ -113,12 +141,15 @@ def ledger_height(client: Mapping[str, str]) -> int | None:
 
     Raises EnvironmentFault when the broker doesn't answer.
     """
-    from confluent_kafka import TopicPartition
+    from confluent_kafka import KafkaException, TopicPartition
 
-    with _asking(client, "carbon.status") as consumer:
-        end = _end(consumer, (LEDGER_BLOCKS, 0))
-        first = max(0, end - _LAST_BLOCKS)
-        consumer.assign([TopicPartition(LEDGER_BLOCKS, 0, first)])
-        messages = consumer.consume(end - first, timeout=_TIMEOUT) if end else []
+    with contextlib.closing(_consumer(client, _NOBODY)) as consumer:
+        try:
+            end = _end(consumer, (LEDGER_BLOCKS, 0))
+            first = max(0, end - _LAST_BLOCKS)
+            consumer.assign([TopicPartition(LEDGER_BLOCKS, 0, first)])
+            messages = consumer.consume(end - first, timeout=_TIMEOUT) if end else []
+        except KafkaException as error:
+            raise unreachable(client, error) from error
     heights = [int.from_bytes(m.key(), "big") for m in messages if not m.error() and m.key() is not None]
     return max(heights, default=None)

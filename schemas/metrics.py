@@ -43,12 +43,13 @@ class Figure(NamedTuple):
 
 
 UP, MEMBER, SINK, REPLAY, LIVE, WEBHOOKS = "up", "member", "sink", "gateway", "live", "webhooks"
+ANOMALIES, HEALTH = "anomalies", "health"
 """`live` is a gateway that serves devices, `gateway` one that replays."""
 WORKERS = ("ingest", "aggregate")
 PROCESSORS = ("accounts", "forecast")
 REFUSING = (*WORKERS, "intake")
-READERS = (*REFUSING, MEMBER, *PROCESSORS, SINK)
-EVERY = (UP, "schemas", "health", *READERS, REPLAY, LIVE, WEBHOOKS)
+READERS = (*REFUSING, MEMBER, *PROCESSORS, ANOMALIES, SINK, WEBHOOKS, HEALTH)
+EVERY = (UP, "schemas", *READERS, REPLAY, LIVE)
 
 TURN_AGE = Metric(
     "carbonledger_turn_age_seconds", Kind.GAUGE, "Since the process's loop has last turned; /live goes by it", EVERY
@@ -62,9 +63,7 @@ LAG = Metric(
     READERS,
     ("topic",),
 )
-COMMIT_AGE = Metric(
-    "carbonledger_commit_age_seconds", Kind.GAUGE, "Since it last kept where it stands", (*READERS, WEBHOOKS)
-)
+COMMIT_AGE = Metric("carbonledger_commit_age_seconds", Kind.GAUGE, "Since it last kept where it stands", READERS)
 QUEUE = Metric(
     "carbonledger_queue_depth",
     Kind.GAUGE,

@@ -8,13 +8,16 @@ EVIDENCE = "'two_pre_prepares', 'two_prepares', 'two_commits', 'two_verdicts', '
 IN_RANGE = "$__timeFilter_ms(time)"
 SIGNED = f"(SELECT height, time, arrayJoin(signers) AS member FROM blocks WHERE {IN_RANGE})"
 
-HEIGHT = Panel("Height", "The newest certified block.", "stat", "SELECT max(height) AS height FROM blocks", "none")
+HEIGHT = Panel(
+    "Height", "The newest certified block.", "stat", "SELECT max(height) AS height FROM blocks", "none", width=3
+)
 NEWEST = Panel(
     "Newest block",
     "Its time as the committee agreed on it. In a replay that is the time of the run, not of the readings.",
     "stat",
     "SELECT toUnixTimestamp64Milli(max(time)) AS newest FROM blocks",
     TIME,
+    width=5,
 )
 ACCEPTED = Panel(
     "Accepted",
@@ -27,6 +30,7 @@ REJECTED = Panel(
     "Records and submissions refused since the genesis. They stand on the ledger with the reason.",
     "stat",
     "SELECT max(rejected) AS rejected FROM blocks",
+    width=3,
     steps=((1.0, ORANGE),),
 )
 FOUND = Panel(
@@ -34,9 +38,21 @@ FOUND = Panel(
     "Proven deeds such as two votes at one place, each once whoever found it: `carbonledger evidence list`.",
     "stat",
     f"SELECT count() AS deeds FROM alerts WHERE kind IN ({EVIDENCE})",
+    width=3,
     steps=((1.0, RED),),
 )
-EPOCH = Panel("Epoch", "How often the committee has changed.", "stat", "SELECT max(epoch) AS epoch FROM blocks", "none")
+EPOCH = Panel(
+    "Epoch", "How often the committee has changed.", "stat", "SELECT max(epoch) AS epoch FROM blocks", "none", width=3
+)
+CHANGED = Panel(
+    "View changes",
+    "How often the committee took another primary, since the tables were begun: it does where the one that leads is "
+    "down, slow or lies.",
+    "stat",
+    "SELECT sum(changes) AS changes FROM view_changes",
+    width=3,
+    steps=((1.0, ORANGE),),
+)
 MEMBERS = Panel(
     "Members",
     "Of the newest committee: how many of the blocks in the time shown bear a member's signature, the last that "
@@ -68,20 +84,56 @@ VERDICTS = Panel(
     width=24,
     height=7,
 )
+TWENTIETH = (
+    "toStartOfInterval(time, INTERVAL greatest(1, intDiv(dateDiff('second', $__fromTime, $__toTime), 20)) second)"
+)
 INTERVAL = Panel(
     "Time between blocks",
     "Median and slowest in each twentieth of the time shown, at least a second, by the times that the committee "
     "agreed on.",
     "timeseries",
-    "SELECT toStartOfInterval(time, INTERVAL greatest(1, intDiv(dateDiff('second', $__fromTime, $__toTime), 20)) "
-    "second) "
-    "AS bucket, quantileExact(0.5)(took) AS median, max(took) AS slowest FROM (SELECT time, "
+    f"SELECT {TWENTIETH} AS bucket, quantileExact(0.5)(took) AS median, max(took) AS slowest FROM (SELECT time, "
     "(toUnixTimestamp64Milli(time) - toUnixTimestamp64Milli(lagInFrame(time, 1, time) OVER (ORDER BY height))) / 1000 "
     f"AS took FROM blocks) WHERE {IN_RANGE} GROUP BY bucket ORDER BY bucket",
     SECONDS,
     width=10,
     height=9,
     columns={"median": Column(colour="blue"), "slowest": Column(colour="orange")},
+)
+LATENCY = Panel(
+    "Block latency",
+    "From the primary's proposal, whose time is that of the block, to its certified block on the topic by the broker's "
+    "clock. Median, one in twenty, and slowest in each twentieth of the time shown, at least a second.",
+    "timeseries",
+    f"SELECT {TWENTIETH} AS bucket, quantileExact(0.5)(took) AS median, quantileExact(0.95)(took) AS "
+    '"one in twenty", max(took) AS slowest FROM (SELECT time, '
+    "(toUnixTimestamp64Milli(published) - toUnixTimestamp64Milli(time)) / 1000 AS took FROM blocks "
+    f"WHERE published IS NOT NULL AND {IN_RANGE}) GROUP BY bucket ORDER BY bucket",
+    SECONDS,
+    width=10,
+    height=9,
+    columns={
+        "median": Column(colour="blue"),
+        "one in twenty": Column(colour="orange"),
+        "slowest": Column(colour="red"),
+    },
+)
+VIEWS = Panel(
+    "Changes of the view",
+    "Which member leads since when, the newest block then, and which members were seen to go along, looked at every "
+    "ten seconds and by their own account. Views that nobody was seen in count too. The row without a time says how "
+    "many views were passed.",
+    "table",
+    counted(
+        "SELECT at, epoch, view, leads, height, arrayStringConcat(members, ', ') AS members FROM view_changes",
+        "at DESC",
+        "SELECT NULL, max(epoch), sum(changes), 'all', max(height), concat(toString(count()), ' so far') "
+        "FROM view_changes",
+    ),
+    "none",
+    width=14,
+    height=9,
+    columns={"at": WHEN, "epoch": Column(width=70), "view": Column(width=70), "height": Column(width=90)},
 )
 RECORDS = Panel(
     "Records and submissions in each block",
@@ -138,8 +190,9 @@ BOARD = Board(
     "The members of the committee, the blocks that they certify, and the evidence against them.",
     BLOCK_TIMES,
     (
-        (HEIGHT, NEWEST, ACCEPTED, REJECTED, FOUND, EPOCH),
+        (HEIGHT, NEWEST, ACCEPTED, REJECTED, FOUND, EPOCH, CHANGED),
         (MEMBERS, INTERVAL),
+        (VIEWS, LATENCY),
         (RECORDS, PER_DAY),
         (VERDICTS,),
         (ALERTS, BLOCKS),

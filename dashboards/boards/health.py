@@ -1,6 +1,6 @@
 """The health of the pipeline: what has arrived in the tables, how fast, and what went wrong on the way."""
 
-from dashboards.boards.words import FILLED, LOCAL, WHEN, counted
+from dashboards.boards.words import FILLED, LOCAL, SEVERITIES, WHEN, counted
 from dashboards.model import BLUE, COUNT, GREEN, ORANGE, RED, SECONDS, TEXT, TIME, Board, Column, Panel, Variable
 
 ATTEMPTS = (
@@ -135,6 +135,25 @@ REFUSALS = Panel(
     width=10,
     height=9,
 )
+GOES_ON = (
+    "(SELECT * FROM (SELECT * FROM alerts WHERE kind IN ('process_down', 'messages_wait', 'readings_rejected', "
+    "'messages_rejected') ORDER BY offset DESC LIMIT 1 BY key) WHERE NOT resolved)"
+)
+FAULTS = Panel(
+    "Faults that go on",
+    "Processes that are not ready, messages that wait too long, and refusals that come thick, from when they are told "
+    "until they are over. The row without a time counts them.",
+    "table",
+    counted(
+        f"SELECT since, kind, severity, text FROM {GOES_ON}",
+        "since DESC, text",
+        f"SELECT NULL, 'all', '', concat(toString(count()), ' go on') FROM {GOES_ON}",
+    ),
+    TEXT,
+    width=24,
+    height=7,
+    columns={"since": WHEN, "kind": Column(width=160), "severity": Column(colours=SEVERITIES, width=100)},
+)
 ENDPOINTS = Panel(
     "Webhooks",
     "Each subscription: events delivered, attempts that failed, events that were given up and can be replayed, and the "
@@ -171,6 +190,7 @@ BOARD = Board(
         (THROUGHPUT, BY_GATEWAY),
         (LAG, SPEED),
         (PROCESSES, REFUSALS),
+        (FAULTS,),
         (ENDPOINTS, UNDELIVERED),
         (TROUBLES,),
     ),

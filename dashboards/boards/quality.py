@@ -1,4 +1,4 @@
-"""The quality of the data: what arrived, what was refused and why, what is missing, and what was charged instead."""
+"""The quality of the data: what arrived, what was refused and why, what is missing or unusual, and what was charged."""
 
 from dashboards.boards.words import CODE, FILLED, LOCAL, OFFSET, RECORDED, SEVERITIES, WHEN, counted
 from dashboards.model import COUNT, ORANGE, PERCENT, RED, TEXT, YELLOW, Board, Column, Panel, Variable
@@ -152,6 +152,48 @@ INCOMPLETE = Panel(
     columns={"at": WHEN, "severity": Column(colours=SEVERITIES), "code": CODE},
 )
 
+ANOMALY_KINDS = Panel(
+    "Anomalies by kind",
+    "Invariants of points that broke in the time shown, as the detectors told, and those of them that are still "
+    "broken. They are statistics: no record hangs on them.",
+    "barchart",
+    'SELECT kind, sum(told) AS told, sum(open) AS "still open" FROM (SELECT kind, count() AS told, '
+    "countIf(id IN (SELECT id FROM anomalies_open)) AS open "
+    f"FROM anomalies WHERE NOT resolved AND {MINE} AND {READ} GROUP BY kind "
+    "UNION ALL SELECT 'none', 0, 0) GROUP BY kind ORDER BY told DESC, kind",
+    width=8,
+    height=9,
+    columns={"told": Column(colour="blue"), "still open": Column(colour="orange")},
+)
+FIGURES = (
+    "arrayStringConcat(arrayMap(x -> concat(replaceAll(x.1, '_', ' '), ' ', x.2), "
+    "CAST(figures, 'Array(Tuple(String, String))')), ', ')"
+)
+RECORD_THEN = (
+    "(SELECT point, window_start, window_seconds, code FROM records_latest "
+    "WHERE point IN (SELECT point FROM anomalies_open))"
+)
+OPEN = Panel(
+    "Open anomalies",
+    "The newest 100 that are not over: which invariant is broken, since when, the figures, and how often in 30 days "
+    "such a value is to be expected without a fault. The code leads to the record of the reading that told. The row "
+    "`all` counts them.",
+    "table",
+    counted(
+        'SELECT a.since AS since, kind, a.point AS point, invariant, figures, "in 30 days", '
+        "if(at < r.window_start + toIntervalSecond(r.window_seconds), r.code, '') AS code FROM "
+        f"(SELECT since, at, kind, point, invariant, {FIGURES} AS figures, "
+        f'toNullable(round(per_month, 3)) AS "in 30 days" FROM anomalies_open WHERE {MINE}) AS a '
+        f"ASOF LEFT JOIN {RECORD_THEN} AS r ON r.point = a.point AND r.window_start <= a.at",
+        "since DESC, point, kind",
+        f"SELECT NULL, 'all', '', '', concat(toString(count()), ' open'), NULL, '' FROM anomalies_open WHERE {MINE}",
+    ),
+    TEXT,
+    width=16,
+    height=9,
+    columns={"since": WHEN, "in 30 days": Column(unit="none", width=90), "code": CODE},
+)
+
 BY_KIND = Panel(
     "Alerts by day and severity",
     "Of all kinds about the subject, by their event time.",
@@ -169,7 +211,7 @@ BY_KIND = Panel(
 BOARD = Board(
     "cl-quality",
     "Data quality",
-    "What arrived, what was refused and why, what is missing, and what was charged for it.",
+    "What arrived, what was refused and why, what is missing or unusual, and what was charged for it.",
     (Variable("subject", "Subject", SUBJECTS), *RECORDED),
     (
         (READINGS, REFUSED, COVERAGE, SUBSTITUTED, CORRECTED, GAPS),
@@ -177,6 +219,7 @@ BOARD = Board(
         (COVERAGE_BY_DAY, POINTS),
         (TIERS, LAST),
         (INCOMPLETE,),
+        (ANOMALY_KINDS, OPEN),
         (BY_KIND,),
     ),
 )

@@ -21,6 +21,8 @@ class Message(NamedTuple):
     partition: int
     offset: int
     value: bytes
+    at: int | None = None
+    """When the broker got it, ms UTC."""
 
     @property
     def origin(self) -> str:

@@ -62,6 +62,7 @@ BLOCKS = pa.schema(
         ("root", pa.string()),
         ("state", pa.string()),
         ("signers", pa.list_(pa.string())),
+        ("published", TIME),
     ]
 )
 
@@ -82,22 +83,23 @@ _HIGHEST = """SELECT greatest((SELECT max(height) FROM records), (SELECT max(hei
 POSITION = pa.schema([("channel", pa.string()), ("height", pa.uint64()), ("position", pa.string())])
 
 
-def block_row(block: VerifiedBlock) -> dict[str, Any]:
-    """The row of a block in table `blocks`."""
+def block_row(block: VerifiedBlock, published: int | None) -> dict[str, Any]:
+    """The row of a block in table `blocks`. `published`: when the broker got it, ms UTC."""
     header = block.header
     signers = [block.committee.members[index].name for index in block.signers]
     plain = {name: header[name] for name in ("time", "epoch", "accepted", "rejected", "tree_size")}
     hexed = {name: header[name].hex() for name in ("previous", "root", "state")}
     head = {"height": block.height, "digest": block.digest.hex(), "records": len(block.leaves)}
-    return {**head, **plain, **hexed, "signers": signers}
+    return {**head, **plain, **hexed, "signers": signers, "published": published}
 
 
 @dataclass
 class _Pending:
-    """A verified block, the position after it, and the commitments of its leaves that have not been seen in the pool,
-    the first one last."""
+    """A verified block, when the broker got it, the position after it, and the commitments of its leaves that have not
+    been seen in the pool, the first one last."""
 
     block: VerifiedBlock
+    published: int | None
     position: Position
     missing: list[bytes]
 
@@ -261,19 +263,20 @@ class LedgerFeed:
             return
         wanted = [leaf.leaf.commitment for leaf in block.leaves]
         self._pool.want(wanted)
-        self._pending.append(_Pending(block, self._follower.position, wanted[::-1]))
+        self._pending.append(_Pending(block, message.at, self._follower.position, wanted[::-1]))
 
     def _settle(self) -> None:
         """Make rows of the blocks at the front that have all they wait for."""
         while self._pending:
-            block, missing = self._pending[0].block, self._pending[0].missing
+            first = self._pending[0]
+            block, missing = first.block, first.missing
             while missing and missing[-1] in self._pool:
                 missing.pop()
             if missing:
                 return
             self._add(block, self._pool.take(leaf.leaf.commitment for leaf in block.leaves))
             if block.height > self._written_blocks:
-                self._blocks.add([block_row(block)], f"block:{block.height}")
+                self._blocks.add([block_row(block, first.published)], f"block:{block.height}")
                 self._written_blocks = block.height
             self._settled, self._time_ms = self._pending.popleft().position, block.header["time"]
 

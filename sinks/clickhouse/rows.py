@@ -10,7 +10,8 @@ from schemas import codec, topics
 from sinks.clickhouse.feed import Message, Place, PoisonedError, RowBatch, Unfit, greatest_offsets, stop
 
 TIME = pa.timestamp("ms", "UTC")
-_SOURCE = [("partition", pa.uint32()), ("offset", pa.uint64())]
+SOURCE = [("partition", pa.uint32()), ("offset", pa.uint64())]
+"""Where a row's message stood."""
 
 REJECTIONS = pa.schema(
     [
@@ -29,7 +30,7 @@ REJECTIONS = pa.schema(
         ("source_topic", pa.string()),
         ("source_partition", pa.uint32()),
         ("source_offset", pa.uint64()),
-        *_SOURCE,
+        *SOURCE,
     ]
 )
 
@@ -47,7 +48,7 @@ BALANCES = pa.schema(
         ("held", pa.int64()),
         ("records", pa.uint64()),
         ("height", pa.uint64()),
-        *_SOURCE,
+        *SOURCE,
     ]
 )
 
@@ -67,7 +68,7 @@ FORECASTS = pa.schema(
         ("season", pa.string()),
         ("silent", pa.uint32()),
         ("levels", pa.map_(pa.string(), pa.string())),
-        *_SOURCE,
+        *SOURCE,
     ]
 )
 
@@ -87,7 +88,21 @@ ALERTS = pa.schema(
         ("since", TIME),
         ("figures", pa.map_(pa.string(), pa.string())),
         ("proof", pa.string()),
-        *_SOURCE,
+        *SOURCE,
+    ]
+)
+
+ANOMALIES = pa.schema(
+    [
+        *((name, pa.string()) for name in ("id", "key", "subject", "point", "kind", "invariant")),
+        ("since", TIME),
+        ("at", TIME),
+        ("resolved", pa.bool_()),
+        ("score", pa.float64()),
+        ("per_month", pa.float64()),
+        ("figures", pa.map_(pa.string(), pa.string())),
+        ("text", pa.string()),
+        *SOURCE,
     ]
 )
 
@@ -101,21 +116,7 @@ DELIVERIES = pa.schema(
         ("reason", pa.string()),
         ("duration_ms", pa.uint32()),
         ("next_at", TIME),
-        *_SOURCE,
-    ]
-)
-
-HEALTH = pa.schema(
-    [
-        ("process", pa.string()),
-        ("topic", pa.string()),
-        ("at", TIME),
-        ("state", pa.string()),
-        ("restarts", pa.uint32()),
-        ("waiting", pa.uint64()),
-        ("oldest_seconds", pa.float64()),
-        ("done", pa.uint64()),
-        *_SOURCE,
+        *SOURCE,
     ]
 )
 
@@ -153,17 +154,21 @@ def forecast_rows(fields: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def alert_rows(fields: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The row of an alert."""
     texts = {name: fields[name] or "" for name in ("subject", "point", "code", "proof")}
-    yield fields | texts | {"figures": [(figure["name"], figure["value"]) for figure in fields["figures"]]}
+    yield fields | texts | {"figures": _figures(fields)}
+
+
+def anomaly_rows(fields: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The row of an anomaly."""
+    yield fields | {"subject": fields["subject"] or "", "figures": _figures(fields)}
+
+
+def _figures(fields: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(figure["name"], figure["value"]) for figure in fields["figures"]]
 
 
 def delivery_rows(fields: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The row of an attempt to deliver."""
     yield fields | {"reason": fields["reason"] or ""}
-
-
-def health_rows(fields: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The row of how a process and a topic stood."""
-    yield fields
 
 
 class RowFeed:
@@ -225,11 +230,11 @@ def alerts_feed() -> RowFeed:
     return RowFeed(topics.ALERTS, "alert", RowBatch("alerts_log", ALERTS), alert_rows)
 
 
+def anomalies_feed() -> RowFeed:
+    """The feed of table `anomalies`."""
+    return RowFeed(topics.ANOMALIES, "anomaly", RowBatch("anomalies_log", ANOMALIES), anomaly_rows)
+
+
 def deliveries_feed() -> RowFeed:
     """The feed of table `deliveries`."""
     return RowFeed(topics.ALERTS_DELIVERIES, "delivery", RowBatch("deliveries_log", DELIVERIES), delivery_rows)
-
-
-def health_feed() -> RowFeed:
-    """The feed of table `health`."""
-    return RowFeed(topics.PIPELINE_HEALTH, "health", RowBatch("health_log", HEALTH), health_rows)

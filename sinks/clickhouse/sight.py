@@ -34,6 +34,7 @@ SHOWN: Mapping[str, Shown] = {
     "balances": Shown("balances_log", ("subject",)),
     "forecasts": Shown("forecasts_log", ("subject",), "at"),
     "alerts": Shown("alerts_log", ("subject",), "at"),
+    "anomalies": Shown("anomalies_log", ("subject",), "at"),
     "rejections": Shown("rejections_log", ("point",), "at"),
     "emissions": Shown("", ("subject",), "start"),
     "rates": Shown("rates_log", ("subject",)),
@@ -43,6 +44,7 @@ SHOWN: Mapping[str, Shown] = {
     "members": Shown("members"),
     "blocks": Shown("blocks"),
     "votes": Shown("votes_log"),
+    "member_views": Shown("member_views_log"),
 }
 UNDER = frozenset({"rates_log"})
 """Tables that views need whole, and nobody is shown: what stands beside the emission of a quantity, no amounts."""

@@ -30,6 +30,7 @@ from schemas.metrics import HEIGHT, LAG, POISONED, QUEUE, Figure
 from schemas.observed import Observed
 from sinks.clickhouse import engine
 from sinks.clickhouse.feed import EarlyError, Feed, Message, Place, PoisonedError, RowBatch
+from sinks.clickhouse.health import HealthFeed
 from sinks.clickhouse.http import Interface
 from sinks.clickhouse.ledger import LedgerFeed
 from sinks.clickhouse.migrate import migrate
@@ -37,10 +38,10 @@ from sinks.clickhouse.readings import ReadingsFeed
 from sinks.clickhouse.reference import Reference
 from sinks.clickhouse.rows import (
     alerts_feed,
+    anomalies_feed,
     balances_feed,
     deliveries_feed,
     forecasts_feed,
-    health_feed,
     rejections_feed,
 )
 
@@ -76,7 +77,7 @@ class Config:
 def feeds_of(config: Config) -> list[Feed]:
     """The feeds of a sink."""
     feeds: list[Feed] = [ReadingsFeed(config.reference), rejections_feed(), balances_feed()]
-    feeds += [forecasts_feed(), alerts_feed(), deliveries_feed(), health_feed()]
+    feeds += [forecasts_feed(), alerts_feed(), anomalies_feed(), deliveries_feed(), HealthFeed()]
     if config.genesis is not None:
         feeds.append(LedgerFeed(Follower.from_file(config.genesis), config.reference))
     return feeds
@@ -164,7 +165,7 @@ class Sink:
         feed = self._by_topic[place[0]]
         try:
             if value is not None:  # a tombstone of compaction
-                feed.take(Message(*place, message.offset(), value))
+                feed.take(Message(*place, message.offset(), value, message.timestamp()[1]))
         except EarlyError:
             self._hold(place, message.offset())
             return

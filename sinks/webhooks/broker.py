@@ -27,17 +27,26 @@ class Arrived(NamedTuple):
 class Alerts:
     """The topic of alerts, read from an offset of our own; what is committed shows the lag and nothing else."""
 
+    lag = 0
+    """Alerts that were not read, as the broker last said."""
+
     def __init__(self, kafka: Mapping[str, Any], offset: int) -> None:
         own = {"group.id": GROUP, "enable.auto.commit": False, "auto.offset.reset": "earliest"}
         self._consumer = Consumer({**kafka, **own})
         place = TopicPartition(topics.ALERTS, 0)
         low, high = self._consumer.get_watermark_offsets(place, timeout=_BROKER_SECONDS)
         # outside these it is another topic than the one that was read
-        self._consumer.assign([TopicPartition(topics.ALERTS, 0, offset if low <= offset <= high else OFFSET_BEGINNING)])
+        is_known = low <= offset <= high
+        self._next = offset if is_known else low
+        self._consumer.assign([TopicPartition(topics.ALERTS, 0, offset if is_known else OFFSET_BEGINNING)])
 
     def read(self, timeout: float) -> list[Arrived]:
         """What there is."""
-        return [self._arrived(message) for message in self._consumer.consume(500, timeout) if self._is_good(message)]
+        found = [self._arrived(message) for message in self._consumer.consume(500, timeout) if self._is_good(message)]
+        self._next = found[-1].offset + 1 if found else self._next
+        _, end = self._consumer.get_watermark_offsets(TopicPartition(topics.ALERTS, 0), cached=True)
+        self.lag = max(0, int(end) - self._next)
+        return found
 
     def _is_good(self, message: Any) -> bool:
         if message.error() is None:

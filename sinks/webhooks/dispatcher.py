@@ -20,7 +20,7 @@ import uvloop
 
 from carbon.alert import alert
 from schemas import codec, topics
-from schemas.metrics import DELIVERIES, QUEUE, Figure
+from schemas.metrics import DELIVERIES, LAG, QUEUE, Figure
 from schemas.observed import Observed
 from sinks.webhooks import message
 from sinks.webhooks.addresses import Network
@@ -190,6 +190,7 @@ class Dispatcher:
     def figures(self) -> Iterator[Figure]:
         """The same for Prometheus."""
         yield DELIVERIES.of(self._done)
+        yield LAG.of(self._alerts.lag, topics.ALERTS)
         for state, count in self._counts.copy().items():
             yield QUEUE.of(count, f"{state} deliveries")
 

@@ -7,7 +7,7 @@ is learned in such a transaction, behind what was sent: no packet is told of bot
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from carbon.packet import PacketError
 from carbon.registry import InForce, Registry
 from consensus.log.genesis import Genesis
 from schemas import codec, topics
+from schemas.metrics import LAG, Figure
 from schemas.observed import Observed
 from streams.anomaly.assessments import Assessment, Assessments, verdict_of
 from streams.anomaly.store import WatchedFile
@@ -69,13 +70,16 @@ class Anomalies:
         self._standing = Standing() if kept is None else Standing.load(kept)
         ledger = config.kafka, config.genesis, config.registry, GROUP, self._standing
         self._ledger = Assessments(*ledger, self.learn)
+        self._lag = 0
+        config.observed.shows("processor", self.figures)
 
     def _places(self) -> list[TopicPartition]:
         return [TopicPartition(topics.READINGS_CODED, int(n), offset) for n, offset in self._offsets.items()]
 
     def step(self, timeout: float = 0.5) -> bool:
         """Read what there is and tell what follows; whether there was anything to do."""
-        self._config.observed.turned()
+        if self._config.observed.turned():
+            self._lag = sum(self._behind(place) for place in self._places())
         messages = self._consumer.consume(500, timeout)
         for message in messages:
             self._take(message)
@@ -144,6 +148,15 @@ class Anomalies:
         place = {"offsets": self._offsets, "heads": self._watcher.heads}
         self._file.keep(states, place, self._standing.dump(), said)
         self._watcher.changed.clear()
+
+    def _behind(self, place: TopicPartition) -> int:
+        """Messages behind where a partition is read, as the broker last said."""
+        _, end = self._consumer.get_watermark_offsets(place, cached=True)
+        return max(0, int(end) - int(place.offset))
+
+    def figures(self) -> Iterator[Figure]:
+        """How it stands."""
+        yield LAG.of(self._lag, topics.READINGS_CODED)
 
     def close(self) -> None:
         """Leave the broker."""

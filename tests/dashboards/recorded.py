@@ -1,12 +1,12 @@
 """A recorded scenario: six weeks of six meters through the product's own code, without a broker, into its tables.
 
-Synthetic. In it: bad readings of several kinds, a forged packet, an hour with a reading missing, allowances that don't
-last, a bill, a sale, measures for heavy pollution, a member that signed two verdicts, two that are silent, and a dead
-webhook.
+Synthetic. In it: bad readings of several kinds, a forged packet, an hour with a reading missing, two meters that stand
+still, one of them to the end, allowances that don't last, a bill, a sale, measures for heavy pollution, a member that
+signed two verdicts, two that are silent, a primary that is down, and a dead webhook.
 """
 
-import time
-from collections.abc import Iterator
+import random
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -21,24 +21,27 @@ from consensus.member.publisher import messages_of
 from schemas import codec, topics
 from sinks.clickhouse import engine
 from sinks.clickhouse.feed import Feed
+from sinks.clickhouse.health import HealthFeed
 from sinks.clickhouse.ledger import LedgerFeed
 from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.readings import ReadingsFeed
 from sinks.clickhouse.reference import Reference
 from sinks.clickhouse.rows import (
     alerts_feed,
+    anomalies_feed,
     balances_feed,
     deliveries_feed,
     forecasts_feed,
-    health_feed,
     rejections_feed,
 )
 from streams.accounts import Accounts, AccountsConfig
+from streams.anomaly.processor import Anomalies, AnomalyConfig
 from streams.dead_letter import Original, letters
 from streams.forecast import Forecasts
 from streams.processor import LedgerProcessor
 from tests import contents, parties
 from tests.consensus.test_registration import Scene
+from tests.dashboards.around import around
 from tests.parties import AUTHORITY, EXCHANGE, OFFICE
 from tests.registrars import REGISTRARS
 from tests.sinks.messages import Topic
@@ -77,15 +80,23 @@ CHANGES: dict[str, Any] = {
 }
 SHORT_HOUR = (START + 240 * HOUR, "plant-0-3")
 """One of its four readings is missing."""
+HELD = {"plant-0-4": (30, 32), "plant-0-3": (41, DAYS + 1)}
+"""Points that give one value for some days, by the first and the one behind the last: the first is over in time."""
 
 
 def readings(world: World, day: int) -> list[tuple[str, int, int]]:
-    """A day of every point: higher by day than by night, and less on two days a week. The first begins at 6 o'clock."""
-    found = []
+    """A day of every point: higher by day than by night, less on two days a week, and never the same as another.
+
+    The first begins at 6 o'clock.
+    """
+    found, rng = [], random.Random(day)
     for quarter in range(0 if day else 24, 96):
         at = START + (day * 24 * HOUR) + quarter * HOUR // 4
         load = 10_000_000 + 200_000 * min(quarter, 96 - quarter) - 1_500_000 * (day % 7 > 4)
-        found += [(point, at, load * (1 + place) // 3) for place, point in enumerate(POINTS)]
+        for place, point in enumerate(POINTS):
+            value = round(load * (1 + place) / 3 * rng.gauss(1, 0.02))
+            first, behind = HELD.get(point, (0, 0))
+            found.append((point, at, 4_321_000 * (1 + place) if first <= day < behind else value))
     return [reading for reading in found if reading[1::-1] != SHORT_HOUR]
 
 
@@ -184,31 +195,6 @@ def bodies(scene: Recorded) -> Iterator[tuple[str, str, bytes]]:
     yield topics.ALERTS, found["id"], codec.encode("alert", found)
 
 
-def around(alert: str) -> Iterator[tuple[str, str, bytes]]:
-    """How the pipeline stood, and what became of an alert at two webhooks, of which one is dead.
-
-    Both just now: the tables keep neither for ever.
-    """
-    now = time.time_ns() // 1_000_000 - HOUR
-    for look in range(6):
-        for process, topic in (("ingest", topics.METER_READINGS), ("sink", topics.LEDGER_BLOCKS)):
-            stands = {"process": process, "topic": topic, "at": now + look * 10_000, "state": "ready"}
-            done = {"restarts": 0, "waiting": 5 - look, "oldest_seconds": 0.5, "done": 100 * look}
-            yield topics.PIPELINE_HEALTH, process, codec.encode("health", stands | done)
-    for subscription, outcomes in (("desk", ["delivered"]), ("gone", ["failed", "failed", "dead"])):
-        for attempt, outcome in enumerate(outcomes, 1):
-            about = {"subscription": subscription, "event": alert, "kind": "two_verdicts", "key": alert}
-            told = {"attempt": attempt, "at": now + 10_000 * attempt, "outcome": outcome, "duration_ms": 12}
-            answer = (
-                {"status": 200, "reason": None} if outcome == "delivered" else {"status": None, "reason": "refused"}
-            )
-            yield (
-                topics.ALERTS_DELIVERIES,
-                subscription,
-                codec.encode("delivery", about | told | answer | {"next_at": None}),
-            )
-
-
 def ingested(scene: Recorded) -> Iterator[tuple[str, str, bytes]]:
     """What ingest makes of the packets, and of a forged one."""
     forged = bytearray(scene.messages[5])
@@ -226,23 +212,49 @@ def ingested(scene: Recorded) -> Iterator[tuple[str, str, bytes]]:
             yield topics.READINGS_REJECTED, "", letter.value
 
 
+def anomalies(scene: Recorded, coded: Iterable[bytes]) -> Iterator[tuple[str, str, bytes]]:
+    """What the anomaly processor sends of coded packets."""
+    sent: list[tuple[str, str, bytes]] = []
+
+    class Deaf(Anomalies):
+        def _send(self, topic: str, key: str, value: bytes, headers: object = ()) -> None:
+            sent.append((topic, key, value))
+
+    config = {"bootstrap.servers": "127.0.0.1:1", "log_level": "0"}
+    in_force = (0, scene.world.registry)
+    with closing(Deaf(AnomalyConfig(config, "carbonledger/test", lambda: in_force, Path(":memory:")))) as processor:
+        for message in coded:
+            processor.packet(message)
+    yield from sent
+
+
+def published(block: bytes) -> int:
+    """When the broker got a block: as the committee's own clock says, and some tenths of a second later. ms UTC."""
+    header = codec.decode_bare("block-header", codec.decode("block", block)["header"])
+    return int(header["time"]) + 150 + header["height"] * 37 % 200
+
+
 def fill(data_dir: Path) -> None:
     """Record the scenario into the tables of a data folder."""
     scene = Recorded()
     reference = Reference.of(World.make(registrars=REGISTRARS, **CHANGES).registry)
     feeds: list[Feed] = [LedgerFeed(Follower(scene.world.genesis), reference), ReadingsFeed(reference)]
-    feeds += [rejections_feed(), balances_feed(), forecasts_feed(), alerts_feed(), deliveries_feed(), health_feed()]
+    feeds += [rejections_feed(), balances_feed(), forecasts_feed(), alerts_feed(), anomalies_feed()]
+    feeds += [deliveries_feed(), HealthFeed()]
     by_topic = {topic: feed for feed in feeds for topic in feed.topics}
     logs: dict[str, Topic] = {topic: Topic(topic) for topic in by_topic}
     ledger = (one for kept in scene.store.kept for one in messages_of(kept))
+    read = list(ingested(scene))
+    found = anomalies(scene, [value for topic, _, value in read if topic == topics.READINGS_CODED])
     client = engine.open_client(data_dir)
     try:
         migrate(client)
         for feed in feeds:
             feed.resume(client)
-        for topic, _, value in (*ledger, *ingested(scene), *bodies(scene), *around("evidence/two_verdicts/3/0/7")):
+        for topic, _, value in (*ledger, *read, *bodies(scene), *found, *around("evidence/two_verdicts/3/0/7")):
             if topic in by_topic:
-                by_topic[topic].take(logs[topic].put(value))
+                at = published(value) if topic == topics.LEDGER_BLOCKS else None
+                by_topic[topic].take(logs[topic].put(value, at))
         for feed in feeds:
             feed.flush(client)
     finally:

@@ -98,6 +98,41 @@ def test_what_was_planted_is_shown_and_what_never_happened_counts_zero(ask: Ask)
     assert [row[1] for row in silent] == ["member-3", "member-5"]
 
 
+def test_two_meters_that_stand_still_are_told_and_one_is_still_open(ask: Ask) -> None:
+    rows = told(ask, "cl-quality", "Open anomalies", subject="works")
+    stuck = [row for row in rows if row[1] == "stuck"]
+    assert [(row[2], row[0] >= "2016-02-11") for row in stuck] == [("plant-0-3", True)]
+    assert "limit" in stuck[0][4] and stuck[0][6].startswith("99.0000.1/works.")
+    for subject, name, open_ in (("works", "stuck", 1), ("shop", "stuck", 0), ("coal-a", "none", 0)):
+        kinds = {
+            kind: (all_, still) for kind, all_, still in told(ask, "cl-quality", "Anomalies by kind", subject=subject)
+        }
+        assert kinds[name] == (int(name == "stuck"), open_) and kinds["none"] == (0, 0)
+
+
+def test_a_primary_that_is_down_is_a_change_of_the_view(ask: Ask) -> None:
+    assert told(ask, "cl-committee", "View changes") == [[1]]
+    change, total = told(ask, "cl-committee", "Changes of the view")
+    assert change[1:4] == [0, 1, "member-1"]
+    assert change[5] == ", ".join(f"member-{place}" for place in range(1, 7))
+    assert total[2:] == [1, "all", change[4], "1 so far"]
+    latest = told(ask, "cl-committee", "Block latency")
+    assert all(0.15 <= median <= often <= slowest < 0.35 for _, median, often, slowest in latest)
+
+
+def test_faults_that_go_on_are_shown_and_those_that_are_over_are_not(ask: Ask) -> None:
+    rows = told(ask, "cl-health", "Faults that go on")
+    assert [(row[1], row[2], row[3]) for row in rows] == [
+        (
+            "messages_rejected",
+            "warning",
+            "unknown: 3 messages refused within 10 minutes by wrong_signature, the last: not the gateway's",
+        ),
+        ("process_down", "critical", "forecast is waiting"),
+        ("all", "", "2 go on"),
+    ]
+
+
 def test_a_text_with_a_quote_is_a_text(ask: Ask) -> None:
     assert told(ask, "cl-enterprise", "Emitted in the year", subject="x' OR 'a' = 'a\\", year="2016") == [[0]]
 

@@ -4,11 +4,22 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from infra import metrics
+from infra import metrics, roles
 from infra.errors import EnvironmentFault
 from infra.plan import State
 from infra.watch import Stage
-from schemas.metrics import BOOKS_HEIGHT, BROKER_UP, DIFFERENCE, HELD, OLDEST, RESTARTS, WAITING, Figure
+from schemas.metrics import (
+    BOOKS_HEIGHT,
+    BROKER_UP,
+    COMMIT_AGE,
+    DIFFERENCE,
+    HELD,
+    LAG,
+    OLDEST,
+    RESTARTS,
+    WAITING,
+    Figure,
+)
 
 
 def values(figures: Iterable[Figure]) -> dict[tuple[str, ...], float]:
@@ -40,6 +51,11 @@ def test_who_is_held_and_who_was_restarted(tmp_path: Path) -> None:
 def test_who_is_not_ready_is_named() -> None:
     assert metrics.not_ready({"ingest": State.READY, "sink": State.STARTING}) == "sink is starting"
     assert metrics.not_ready({"ingest": State.READY}) is None
+
+
+def test_whoever_reads_for_a_group_shows_its_lag_and_when_it_last_kept_its_place() -> None:
+    readers = {role.name for role in roles._EVERYWHERE if role.group}
+    assert len(readers) > 6 and readers <= set(LAG.shown_by) & set(COMMIT_AGE.shown_by)
 
 
 def test_debits_less_credits_are_taken_of_integers() -> None:

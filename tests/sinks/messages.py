@@ -134,6 +134,15 @@ def alert(id_: str, kind: str, subject: str | None, **more: Any) -> bytes:
     return codec.encode("alert", about | {"at": NEW_YEAR, "height": 3, "text": "why"} | more)
 
 
+def anomaly(point: str, kind: str, day: int, *, resolved: bool = False, **more: Any) -> bytes:
+    """An invariant of a point that broke some days after the new year, or holds again; `more` are further fields."""
+    at, key = NEW_YEAR + day * 86_400_000, f"anomaly/{point}/{kind}"
+    about = {"id": f"{key}/{resolved}/{at}", "key": key, "subject": "plant-a", "point": point, "kind": kind}
+    said = {"invariant": "it changes", "since": at - 1000, "at": at, "resolved": resolved, "text": "why"}
+    figures = [{"name": "limit", "value": "3"}]
+    return codec.encode("anomaly", about | said | {"score": 1.5, "per_month": 0.01, "figures": figures} | more)
+
+
 def delivery(attempt: int, outcome: str, **more: Any) -> bytes:
     """An attempt to deliver an event, a second after the one before it; `more` are further fields."""
     about = {"subscription": "duty", "event": "evt-1", "kind": "coverage", "key": "coverage/p-coal", "duration_ms": 12}
@@ -142,11 +151,11 @@ def delivery(attempt: int, outcome: str, **more: Any) -> bytes:
     )
 
 
-def health(process: str, topic: str, second: int, done: int | None, waiting: int | None = None) -> bytes:
-    """How a process stood some seconds after the new year."""
+def health(process: str, topic: str, second: int, done: int | None, waiting: int | None = None, **more: Any) -> bytes:
+    """How a process stood some seconds after the new year; `more` are further fields."""
     figures = {"waiting": waiting, "oldest_seconds": None, "done": done}
     about = {"process": process, "topic": topic, "at": NEW_YEAR + 1000 * second, "state": "ready", "restarts": 1}
-    return codec.encode("health", about | figures)
+    return codec.encode("health", about | figures | more)
 
 
 class Topic:
@@ -155,10 +164,10 @@ class Topic:
     def __init__(self, name: str, partition: int = 0) -> None:
         self._name, self._partition, self._next = name, partition, 0
 
-    def put(self, value: bytes) -> Message:
-        """The message as it would be read."""
+    def put(self, value: bytes, at: int | None = None) -> Message:
+        """The message as it would be read; `at`: when the broker got it."""
         self._next += 1
-        return Message(self._name, self._partition, self._next - 1, value)
+        return Message(self._name, self._partition, self._next - 1, value, at)
 
 
 def _seed(name: str) -> bytes:

@@ -28,7 +28,7 @@ SEES_SOME = ["old-co", "mill-co", "south-office", "verifier", PUBLIC]
 POINT = {point.subject: point.id for point in WORLD.points.values()}
 DATED = {
     "readings": "at", "records": "window_start", "submissions": "about", "postings": "time", "forecasts": "at",
-    "alerts": "at", "subjects": "start", "ratings": "time",
+    "alerts": "at", "anomalies": "at", "subjects": "start", "ratings": "time",
 }  # fmt: skip
 LATER = "t > '2016-06-04'"
 PLAN = json.dumps({"year": 2016, "months": [{"emission_g": 1}]})
@@ -48,6 +48,10 @@ FILLED = {
     "balances_log": {"subject": "name", "account": "name", "balance": "figure"},
     "forecasts_log": {"subject": "name", "at": "t", "emitted_g": "figure"},
     "alerts_log": {"subject": "name", "at": "t", "id": "concat(name, toString(t))", "text": "toString(figure)"},
+    "anomalies_log": {
+        "subject": "name", "at": "t", "id": "concat(name, toString(t))", "key": "name", "text": "toString(figure)",
+        "`offset`": f"figure * 2 + ({LATER})",
+    },
     "rejections_log": {"point": "spot", "at": "t", "digest": "concat(name, toString(t))", "`index`": "0"},
     "votes_log": {"height": "figure", "member": "'member'"},
     "rates_log": {"subject": "name", "rule": "name", "unit": "'Wh'", "market": "toString(figure)"},
@@ -126,7 +130,15 @@ def test_a_reader_sees_its_rows_of_every_table_and_no_others(told: Any, reader: 
 @pytest.mark.parametrize("reader", SEES_SOME)
 def test_views_over_what_is_seen_show_no_more(told: Any, reader: str) -> None:
     seen = set().union(*(wanted(reader, at_ms) for at_ms in TIMES))
-    for view in ("records_latest", "hours", "statements", "plans", "emissions", "days(utc_offset_minutes = 480)"):
+    for view in (
+        "records_latest",
+        "hours",
+        "statements",
+        "plans",
+        "emissions",
+        "anomalies_open",
+        "days(utc_offset_minutes = 480)",
+    ):
         status, text = told(reader, f"SELECT DISTINCT subject FROM {view}")
         assert status == 200 and set(text.split()) <= seen, view
     assert set(told(reader, "SELECT DISTINCT subject FROM records_latest")[1].split()) == seen

@@ -59,7 +59,7 @@ def test_a_block_and_its_records_keep_every_field(client: Any) -> None:
     world = World(2)
     take(client, world.feed(client), world.messages())
     header = codec.decode_bare("block-header", codec.decode("block", world.raw[1][0])["header"])
-    block = client.query("SELECT * EXCEPT time FROM blocks WHERE height = 2").first_item
+    block = client.query("SELECT * EXCEPT (time, published) FROM blocks WHERE height = 2").first_item
     assert block.pop("digest") and block == {
         "height": 2, "epoch": 0, "previous": header["previous"].hex(), "records": 4, "accepted": 5, "rejected": 2,
         "tree_size": 7, "root": header["root"].hex(), "state": "00" * 32,
@@ -79,6 +79,17 @@ def test_a_block_and_its_records_keep_every_field(client: Any) -> None:
     }  # fmt: skip
     refused = "SELECT DISTINCT point, verdict, reason FROM records WHERE verdict != 'accepted'"
     assert client.query(refused).result_rows == [("p-gas", "rejected", "wrong_sum")]
+
+
+def test_a_block_says_when_the_broker_got_it_first(client: Any) -> None:
+    """Read once more from another message, or early, it keeps its own time."""
+    world = World(2)
+    second, first = (world.blocks.put(world.raw[i][0], NEW_YEAR + 1000 * (i + 1)) for i in (1, 0))
+    again = world.blocks.put(world.raw[0][0], NEW_YEAR + 9000)
+    feed = world.feed(client)
+    take(client, feed, [second, first, *world.payload(1), again, *world.payload(2)])
+    shown = "SELECT height, toUnixTimestamp64Milli(published) FROM blocks ORDER BY height"
+    assert client.query(shown).result_rows == [(1, NEW_YEAR + 1000), (2, NEW_YEAR + 2000)]
 
 
 def test_the_code_in_sql_is_the_code_in_python(client: Any) -> None:

@@ -4,20 +4,31 @@ from typing import Any
 import pytest
 
 from schemas import topics
-from sinks.clickhouse.feed import PoisonedError
+from sinks.clickhouse.feed import Feed, PoisonedError
+from sinks.clickhouse.health import HealthFeed
 from sinks.clickhouse.rows import (
-    RowFeed,
     alerts_feed,
+    anomalies_feed,
     balances_feed,
     deliveries_feed,
     forecasts_feed,
-    health_feed,
     rejections_feed,
 )
-from tests.sinks.messages import NEW_YEAR, Topic, alert, balance, delivery, forecast, health, rejection, unreadable
+from tests.sinks.messages import (
+    NEW_YEAR,
+    Topic,
+    alert,
+    anomaly,
+    balance,
+    delivery,
+    forecast,
+    health,
+    rejection,
+    unreadable,
+)
 
 
-def fed(client: Any, feed: RowFeed, values: list[bytes]) -> None:
+def fed(client: Any, feed: Feed, values: list[bytes]) -> None:
     """Each message in an insert of its own, so that no merge has happened yet."""
     client.command("SYSTEM STOP MERGES")
     topic = Topic(feed.topics[0])
@@ -74,18 +85,19 @@ def test_a_balance_holds_on_the_side_on_which_its_class_grows(client: Any) -> No
     assert rows == [("due", "g", 2023, -5, 5), ("fines", "fen", 2023, 9, 9)]
 
 
-FEEDS = {
+FEEDS: dict[Callable[[], Feed], bytes] = {
     rejections_feed: rejection(7),
     balances_feed: balance("due:b:2023", 1, 2, 7, kind="due", year=2023),
     forecasts_feed: forecast(1, levels=[{"kind": "balance_short", "level": "notice"}]),
     alerts_feed: alert("coverage/1", "coverage", "b"),
+    anomalies_feed: anomaly("p-coal", "stuck", 1),
     deliveries_feed: delivery(1, "failed", reason="timeout"),
-    health_feed: health("sink", "alerts", 1, 7),
+    HealthFeed: health("sink", "alerts", 1, 7),
 }
 
 
 @pytest.mark.parametrize("made", FEEDS, ids=lambda made: made.__name__)
-def test_a_damaged_message_is_poison_or_rows_and_nothing_else(made: Callable[[], RowFeed]) -> None:
+def test_a_damaged_message_is_poison_or_rows_and_nothing_else(made: Callable[[], Feed]) -> None:
     feed, value = made(), FEEDS[made]
     topic, poisoned = Topic(feed.topics[0]), 0
     for place in range(len(value)):
@@ -135,6 +147,39 @@ def test_an_alert_says_what_it_is_about_and_that_it_is_over(client: Any) -> None
     assert rows == [("coverage/p", False, 0, {"readings": "3"}, "resolve"), ("coverage/p", True, 1, {}, "")]
 
 
+def test_an_anomaly_keeps_every_field_and_shows_once(client: Any) -> None:
+    told = anomaly("p-coal", "stuck", 1)
+    fed(client, anomalies_feed(), [told, anomaly("p-gas", "gap", 2, subject=None), told])
+    assert client.query("SELECT * EXCEPT (since, at) FROM anomalies WHERE point = 'p-coal'").first_item == {
+        "id": f"anomaly/p-coal/stuck/False/{NEW_YEAR + 86_400_000}", "key": "anomaly/p-coal/stuck",
+        "subject": "plant-a", "point": "p-coal", "kind": "stuck", "invariant": "it changes", "resolved": False,
+        "score": 1.5, "per_month": 0.01, "figures": {"limit": "3"}, "text": "why", "partition": 0, "offset": 2,
+    }  # fmt: skip
+    times = "toUnixTimestamp64Milli(since), toUnixTimestamp64Milli(at), subject"
+    rows = client.query(f"SELECT {times} FROM anomalies ORDER BY at").result_rows
+    assert rows == [
+        (at - 1000, at, who)
+        for at, who in zip((NEW_YEAR + 86_400_000, NEW_YEAR + 172_800_000), ("plant-a", ""), strict=True)
+    ]
+
+
+def test_what_is_open_is_what_was_told_last(client: Any) -> None:
+    """Told again after a crash, in the same order, nothing else is open."""
+    broken, over = anomaly("p-coal", "stuck", 1), anomaly("p-coal", "stuck", 3, resolved=True)
+    again, other = anomaly("p-coal", "stuck", 9), anomaly("p-gas", "gap", 2)
+    feed, topic = anomalies_feed(), Topic(topics.ANOMALIES)
+    shown = []
+    for value in (broken, other, over, broken, other, over, again):
+        feed.take(topic.put(value))
+        feed.flush(client)
+        rows = client.query(
+            "SELECT point, dateDiff('day', toDateTime('2026-01-01', 'UTC'), at) FROM anomalies_open ORDER BY 1"
+        )
+        shown.append(rows.result_rows)
+    first, both = [("p-coal", 1)], [("p-coal", 1), ("p-gas", 2)]
+    assert shown == [first, both, both[1:], both, both, both[1:], [("p-coal", 9), ("p-gas", 2)]]
+
+
 def test_every_attempt_to_deliver_shows_once(client: Any) -> None:
     client.command("ALTER TABLE deliveries_log REMOVE TTL")
     failed = delivery(1, "failed", status=500, reason="status", next_at=NEW_YEAR + 9000)
@@ -159,7 +204,7 @@ def test_health_tells_the_rate_since_the_look_before(client: Any) -> None:
     client.command("ALTER TABLE health_log REMOVE TTL")
     told = [(0, 100), (10, 150), (20, None), (30, 40), (40, 50)]
     looks = [health("sink", "alerts", second, done, 3) for second, done in told]
-    fed(client, health_feed(), [*looks, health("broker", "", 0, None)])
+    fed(client, HealthFeed(), [*looks, health("broker", "", 0, None)])
     rates = "SELECT per_second FROM health WHERE process = 'sink' ORDER BY at"
     assert [row[0] for row in client.query(rates).result_rows] == [None, 5.0, None, None, 1.0]
     assert client.query("SELECT state, restarts, waiting FROM health WHERE process = 'broker'").first_row == (

@@ -51,6 +51,7 @@ class MemoryAlerts(Alerts):
         new = self._topic.alerts[self._offset : self._offset + 500]
         found = [Arrived(alert, now_ms(), self._offset + n) for n, alert in enumerate(new)]
         self._offset += len(new)
+        self.lag = len(self._topic.alerts) - self._offset
         return found
 
     def done(self, offset: int) -> None:

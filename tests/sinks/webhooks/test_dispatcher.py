@@ -9,6 +9,8 @@ import pytest
 from aiohttp import web
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from schemas import topics
+from schemas.metrics import LAG
 from sinks.webhooks import delivery, plan
 from sinks.webhooks.outbox import FILE, deliveries
 from sinks.webhooks.register import RegisterFolder
@@ -48,10 +50,11 @@ def test_what_is_wanted_comes_signed_and_is_on_record(folder: Path) -> None:
             subscribe(folder, "grave", f"{receiver.url}/grave", severity="critical")
             secret = subscribe(folder, "all", f"{receiver.url}/all")
             topic.put([told(1, code="99.1/x", figures={"readings": 3}), told(2, "clock/p", kind="clock")])
-            async with dispatching(folder, topic):
+            async with dispatching(folder, topic) as dispatcher:
                 await receiver.until("all", 2)
                 await receiver.until("kinds", 1)
                 await until(lambda: len(topic.deliveries()) == 3)
+                assert (LAG, 0, (topics.ALERTS,)) in list(dispatcher.figures())
             for request in receiver.got["all"]:
                 Webhook(secret).verify(request.body, request.headers)
                 with pytest.raises(WebhookVerificationError):

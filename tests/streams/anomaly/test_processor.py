@@ -4,6 +4,7 @@ import random
 from contextlib import closing
 from math import sin
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -112,6 +113,18 @@ def test_a_packet_that_comes_twice_counts_once(world: World, packets: list[bytes
             twice.packet(packet)
             twice.packet(packet)
     assert once.sent == twice.sent and once.sent
+
+
+def test_it_shows_how_far_it_is_behind(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of every partition, as the broker last said; one that it has said nothing of counts nothing."""
+    with closing(Deaf(world, tmp_path / "a.sqlite")) as one:
+        one._offsets = {"0": 3, "1": 5, "2": 0, "3": 9}
+        ends = {0: 7, 1: 5, 2: -1_001, 3: 10}
+        said = lambda place, cached: (0, ends[place.partition])  # noqa: E731
+        consumer = SimpleNamespace(get_watermark_offsets=said, consume=lambda *_: [], close=one._consumer.close)
+        monkeypatch.setattr(one, "_consumer", consumer)
+        one.step()
+        assert [(*figure.labels, figure.value) for figure in one.figures()] == [(topics.READINGS_CODED, 5)]
 
 
 def test_bytes_that_are_no_packet_are_passed_over(world: World, tmp_path: Path) -> None:
