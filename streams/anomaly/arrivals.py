@@ -33,7 +33,9 @@ class Share(Detector):
         one = self.counts(slot)
         self.usual += self._SLOW * (one - self.usual)
         if not one and not self.sum and self.opened is None and slot.at < self.day_ends:
-            self._remember(slot, one)
+            if (value := slot.value) is not None:
+                self.value = value
+                self.level += (value - self.level) / 672
             return None
         if self.sum == 0:
             self.since, self.high, self.counted = slot.at, 0, 0

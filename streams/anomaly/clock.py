@@ -30,9 +30,8 @@ class Clock(Detector):
             return None
         step, self.last = slot.at - self.last, max(slot.at, self.last)
         self.again = self.again + 1 if step <= 0 else 0
-        if slot.lag is not None:
-            self._lagged(slot.at, slot.lag, abs(step))
-        moved = self._moved()
+        is_new = slot.lag is not None and self._lagged(slot.at, slot.lag, abs(step))
+        moved = self._moved(is_new=is_new)
         if moved < self.floor and not self.again:
             self.since = self.last
         statistic = max(abs(moved), 100.0 * (self.again > 3))
@@ -41,19 +40,21 @@ class Clock(Detector):
             return None
         return self.tell(change, self.last, self.since, statistic, moved_seconds=moved, times_again=self.again)
 
-    def _lagged(self, at: int, lag: int, step: int) -> None:
+    def _lagged(self, at: int, lag: int, step: int) -> bool:
+        """Take in a lag, unless it tells nothing; whether it did."""
         received = at + lag
         live = 2 * (received - self.received) >= min(step, 900_000)
         self.received = received
-        if not live:
-            return
-        self.lags.append(lag)
-        self.seen += 1
-        rate = max(self._SLOW, 1 / self.seen) if self.seen <= self._WARM else self._SLOW
-        if self.opened is None:
-            self.usual += rate * (min(self.lags) - self.usual)
+        if live:
+            self.lags.append(lag)
+            self.seen += 1
+        return live
 
-    def _moved(self) -> float:
-        if self.seen < self._WARM:
+    def _moved(self, *, is_new: bool) -> float:
+        if not self.lags:
             return 0.0
-        return (min(self.lags) - self.usual) / 1000
+        least = min(self.lags)
+        if is_new and self.opened is None:
+            rate = max(self._SLOW, 1 / self.seen) if self.seen <= self._WARM else self._SLOW
+            self.usual += rate * (least - self.usual)
+        return (least - self.usual) / 1000 if self.seen >= self._WARM else 0.0

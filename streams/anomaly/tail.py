@@ -46,6 +46,11 @@ class Tail:
             self._forget()
         return found
 
+    @property
+    def unheard(self) -> float:
+        """Up to where a value surprises nobody and isn't kept; -1 while every value is."""
+        return self._top[0] if len(self._top) == KEPT else -1.0
+
     def state(self) -> list[Any]:
         """Plain data from which `restore` goes on."""
         return [self._count, list(self._top), list(self._ages)]

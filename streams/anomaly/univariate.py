@@ -87,7 +87,7 @@ class UnivariateDetector:
         noise, unrest = self._noise(value, weight)
         self._still = self._still + 1 if value == self._last else 0
         self._last = value
-        shape = self._shapes.distance(self._standard(value, weight))
+        shape = self._shapes.distance(self._standard(value, weight), self._tails[-1].unheard)
         return abs(self._off), jump, noise, unrest, 1 / noise, float(self._still), shape
 
     def _usually(self, timestamp: datetime, value: float) -> float:

@@ -44,10 +44,14 @@ class Watcher:
         self._siblings = dict[str, Siblings]()
         self.heads = dict(heads or {})
         self.changed = set[str]()
-        self.follow(registry)
+        self._adopt(registry)
 
     def follow(self, registry: Registry) -> None:
         """Watch by another registry from now on."""
+        if registry.digest != self._registry.digest:
+            self._adopt(registry)
+
+    def _adopt(self, registry: Registry) -> None:
         self._registry = registry
         self._groups = groups(registry)
         self._group_of = {point.id: name for name, points in self._groups.items() for point in points}

@@ -113,6 +113,8 @@ def test_a_packet_that_comes_twice_counts_once(world: World, packets: list[bytes
             twice.packet(packet)
             twice.packet(packet)
     assert once.sent == twice.sent and once.sent
+    for name in world.registry.points:
+        assert once._watcher.state(name) == twice._watcher.state(name)
 
 
 def test_it_shows_how_far_it_is_behind(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,3 +49,13 @@ def test_a_restored_tail_goes_on() -> None:
     one = fed(sample[:1000])
     two = Tail.restore(json.loads(json.dumps(one.state())))
     assert [one.surprise(v) for v in sample[1000:].tolist()] == [two.surprise(v) for v in sample[1000:].tolist()]
+
+
+def test_up_to_what_it_says_a_value_surprises_nobody_and_is_not_kept() -> None:
+    sample = np.random.default_rng(4).normal(10, 1, 500)
+    tail = fed(sample)
+    assert Tail().unheard == fed(sample[: KEPT - 1]).unheard == -1
+    assert tail.unheard == sorted(sample.tolist())[-KEPT]
+    before = tail.state()[1:]
+    assert tail.surprise(tail.unheard) == 0 and tail.state()[1:] == before
+    assert tail.surprise(math.nextafter(tail.unheard, math.inf)) > 0 and tail.state()[1:] != before
