@@ -28,8 +28,9 @@ from carbon.window import ForkError, PacketFacts, Run, Span, Window, WindowKey
 
 MOST_WAITING = 10_000
 """Packets of a run that may wait for one that is missing."""
-SPARE_FACTS, MOST_SPARE = 256, 4_096
-"""Packets of a gateway, and of all together, kept in memory although no open window needs them: for late readings."""
+SPARE_READINGS, MOST_SPARE = 100_000, 500_000
+"""Readings of a gateway, and of all together, in packets kept in memory although no open window needs them: for late
+readings. One takes about 140 bytes; a packet without readings counts as one."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ class GatewayWindows:
         """Closed windows to late packets that correct them once more, before the next packet does."""
         self.charging = Charging(self._points.values(), channel, rules.horizon_ms)
         self._facts: dict[int, PacketFacts] = {}
-        self._most_spare = min(SPARE_FACTS, max(1, MOST_SPARE // len(registry.gateways)))
+        self._most_spare = min(SPARE_READINGS, MOST_SPARE // len(registry.gateways))
         self._waiting: dict[int, int] = {}
         """First sequence that a packet claims, its losses included, to its own sequence."""
         self._next_closing = self._due()
@@ -399,9 +400,11 @@ class GatewayWindows:
 
     def _trim(self) -> None:
         opening = self._opening()
-        spare = [k for k in self._facts if k < opening or k > self.last + 1]
-        for sequence in spare[: max(0, len(spare) - self._most_spare)]:
-            del self._facts[sequence]
+        room = self._most_spare
+        for sequence in [k for k in reversed(self._facts) if k < opening or k > self.last + 1]:
+            room -= max(1, len(self._facts[sequence].packet))
+            if room < 0:
+                del self._facts[sequence]
 
     # -- another registry
 

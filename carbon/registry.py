@@ -14,7 +14,7 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Any, Literal, get_args
 
-from carbon import identity
+from carbon import identity, relations
 from carbon.emission import EmissionRule, Unbooked, coefficient_per, rule_from
 from carbon.emission.cems import MASS_SCALE, CemsMass
 from carbon.factors import FactorError, FactorSet
@@ -84,6 +84,11 @@ class Point:
     """What is declared of its quantity and its factor."""
     untrusted: tuple[str, ...] = ()
     """The factor rows of confidence D that its coefficient rests on, allowed by name."""
+    load: str | None = field(default=None, compare=False)
+    fuel: str | None = field(default=None, compare=False)
+    parent_meter: str | None = field(default=None, compare=False)
+    """Points that it is watched beside (`carbon.relations`). As no reading counts otherwise for it, two points that
+    differ in these alone are equal."""
 
     @cached_property
     def grid_ms(self) -> int:
@@ -316,6 +321,8 @@ def _check(registry: Registry) -> None:
         _check_rules(point)
         _check_partners(point, registry.points)
         _check_substitution(point, (point.min, point.max) if mass is None else (0, mass.largest))
+    if wrong := relations.fault(registry.points):
+        raise RegistryError(wrong)
     substituted = Counter(point.gateway for point in registry.points.values() if point.substitution)
     if substituted.total() > MOST_SUBSTITUTED or max(substituted.values(), default=0) > MOST_SUBSTITUTED_OF_ONE:
         raise RegistryError(

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from carbon import calendar, identity, signing
+from carbon import anomaly, calendar, identity, signing
 from carbon import record as records
 from carbon.refusal import Refusal
 from carbon.registry import Registry
@@ -38,6 +38,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
     "decision": ("regulator",),
     "weather": ("regulator",),
     "ruleset": ("regulator",),
+    "assessment": ("verifier", "regulator", "enterprise"),
     "reversal": ("regulator", "verifier", "enterprise", "offset registry", "statistics", "laboratory", "exchange"),
 }
 """Who may submit what, by kind."""
@@ -165,7 +166,8 @@ def moment(submission: Submission, utc_offset_minutes: int) -> int:
         return int(content["end"]) - 1
     if content.get("year") in calendar.YEARS:
         return calendar.year_start(content["year"] + 1, utc_offset_minutes) - 1
-    return 0
+    raised = anomaly.raised(content.get("anomaly", ""))
+    return 0 if raised is None else raised.at
 
 
 def _all_signed(submission: Submission, channel: bytes, registry: Registry) -> bool:

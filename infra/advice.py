@@ -4,6 +4,7 @@ from carbon.refusal import Refusal
 
 _ADVICE = {
     Refusal.MALFORMED: "something in it is not as its kind needs it: hold it against 'carbonledger submit kinds KIND'",
+    Refusal.UNKNOWN_POINT: "it names a point that is not registered: 'carbonledger anomalies' shows the anomaly's",
     Refusal.NOT_SIGNED: "its author has not signed it with the registered key: sign with that party's key file",
     Refusal.UNKNOWN_PARTY: "its author is not a registered party: 'carbonledger registry show --height' lists parties",
     Refusal.WRONG_ROLE: "its author may not say this, or not of this subject: 'carbonledger submit kinds' says who may",

@@ -1,10 +1,11 @@
-"""What topic anomalies says up to now."""
+"""What topic anomalies says up to now, and what people said of it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from infra.errors import EnvironmentFault
 from schemas import codec, topics
+from streams.anomaly.assessments import Assessment, verdict_of
 
 _TIMEOUT = 10.0
 
@@ -36,3 +37,9 @@ def standing(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Of each key what was told last, where it isn't over."""
     last = {row["key"]: row for row in rows}
     return [row for row in last.values() if not row["resolved"]]
+
+
+def with_verdict(row: dict[str, Any], said: Sequence[Assessment]) -> dict[str, Any]:
+    """An anomaly with what people said of it, whose last word counts."""
+    told = [{name: value for name, value in one._asdict().items() if name not in ("anomaly", "leaf")} for one in said]
+    return row | {"verdict": verdict_of(said) or ("commented" if said else None), "assessments": told}

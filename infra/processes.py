@@ -14,6 +14,7 @@ from schemas.observed import PROCESS
 
 STORES = "stores"
 ACCOUNTS = "accounts.sqlite"
+ANOMALIES = "anomalies.sqlite"
 WEBHOOKS = "webhooks"
 """Folder of what the processes keep, below the data folder."""
 
@@ -83,9 +84,9 @@ def anomalies(settings: Settings) -> None:
 
     channel = channels.load(settings.data)
     in_force = partial(copies.registry_in_force, settings.data, channel)
-    store = settings.data / STORES / "anomalies.sqlite"
-    kafka, source = services.client(settings), channel.genesis.origin
-    processor = Anomalies(AnomalyConfig(kafka, source, in_force, store, settings.false_alarms, PROCESS))
+    store = settings.data / STORES / ANOMALIES
+    ledger = services.client(settings), channel.genesis, channel.registry
+    processor = Anomalies(AnomalyConfig(*ledger, in_force, store, settings.false_alarms, PROCESS))
     stopped = until_sigterm()
     while not stopped():
         processor.step()

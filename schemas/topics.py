@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 DAY_MS = 86_400_000
 FOR_EVER = {"retention.ms": "-1", "retention.bytes": "-1"}
-COMPACTED = {"cleanup.policy": "compact"}
+COMPACTED = {"cleanup.policy": "compact", "segment.bytes": str(16 * 2**20), "delete.retention.ms": str(3_600_000)}
+"""The newest segment is never compacted, and is 1 GiB by default: for a few rows a reader would read all of it."""
 NO_CONTRACT = "none"
 """In place of a schema: what one process keeps for itself, which nobody else reads."""
 

@@ -186,6 +186,13 @@ CONTENTS: dict[str, dict[str, Any]] = {
         "measures": [{"subject": "plant", "grade": "C", "limit_percent": 50, "reason": "grade C at RED"}],
     },
     "ruleset": {"name": "colour", "rules": rules.shipped_json("colour")},
+    "assessment": {
+        "subject": "plant",
+        "point": "plant-0-0",
+        "anomaly": f"anomaly/plant-0-0/stuck/raised/{month(3)}",
+        "verdict": "DISMISSED",
+        "reason": "the pump was serviced",
+    },
 }
 
 CONTENTS["reversal"] = {

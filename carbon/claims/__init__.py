@@ -34,6 +34,7 @@ RULES: Mapping[str, Rule] = {
     "decision": authority.decision,
     "weather": authority.weather,
     "ruleset": authority.ruleset,
+    "assessment": authority.assessment,
 }
 """The rules of each kind."""
 

@@ -1,10 +1,11 @@
-"""The evidence half of what authorities decide: decisions, measures for heavy pollution, rules as data."""
+"""The evidence half of what authorities decide: decisions, measures for heavy pollution, rules as data, verdicts."""
 
 import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NoReturn
 
+from carbon import anomaly, calendar
 from carbon.claims.ground import (
     MOST_ALERT_DAYS,
     MOST_FEN,
@@ -90,6 +91,23 @@ def ruleset(submission: Submission, ground: Ground) -> Refusal:
     except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError):
         return Refusal.MALFORMED
     return Refusal.PASS if is_canonical else Refusal.MALFORMED
+
+
+def assessment(submission: Submission, ground: Ground) -> Refusal:
+    """What people found of an anomaly. An enterprise comments: nobody decides on an alarm about itself."""
+    content, raised = submission.content, anomaly.raised(submission.content["anomaly"])
+    point, author = ground.registry.points.get(content["point"]), ground.registry.parties.get(submission.party)
+    if point is None:
+        return Refusal.UNKNOWN_POINT
+    if point.subject != content["subject"]:
+        return Refusal.WRONG_SUBJECT
+    if raised is None or raised.point != point.id:
+        return Refusal.MALFORMED
+    if not calendar.is_sane(raised.at, ground.utc_offset_minutes):
+        return Refusal.WRONG_PERIOD
+    if author is not None and author.role == "enterprise" and content["verdict"] != "COMMENTED":
+        return Refusal.WRONG_ROLE
+    return text(content["reason"])
 
 
 def _no_number(text: str) -> NoReturn:

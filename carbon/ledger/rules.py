@@ -289,5 +289,6 @@ RULES: Mapping[str, Rule] = {
     "decision": decision,
     "weather": noted,
     "ruleset": noted,
+    "assessment": noted,
 }
 """By kind; a reversal is judged by `carbon.ledger.reversing`."""

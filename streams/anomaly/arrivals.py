@@ -4,12 +4,11 @@ from abc import abstractmethod
 
 from streams.anomaly.alarm import Alarm, Detector, Slot
 
-_MOST = 96.0
-
 
 class Share(Detector):
     """Steps of some sort counted up, and all steps down by the usual share of them and some."""
 
+    most = 96.0
     _SLACK = 0.03
     _SLOW = 1 / 2_000
     _TIMES = 3.0
@@ -38,7 +37,7 @@ class Share(Detector):
             return None
         if self.sum == 0:
             self.since, self.high, self.counted = slot.at, 0, 0
-        self.sum = min(_MOST, max(0.0, self.sum + one - self._SLACK - self._TIMES * self.usual))
+        self.sum = min(self.most, max(0.0, self.sum + one - self._SLACK - self._TIMES * self.usual))
         self._remember(slot, one)
         change = self.judge(slot.at, self.sum)
         if not change:

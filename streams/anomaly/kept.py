@@ -17,8 +17,10 @@ class Kept:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Know what `state` of the same class said, and go on as it would have."""
+        """Know what `state` of the same class said, and go on as it would have. What is no attribute is left out."""
         for name, value in state.items():
+            if not hasattr(self, name):
+                continue
             setattr(self, name, _like(getattr(self, name), value))
 
 
@@ -44,6 +46,7 @@ def _like(old: Any, new: Any) -> Any:
         return old
     if isinstance(old, dict) and old and isinstance(next(iter(old.values())), Kept):
         for key, state in new.items():
-            old[key].restore(state)
+            if key in old:
+                old[key].restore(state)
         return old
     return new

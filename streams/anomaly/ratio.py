@@ -96,6 +96,8 @@ class Shifted(Detector):
         self.recent += (mean - self.recent) / 8
         statistic = self.sums.take(at - _BLOCK_MS, mean)
         since = self.sums.since
+        if self.opened is not None and self.alarms[-1].confirmed is False:
+            statistic = min(statistic, self.threshold.limit)  # of a change that lasts the sum grows, not the change
         change = self.judge(at, statistic)
         if self.opened is not None:
             self.sums.hold(_HELD * self.threshold.limit)
@@ -153,7 +155,7 @@ class Strays(Detector):
 
     floor = 2.5
     declared = frozenset({"kind", "invariant"})
-    _SLACK, _MOST = 0.04, 24.0
+    _SLACK, most = 0.04, 24.0
 
     def __init__(self, per_day: float, kind: str, invariant: str) -> None:
         self.kind, self.invariant = kind, invariant
@@ -169,7 +171,7 @@ class Strays(Detector):
         far = abs(one.off) > _FAR * one.usual
         if far and abs(one.off) > abs(self.worst):
             self.worst = one.off
-        self.sum = min(self._MOST, max(0.0, self.sum + far - self._SLACK))
+        self.sum = min(self.most, max(0.0, self.sum + far - self._SLACK))
         change = self.judge(one.at, self.sum)
         if not change:
             return None

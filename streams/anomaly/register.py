@@ -15,7 +15,7 @@ class Rollback(Detector):
         self.last: int | None = None
         self.usual = 0.0
         # a fall needs no calibration
-        self.threshold.limit = self.floor
+        self.threshold.limit = self.threshold.calibrated = self.floor
 
     def take(self, slot: Slot) -> Alarm | None:
         """The next count of the register. One that went past its modulus by few steps' worth has only begun anew."""

@@ -5,13 +5,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from streams.anomaly.alarm import Alarm, Detector, Slot
-from streams.anomaly.univariate import UnivariateDetector
+from streams.anomaly.univariate import DIGITS, UnivariateDetector
 
 
 class Shape(Detector):
     """The digits of a value's rarity in its stream."""
 
     kind, invariant, floor = "shape", "values are as usual as they were: level, noise, steps, rest", 5.0
+    most = DIGITS
 
     def __init__(self, per_day: float) -> None:
         super().__init__(per_day)
@@ -28,7 +29,7 @@ class Shape(Detector):
 
     def take(self, slot: Slot, value: int) -> Alarm | None:
         """The next step."""
-        digits = 10 * self._scored.score(datetime.fromtimestamp(slot.at / 1000, UTC), value)
+        digits = DIGITS * self._scored.score(datetime.fromtimestamp(slot.at / 1000, UTC), value)
         change = self.judge(slot.at, digits)
         if not change:
             return None

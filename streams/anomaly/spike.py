@@ -52,6 +52,7 @@ class Spikes(Detector):
 
     kind, invariant, floor = "spike", "values that come back within three steps are as rare as they were", 4.0
     _MOST = 12.0
+    most = _MOST**2
 
     def __init__(self, per_day: float) -> None:
         super().__init__(per_day)

@@ -45,6 +45,7 @@ class Swap(Detector):
     """How much better two points' days fit the other's habit than their own."""
 
     kind, invariant, floor = "swap", "a meter's days are like its own, not like another's", 0.5
+    most = 2 * _FAR
 
     def __init__(self, per_day: float, points: tuple[str, ...]) -> None:
         super().__init__(per_day)

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from carbon import anomaly
 from carbon.alert import alert
 from carbon.registry import Registry
 from streams.anomaly.watcher import Found
@@ -11,11 +12,9 @@ from streams.anomaly.watcher import Found
 def anomaly_of(found: Found, registry: Registry) -> dict[str, Any]:
     """The message on topic anomalies."""
     alarm, point = found.alarm, registry.points.get(found.point)
-    key = f"anomaly/{found.point}/{alarm.kind}"
-    state = "resolved" if alarm.resolved else "raised"
     return {
-        "id": f"{key}/{state}/{alarm.at}",
-        "key": key,
+        "id": anomaly.name(found.point, alarm.kind, alarm.at, resolved=alarm.resolved),
+        "key": anomaly.key(found.point, alarm.kind),
         "subject": None if point is None else point.subject,
         "point": found.point,
         "kind": alarm.kind,
@@ -30,13 +29,13 @@ def anomaly_of(found: Found, registry: Registry) -> dict[str, Any]:
     }
 
 
-def alert_of(anomaly: dict[str, Any]) -> dict[str, Any]:
+def alert_of(told: dict[str, Any]) -> dict[str, Any]:
     """The message on topic alerts. An anomaly is never critical: it is a statistic."""
-    severity = "info" if anomaly["resolved"] else "warning"
-    about = {name: anomaly[name] for name in ("key", "subject", "point", "since", "resolved")}
-    about["figures"] = {one["name"]: one["value"] for one in anomaly["figures"]}
-    proof = f"carbonledger anomalies {anomaly['point']}"
-    return alert(anomaly["id"], "anomaly", severity, anomaly["at"], anomaly["text"], proof=proof, **about)
+    severity = "info" if told["resolved"] else "warning"
+    about = {name: told[name] for name in ("key", "subject", "point", "since", "resolved")}
+    about["figures"] = {one["name"]: one["value"] for one in told["figures"]}
+    proof = f"carbonledger anomalies {told['point']}"
+    return alert(told["id"], "anomaly", severity, told["at"], told["text"], proof=proof, **about)
 
 
 def text(found: Found) -> str:

@@ -17,7 +17,6 @@ MONTH_DAYS = 30
 LEAST_DAYS, MOST_DAYS = 7, 60
 _MEDIAN, _QUARTILES, _UPPER = 0.3665, 1.5725, 1.8839
 """Of the standard Gumbel law: the median, the upper quartile above the lower, the 90 % quantile above the median."""
-_HARDER, _SOFTER, _MOST_MARGIN, _LEAST_MARGIN = 1.25, 0.9, 4.0, 0.7
 
 
 class Threshold(Kept):
@@ -28,12 +27,14 @@ class Threshold(Kept):
     def __init__(self, floor: float, per_day: float) -> None:
         self.floor, self.per_day = floor, per_day
         self.limit = inf
+        self.calibrated = inf
+        """The limit without what people said. What is above it is no alarm if they allowed it, and not learned from."""
         self.peak = 0.0
         """The greatest value of the day that runs."""
         self.location = 0.0
         self.scale = 1.0
-        self.margin = 1.0
-        """What verdicts made of the limit."""
+        self.usual = 0.0
+        """Up to here people have said that it is nothing (`streams.anomaly.verdict`)."""
         self.maxima: deque[float] = deque(maxlen=MOST_DAYS)
 
     def end_day(self) -> None:
@@ -50,20 +51,22 @@ class Threshold(Kept):
         spread = max((upper - lower) / _QUARTILES, (high - median) / _UPPER)
         self.scale = max(spread * (1 + 2 / len(known)), 1e-9)
         self.location = median - _MEDIAN * self.scale
-        self.limit = max(self.floor, self.location - self.scale * log(self.per_day)) * self.margin
+        self.calibrated = max(self.floor, self.location - self.scale * log(self.per_day))
+        self.limit = max(self.calibrated, self.usual)
 
     def per_month(self, statistic: float) -> float:
         """How many times in 30 days such a value is to be expected without a fault."""
-        return MONTH_DAYS * exp(min(0.0, (self.location - statistic / self.margin) / self.scale))
+        return MONTH_DAYS * exp(min(0.0, (self.location - statistic) / self.scale))
 
-    def learn(self, confirmed: bool) -> None:
-        """A verdict on an alarm: one that was dismissed raises the limit, one that was confirmed lowers it a little."""
-        self.margin *= _SOFTER if confirmed else _HARDER
-        self.margin = min(_MOST_MARGIN, max(_LEAST_MARGIN, self.margin))
-        if self.limit < inf:
+    def allow(self, usual: float) -> None:
+        """Tell of nothing up to that."""
+        self.usual = usual
+        if len(self.maxima) >= LEAST_DAYS:
             self._set()
+        elif self.limit < inf:  # a limit that needs no calibration
+            self.limit = max(self.floor, usual)
 
     def forget(self) -> None:
         """Learn anew what is usual."""
         self.maxima.clear()
-        self.peak, self.limit = 0.0, inf
+        self.peak, self.limit, self.calibrated = 0.0, inf, inf

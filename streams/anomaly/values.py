@@ -37,7 +37,8 @@ class Clip(Detector):
     """How many of the last values are the greatest of them."""
 
     kind, invariant, floor = "clip", "peaks differ; values that reach the top of the range have flag T", 5.5
-    _WINDOW, _EACH = 96, 4
+    _WINDOW, _EACH, _NEARLY = 96, 4, 0.9
+    most = _NEARLY * _WINDOW
 
     def __init__(self, per_day: float) -> None:
         super().__init__(per_day)
@@ -52,7 +53,7 @@ class Clip(Detector):
             return None
         top = max(self.last)
         times = self.last.count(top)
-        if top <= 0 or times > 0.9 * self._WINDOW:
+        if top <= 0 or times > self.most:
             return None
         change = self.judge(slot.at, times)
         if not change:
@@ -64,7 +65,7 @@ class Rounded(Detector):
     """Values of at most two significant digits, counted up, and down by those that have more (CUSUM)."""
 
     kind, invariant, floor = "round", "the last digits of a meter are as likely as any", 4.0
-    _SLACK, _MOST = 0.5, 12.0
+    _SLACK, most = 0.5, 12.0
 
     def __init__(self, per_day: float) -> None:
         super().__init__(per_day)
@@ -78,7 +79,7 @@ class Rounded(Detector):
         coarse = value % 10 == 0 and value % 10 ** (len(str(value)) - 2) == 0
         if self.sum == 0:
             self.since = slot.at
-        self.sum = min(self._MOST, max(0.0, self.sum + coarse - self._SLACK))
+        self.sum = min(self.most, max(0.0, self.sum + coarse - self._SLACK))
         change: Change = self.judge(slot.at, self.sum)
         if not change:
             return None

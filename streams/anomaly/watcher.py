@@ -1,25 +1,22 @@
 """From packets to alarms: the detectors of every registered point, fed in the order of the packets."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from carbon.anomaly import Raised
 from carbon.packet import Packet
 from carbon.registry import Point, Registry
 from streams.anomaly.alarm import Alarm, Slot
-from streams.anomaly.kept import Kept
-from streams.anomaly.point import LINE, PointStack, share
-from streams.anomaly.ratio import Pair, Shifted, Strays
-from streams.anomaly.register import Rollback
+from streams.anomaly.related import Values
+from streams.anomaly.siblings import Siblings, groups
+from streams.anomaly.watch import PointWatch, Watch, like
 
-_LEAST_MS = 300_000
-"""A point that is read more often is watched by one reading of five minutes."""
 _SILENT_MS = 7_200_000
 """A point that says nothing for so long, while its gateway speaks, says nothing."""
-_AIR = 20.9
-"""vol% of O2 at which the line of combustion ends (`anomalies.json` of the domain)."""
 
 
 class Found(NamedTuple):
@@ -29,39 +26,9 @@ class Found(NamedTuple):
     alarm: Alarm
 
 
-class PointWatch(Kept):
-    """One point's detectors: by itself, of its register, of its line with the O2 of its partner."""
-
-    declared = frozenset({"slot_ms"})
-
-    def __init__(self, point: Point, per_month: float) -> None:
-        self.like = _like(point)
-        self.slot_ms = max(point.step_ms, _LEAST_MS)
-        self.stack = PointStack(self.slot_ms, per_month)
-        self.register = Rollback(share(per_month), point.counter)
-        self.line = Pair(Shifted(share(per_month), "line", LINE), Strays(share(per_month), "calgas", LINE))
-        self.counted: int | None = None
-        self.last = -1
-
-    def take(self, slot: Slot, point: Point) -> list[Alarm]:
-        """The next reading. What a register adds up is watched as its steps."""
-        if point.counter is None:
-            return self.stack.take(slot)
-        alarms = [] if slot.value is None or (one := self.register.take(slot)) is None else [one]
-        value, before = slot.value, self.counted
-        if value is not None:
-            self.counted = value
-            value = None if before is None else (value - before) % point.counter
-        return alarms + self.stack.take(slot._replace(value=value))
-
-
-def _like(point: Point) -> list[Any]:
-    """What may not change of a point without beginning anew."""
-    return [point.unit, point.scale, point.step_ms, point.counter]
-
-
 class Watcher:
-    """All points. `states` are those of points, `heads` run and sequence of each gateway's last packet."""
+    """All points. `states` are those of points and of their groups, `heads` run and sequence of each gateway's last
+    packet; `offset_ms`: days begin so long before those of UTC."""
 
     def __init__(
         self,
@@ -69,20 +36,32 @@ class Watcher:
         per_month: float = 1.0,
         states: Mapping[str, Any] | None = None,
         heads: Mapping[str, list[int]] | None = None,
+        offset_ms: int = 0,
     ) -> None:
-        self._registry, self._per_month = registry, per_month
+        self._per_month, self._offset_ms = per_month, offset_ms
         self._states = dict(states or {})
-        self._watches = dict[str, PointWatch]()
+        self._points = dict[str, PointWatch]()
+        self._siblings = dict[str, Siblings]()
         self.heads = dict(heads or {})
         self.changed = set[str]()
+        self.follow(registry)
 
     def follow(self, registry: Registry) -> None:
         """Watch by another registry from now on."""
         self._registry = registry
+        self._groups = groups(registry)
+        self._group_of = {point.id: name for name, points in self._groups.items() for point in points}
+        self._parts = defaultdict[str, list[Point]](list)
+        for point in sorted(registry.points.values(), key=lambda one: one.id):
+            if point.parent_meter is not None:
+                self._parts[point.parent_meter].append(point)
+        for name, siblings in self._siblings.items():
+            siblings.follow([point.id for point in self._groups.get(name, ())])
 
-    def state(self, point: str) -> dict[str, Any]:
-        """What is known of a point, as plain data."""
-        return self._watches[point].state()
+    def state(self, name: str) -> dict[str, Any]:
+        """What is known of a point or a group, as plain data."""
+        watch: Watch = self._siblings[name] if name in self._siblings else self._points[name]
+        return watch.state()
 
     def take(self, packet: Packet, reasons: NDArray[np.uint8]) -> list[Found]:
         """The next packet of a gateway with the verdict on each reading. One that came before is passed over."""
@@ -90,7 +69,7 @@ class Watcher:
         if head <= self.heads.get(packet.gateway, [-1, -1]):
             return []
         self.heads[packet.gateway] = head
-        found, values = list[Found](), dict[tuple[str, int], int]()
+        found, values = list[Found](), defaultdict[str, dict[int, int]](dict)
         for place, row in enumerate(zip(packet.point.tolist(), packet.at.tolist(), packet.value.tolist(), strict=True)):
             name, at, value = packet.points[row[0]], row[1], row[2]
             point = self._registry.points.get(name)
@@ -98,46 +77,72 @@ class Watcher:
                 continue
             valid = not reasons[place]
             if valid:
-                values[name, at] = value
+                values[name][at] = value
             slot = Slot(at, value if valid else None, chr(packet.flag[place]), True, packet.sent_at - at)
             found += self._reading(point, slot)
-        found += self._lines(packet, values)
-        return found + self._silent(packet)
+        found += self._together(packet, values) + self._silent(packet) + self._exchanged(packet)
+        for one in found:
+            self._watch_of(one.point, one.alarm.kind).heed(one.alarm)
+        return found
+
+    def learn(self, raised: Raised, *, confirmed: bool) -> None:
+        """Take in a verdict on an anomaly. One of a point that nobody registered is passed over."""
+        if raised.point in self._registry.points:
+            self._watch_of(raised.point, raised.kind).learn(raised.kind, raised.at, confirmed=confirmed)
+
+    def _watch_of(self, point: str, kind: str) -> Watch:
+        if kind == "swap" and point in self._group_of:
+            return self._group(self._group_of[point])
+        return self._watch(self._registry.points[point])
 
     def _watch(self, point: Point) -> PointWatch:
-        watch = self._watches.get(point.id)
-        if watch is None or watch.like != _like(point):
-            watch = PointWatch(point, self._per_month)
+        watch = self._points.get(point.id)
+        if watch is None or watch.like != like(point):
+            watch = PointWatch(point, self._per_month, self._offset_ms)
             state = self._states.pop(point.id, None)
             if state is not None and state["like"] == watch.like:
                 watch.restore(state)
-            self._watches[point.id] = watch
+            self._points[point.id] = watch
         self.changed.add(point.id)
         return watch
 
+    def _group(self, name: str) -> Siblings:
+        siblings = self._siblings.get(name)
+        if siblings is None:
+            names = [point.id for point in self._groups[name]]
+            siblings = self._siblings[name] = Siblings(names, self._per_month)
+            if (state := self._states.pop(name, None)) is not None:
+                siblings.restore(state)
+        self.changed.add(name)
+        return siblings
+
     def _reading(self, point: Point, slot: Slot) -> list[Found]:
         watch = self._watch(point)
-        number = slot.at // watch.slot_ms
-        if watch.slot_ms > point.step_ms and number == watch.last:
+        if not watch.is_due(slot, point):
             return []
-        watch.last = number
-        return [Found(point.id, alarm) for alarm in watch.take(slot, point)]
+        alarms, value = watch.take(slot, point)
+        if value is not None and (group := self._group_of.get(point.id)) is not None:
+            self._group(group).measure(point.id, slot.at, value)
+        return [Found(point.id, alarm) for alarm in alarms]
 
-    def _lines(self, packet: Packet, values: Mapping[tuple[str, int], int]) -> list[Found]:
-        found = list[Found]()
-        for (name, at), value in values.items():
-            point = self._registry.points[name]
-            if point.dry_gas is None or (oxygen := values.get((point.dry_gas.partner, at))) is None:
-                continue
-            partner = self._registry.points[point.dry_gas.partner]
-            co2, o2 = value / 10**point.scale, oxygen / 10**partner.scale
-            found += [Found(name, alarm) for alarm in self._watch(point).line.take(at, co2, _AIR - o2, 1.0)]
+    def _together(self, packet: Packet, values: Values) -> list[Found]:
+        found, registry = list[Found](), self._registry
+        for point in registry.points_of.get(packet.gateway, ()):
+            parts = self._parts.get(point.id, ())
+            if point.id in values and (parts or point.dry_gas or point.load or point.fuel):
+                alarms = self._watch(point).together(values, point, registry, parts)
+                found += [Found(point.id, alarm) for alarm in alarms]
         return found
+
+    def _exchanged(self, packet: Packet) -> list[Found]:
+        points = self._registry.points_of.get(packet.gateway, ())
+        names = dict.fromkeys(self._group_of[point.id] for point in points if point.id in self._group_of)
+        return [Found(*one) for name in names for one in self._group(name).take(packet.sent_at)]
 
     def _silent(self, packet: Packet) -> list[Found]:
         found, known = list[Found](), packet.sent_at - _SILENT_MS
         for point in self._registry.points_of.get(packet.gateway, ()):
-            watch = self._watches.get(point.id)
+            watch = self._points.get(point.id)
             if watch is not None and watch.stack.last is not None and watch.stack.last + watch.slot_ms <= known:
                 self.changed.add(point.id)
                 found += [Found(point.id, alarm) for alarm in watch.stack.pass_to(known)]

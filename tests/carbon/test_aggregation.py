@@ -135,14 +135,14 @@ def test_the_contract_accepts_every_record_of_a_day_with_late_lost_repeated_and_
 
 
 def test_the_packets_kept_for_late_readings_are_bounded_for_all_gateways_together() -> None:
-    """Each of 1,000 gateways keeps four beside those of its open windows."""
-    world = World({GATEWAY: ["p-1"]} | {f"gw-{i}": [f"other-{i}"] for i in range(999)})
+    """Each of 10,000 gateways keeps 50 readings beside those of its open windows: the last ten packets of five."""
+    world = World({GATEWAY: ["p-1"]} | {f"gw-{i}": [f"other-{i}"] for i in range(9_999)})
     bench, chain = Bench(world), world.chain(GATEWAY)
     for k in range(0, 6 * 60, 5):
         chain.pack([("p-1", START + MINUTE * (k + i), 1) for i in range(5)], START + MINUTE * (k + 5))
     bench.all(chain.packets)
     opening = bench.windows._opening()
-    assert len([k for k in bench.windows._facts if k < opening]) == 4
+    assert [k for k in bench.windows._facts if k < opening] == list(range(opening - 10, opening))
 
 
 def test_every_valid_reading_is_counted_once_or_reported(world: World) -> None:

@@ -35,6 +35,18 @@ NO_LEVELS: list[dict[str, Any]] = [
 ]
 
 
+NO_ANOMALIES = [
+    "",
+    "anomaly/plant-0-0/stuck",
+    f"anomaly/plant-0-0/stuck/resolved/{month(3)}",
+    f"anomaly/plant-0-1/stuck/raised/{month(3)}",
+    f"anomaly/plant-0-0/stuck/raised/0{month(3)}",
+    f"anomaly/plant-0-0/st uck/raised/{month(3)}",
+    f"anomaly/plant-0-0/stuck/raised/{month(3)}\n",
+    "anomaly/plant-0-0/stuck/raised/1e12",
+]
+
+
 def early_warning(**of_level: Any) -> str:
     """The shipped rules with a level changed, as a submission has them."""
     raw = tomllib.loads(resources.files("carbon.planning").joinpath("early-warning.toml").read_text())
@@ -119,6 +131,9 @@ PASSING: list[tuple[str, dict[str, Any]]] = [
     ("weather", {"end": month(1) + 60 * DAY, "measures": []}),
     ("weather", measures(limit_percent=0)),
     ("weather", measures(limit_percent=100)),
+    ("assessment", {"verdict": "CONFIRMED", "reason": TEXT}),
+    ("assessment", {"anomaly": f"anomaly/plant-0-0/mass_per_load/raised/{month(5)}"}),
+    ("assessment", {"subject": "works", "point": "plant-0-1", "anomaly": f"anomaly/plant-0-1/gap/raised/{month(5)}"}),
 ]
 
 
@@ -239,6 +254,8 @@ REFUSED: dict[Refusal, list[tuple[str, dict[str, Any]]]] = {
         ("weather", {"start": month(1) + 1}),
         ("weather", {"end": month(1) + 60 * DAY + HOUR}),
         ("weather", {"start": -HOUR * 10**9, "end": -HOUR * 10**9 + HOUR}),
+        ("assessment", {"anomaly": "anomaly/plant-0-0/gap/raised/0"}),
+        ("assessment", {"anomaly": f"anomaly/plant-0-0/gap/raised/{10**15 - 1}"}),
     ],
     Refusal.WRONG_AMOUNT: [
         ("allocation", {"amount_g": 1_002_599_999}),
@@ -281,11 +298,13 @@ REFUSED: dict[Refusal, list[tuple[str, dict[str, Any]]]] = {
         ("decision", {"subject": "region"}),
         ("weather", {"region": "plant"}),
         ("weather", measures(subject="region")),
+        ("assessment", {"subject": "works"}),
     ],
     Refusal.UNKNOWN_SUBJECT: [
         ("allocation", {"subject": "works"}),
         ("weather", measures(subject="nobody")),
     ],
+    Refusal.UNKNOWN_POINT: [("assessment", {"point": "plant-9-9"})],
     Refusal.WRONG_ROLE: [("weather", measures(subject="abroad"))],
     Refusal.UNKNOWN_TERM: [
         ("offset", {"scheme": "VCS"}),
@@ -371,6 +390,9 @@ REFUSED: dict[Refusal, list[tuple[str, dict[str, Any]]]] = {
         ("ruleset", {"name": "early-warning"}),
         *(("ruleset", {"name": "early-warning", "rules": early_warning(**level)}) for level in NO_LEVELS),
         ("ruleset", {"rules": " " * (ground.MOST_RULES + 1)}),
+        ("assessment", {"reason": "\t"}),
+        ("assessment", {"reason": TEXT + "t"}),
+        *(("assessment", {"anomaly": name}) for name in NO_ANOMALIES),
     ],
 }
 

@@ -57,6 +57,7 @@ SIGNERS: Mapping[str, Sequence[str]] = {
     "output": ("plant-co",),
     "gdp": ("statistics",),
     "price": ("exchange",),
+    "assessment": ("verifier",),
 }
 
 
@@ -85,6 +86,23 @@ def test_who_may_say_it_is_heard_and_nobody_else(kind: str) -> None:
 )
 def test_what_the_envelope_refuses(wanted: Refusal, data: bytes) -> None:
     assert verdict(data) is wanted
+
+
+def test_of_an_anomaly_verifier_and_authority_decide_and_the_subject_itself_comments() -> None:
+    for party in ("verifier", "office"):
+        for said in ("CONFIRMED", "DISMISSED", "COMMENTED"):
+            assert verdict(payload("assessment", [party], verdict=said)) is Refusal.PASS
+    for said, wanted in (
+        ("COMMENTED", Refusal.PASS),
+        ("CONFIRMED", Refusal.WRONG_ROLE),
+        ("DISMISSED", Refusal.WRONG_ROLE),
+    ):
+        assert verdict(payload("assessment", ["plant-co"], verdict=said)) is wanted
+    assert verdict(payload("assessment", ["works-co"], verdict="COMMENTED")) is Refusal.WRONG_ROLE
+    assert verdict(payload("assessment", ["other-office"])) is Refusal.WRONG_ROLE
+    assert verdict(payload("assessment", ["other-office"]), world(**SOLD)) is Refusal.WRONG_ROLE, "in March it is ours"
+    july = {"anomaly": f"anomaly/plant-0-0/gap/raised/{month(7)}"}
+    assert verdict(payload("assessment", ["other-office"], **july), world(**SOLD)) is Refusal.PASS
 
 
 def test_one_signature_for_another_channel_or_body_is_none() -> None:
@@ -117,6 +135,7 @@ def test_the_moment_of_a_submission() -> None:
     assert moments["allocation"] == moments["verification"] == moments["price"] == end_of_year
     assert moments["gdp"] == moments["output"] == month(4) - 1
     assert moments["transfer"] == 0
+    assert moments["assessment"] == month(3)
     assert submission.moment(submission.read(payload("price", ["exchange"], year=2**31 - 1)), OFFSET) == 0
 
 

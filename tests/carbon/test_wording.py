@@ -74,6 +74,13 @@ WORDS = {
         amount = "1200.50 CNY"
         document = "gdp.pdf"
         """,
+    "assessment": """
+        subject = "plant"
+        point = "boiler"
+        anomaly = "anomaly/boiler/stuck/raised/1451606400000"
+        verdict = "dismissed"
+        reason = "the pump was serviced"
+        """,
 }
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
@@ -101,6 +102,12 @@ class Worker:
     @property
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
+
+    @property
+    def memory(self) -> float:
+        """Resident, MiB."""
+        assert self._process is not None
+        return float(psutil.Process(self._process.pid).memory_info().rss / 2**20)
 
     @property
     def log(self) -> str:

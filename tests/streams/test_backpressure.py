@@ -2,6 +2,7 @@
 
 import json
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from threading import Thread
 
@@ -20,6 +21,8 @@ from tests.streams.test_pipeline import Line, check_ledger, messages
 from tests.streams.world import HOUR, MINUTE, START, Chain, World
 
 HOURS = 24
+BEFORE, LATER = 900, 1_500
+"""Packets of 900 readings: more than the workers hold in memory, and as many again and more behind them."""
 
 
 def chain_of(world: World) -> Chain:
@@ -34,6 +37,12 @@ def chain_of(world: World) -> Chain:
     chain.pack([], START + HOURS * HOUR + 10 * MINUTE)
     chain.pack([(points[0], START + HOURS * HOUR - MINUTE, 5)], START + HOURS * HOUR + 11 * MINUTE)
     return chain
+
+
+def state_in(folder: Path, name: str) -> dict[str, float]:
+    """What a worker said of itself last."""
+    path = folder / name / f"{name}.health.json"
+    return dict(json.loads(path.read_text())) if path.exists() else {}
 
 
 def test_a_writer_waits_from_the_bound_on_until_half_of_it_is_done() -> None:
@@ -53,10 +62,7 @@ def test_a_committee_that_stands_holds_the_workers_and_all_is_recorded_when_it_g
     options = {"most_unconfirmed": 9, "again_after": 600.0}
     stack.enter_context(Worker("aggregate", tmp_path / "aggregate", bootstrap, world, **options))
 
-    def state(name: str) -> dict[str, float]:
-        path = tmp_path / name / f"{name}.health.json"
-        return dict(json.loads(path.read_text())) if path.exists() else {}
-
+    state = partial(state_in, tmp_path)
     every = messages([chain])
     send(bootstrap, topics.METER_READINGS, every[:11])
     wait_until(lambda: bool(state("aggregate").get("held")), "the aggregator held")
@@ -83,6 +89,36 @@ def test_a_committee_that_stands_holds_the_workers_and_all_is_recorded_when_it_g
     wait_until(lambda: committed(bootstrap, *place) == len(every), "all offsets")
     wait_until(lambda: not state("ingest")["held"] and not state("aggregate")["held"], "nobody held")
     wait_until(lambda: state("aggregate")["unconfirmed_records"] == 0, "nothing waits for the committee")
+
+
+@pytest.mark.broker
+def test_memory_stays_flat_while_the_committee_stands(bootstrap: str, tmp_path: Path, stack: ExitStack) -> None:
+    world = World({"gw-0": [f"p-{number}" for number in range(15)]})
+    chain = world.chain("gw-0")
+    chain.minutes(world.gateways["gw-0"], 60 * (BEFORE + LATER), 60)
+    every: list[tuple[str | bytes | None, bytes]] = [("gw-0", message) for message in chain.messages]
+    workers = [
+        Worker("ingest", tmp_path / "ingest", bootstrap, world, most_behind=100),
+        Worker("aggregate", tmp_path / "aggregate", bootstrap, world, most_unconfirmed=100, again_after=600.0),
+    ]
+    for worker in workers:
+        stack.enter_context(worker)
+
+    def settled() -> list[float]:
+        """The memory of both once they have stood still for two looks, MiB."""
+        wait_until(lambda: all(state_in(tmp_path, worker.name).get("held") for worker in workers), "both held")
+        begun = state_in(tmp_path, "ingest")["at"]
+        wait_until(lambda: state_in(tmp_path, "ingest")["at"] > begun + 4 * flow.LOOK_EVERY, "four looks")
+        return [worker.memory for worker in workers]
+
+    send(bootstrap, topics.METER_READINGS, every[:BEFORE])
+    before = settled()
+    send(bootstrap, topics.METER_READINGS, every[BEFORE:])
+    later = settled()
+    waits = sum(map(len, chain.messages[BEFORE:])) / 2**20
+    grown = [after - first for first, after in zip(before, later, strict=True)]
+    print(f"{waits:.0f} MiB more wait; memory {before} MiB, then {later}")
+    assert max(grown) < waits / 4, f"{waits:.0f} MiB more wait, and memory grew by {grown}"
 
 
 def take_all(bootstrap: str) -> None:

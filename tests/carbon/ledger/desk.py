@@ -24,6 +24,7 @@ _AUTHORS = {
     "decision": REGULATOR,
     "weather": REGULATOR,
     "ruleset": REGULATOR,
+    "assessment": VERIFIER,
     "verification": VERIFIER,
     "reduction": VERIFIER,
     "offset": CREDITS,
@@ -94,6 +95,7 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     },
     "weather": {**MARCH, "level": "RED", "measures": []},
     "ruleset": {"name": "colours", "rules": "{}\n"},
+    "assessment": {"point": "p", "anomaly": "anomaly/p/gap/raised/5", "verdict": "DISMISSED", "reason": "r"},
 }
 """A content of each kind, but for whom it is about."""
 

@@ -364,7 +364,9 @@ def test_what_was_refused_can_t_be_taken_back(desk: Desk) -> None:
     assert desk.say("a", "reversal", forged) is Refusal.NOT_REVERSIBLE
 
 
-@pytest.mark.parametrize("kind", ["plan", "target", "weather", "price", "ruleset", "retirement", "closing"])
+@pytest.mark.parametrize(
+    "kind", ["plan", "target", "weather", "price", "ruleset", "assessment", "retirement", "closing"]
+)
 def test_of_some_kinds_nothing_is_taken_back(desk: Desk, kind: str) -> None:
     verified(desk, emissions=0)
     desk.state("offset")

@@ -65,19 +65,6 @@ def test_what_lasts_for_four_weeks_is_usual() -> None:
     assert detector.opened is None and detector.threshold.limit > 9
 
 
-def test_a_dismissed_alarm_raises_the_limit_of_its_detector_and_a_confirmed_one_lowers_it() -> None:
-    detector = level()
-    before = detector.threshold.limit
-    detector.threshold.learn(confirmed=False)
-    assert detector.threshold.limit == pytest.approx(1.25 * before)
-    for _ in range(20):
-        detector.threshold.learn(confirmed=True)
-    assert detector.threshold.limit == pytest.approx(0.7 * before)
-    for _ in range(20):
-        detector.threshold.learn(confirmed=False)
-    assert detector.threshold.limit == pytest.approx(4 * before)
-
-
 def slots(days: int, seed: int = 1) -> list[Slot]:
     rng = random.Random(seed)
     out = []
