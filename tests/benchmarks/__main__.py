@@ -12,7 +12,19 @@ from typing import NamedTuple
 
 import psutil
 
-from tests.benchmarks import accounts, committee, edge, hj212, ingest, latency, memory, pipeline, points, verification
+from tests.benchmarks import (
+    accounts,
+    committee,
+    edge,
+    hj212,
+    ingest,
+    latency,
+    memory,
+    pipeline,
+    points,
+    verification,
+    webhooks,
+)
 from tests.sinks import bench as sink
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
@@ -152,6 +164,16 @@ def _accounts() -> Iterator[Row]:
         yield Row(found.what, found.rate, found.unit, found.beside, found.floor, found.note)
 
 
+def _webhooks() -> Iterator[Row]:
+    measured = webhooks.run()
+    for said, one in (("ten endpoints", measured.alive), ("ten endpoints, one of them dead", measured.one_dead)):
+        note = (
+            f"to the other nine; {webhooks.ALERTS:,} alerts of {webhooks.KEYS} keys; CPU {one.cpu_us:.0f} µs a delivery"
+        )
+        beside = "a bare client's requests, nothing kept"
+        yield Row(f"webhooks, {said}", one.rate, "deliveries/s", beside, measured.floor, note)
+
+
 def _in_turn(run: Callable[[], Iterator[accounts.Measured]]) -> list[accounts.Measured]:
     return list(run())
 
@@ -168,6 +190,7 @@ PARTS: dict[str, Callable[[], Iterator[Row]]] = {
     "memory": _memory,
     "verification": _verification,
     "accounts": _accounts,
+    "webhooks": _webhooks,
 }
 """The parts of the table, in its order."""
 
