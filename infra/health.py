@@ -88,6 +88,7 @@ class Health:
         self._watch = Watch(config.kafka)
         self._producer = Producer(config.kafka | {"enable.idempotence": "true"})
         own = {"group.id": "carbon.health", "enable.auto.commit": "false", "auto.offset.reset": "earliest"}
+        own |= {"fetch.wait.max.ms": "5000"}
         self._consumer = Consumer(config.kafka | own)
         self._consumer.assign([TopicPartition(*_LETTERS, self._offset)])
 

@@ -62,8 +62,8 @@ class Watch:
         from confluent_kafka import KafkaException
 
         try:
-            places = self._places()
-            found = [stage for group in sorted(groups) for stage in self._group(group, places)]
+            places, ends = self._places(), dict[tuple[str, int], int]()
+            found = [stage for group in sorted(groups) for stage in self._group(group, places, ends)]
         except KafkaException as error:
             raise unreachable(self._client, error) from error
         return [*found, *_committee(data)]
@@ -83,13 +83,17 @@ class Watch:
         topics = self._consumer(_NOBODY).list_topics(timeout=_TIMEOUT).topics
         return [(name, number) for name, topic in topics.items() for number in topic.partitions]
 
-    def _group(self, group: str, places: Iterable[tuple[str, int]]) -> Iterator[Stage]:
+    def _group(
+        self, group: str, places: Iterable[tuple[str, int]], ends: dict[tuple[str, int], int]
+    ) -> Iterator[Stage]:
+        """What waits for a group. `ends` are those of partitions that were asked for already at this look."""
         from confluent_kafka import TopicPartition
 
         now, asker = time.time(), self._consumer(_NOBODY)
         committed = self._consumer(group).committed([TopicPartition(*place) for place in places], timeout=_TIMEOUT)
         offsets = {(p.topic, p.partition): p.offset for p in committed if p.offset >= 0}
-        behind = {place: (offset, _end(asker, place)) for place, offset in offsets.items()}
+        ends |= {place: _end(asker, place) for place in offsets.keys() - ends.keys()}
+        behind = {place: (offset, ends[place]) for place, offset in offsets.items()}
         ages = _ages(asker, {place: offset for place, (offset, end) in behind.items() if offset < end}, now)
         for topic in sorted({topic for topic, _ in behind}):
             waiting = sum(max(0, end - offset) for (name, _), (offset, end) in behind.items() if name == topic)

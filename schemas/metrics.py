@@ -68,7 +68,7 @@ QUEUE = Metric(
     "carbonledger_queue_depth",
     Kind.GAUGE,
     "What it has taken and not done",
-    (*WORKERS, MEMBER, *PROCESSORS, SINK, REPLAY, LIVE, "intake", WEBHOOKS),
+    (*WORKERS, MEMBER, *PROCESSORS, ANOMALIES, SINK, REPLAY, LIVE, "intake", WEBHOOKS),
     ("queue",),
 )
 DONE = Metric("carbonledger_messages_total", Kind.COUNTER, "Messages that it has done since its start", REFUSING)
@@ -82,7 +82,10 @@ REJECTIONS = Metric(
 DEAD_LETTERS = Metric("carbonledger_dead_letters_total", Kind.COUNTER, "Messages to readings.rejected", REFUSING)
 
 HEIGHT = Metric(
-    "carbonledger_height", Kind.GAUGE, "Height of the last block that it has kept", (MEMBER, *PROCESSORS, SINK)
+    "carbonledger_height",
+    Kind.GAUGE,
+    "Height of the last block that it has kept",
+    (MEMBER, *PROCESSORS, ANOMALIES, SINK),
 )
 REGISTRY_HEIGHT = Metric(
     "carbonledger_registry_height",

@@ -24,6 +24,7 @@ ACCEPTED = Panel(
     "Records and submissions accepted since the genesis.",
     "stat",
     "SELECT max(accepted) AS accepted FROM blocks",
+    width=3,
 )
 REJECTED = Panel(
     "Rejected",
@@ -38,7 +39,6 @@ FOUND = Panel(
     "Proven deeds such as two votes at one place, each once whoever found it: `carbonledger evidence list`.",
     "stat",
     f"SELECT count() AS deeds FROM alerts WHERE kind IN ({EVIDENCE})",
-    width=3,
     steps=((1.0, RED),),
 )
 EPOCH = Panel(
@@ -81,8 +81,8 @@ VERDICTS = Panel(
     "barchart",
     "SELECT member, countIf(certified) AS certificates, sum(endorsements) AS verdicts FROM votes "
     f"WHERE {IN_RANGE} GROUP BY member ORDER BY member",
-    width=24,
-    height=7,
+    width=14,
+    height=8,
 )
 TWENTIETH = (
     "toStartOfInterval(time, INTERVAL greatest(1, intDiv(dateDiff('second', $__fromTime, $__toTime), 20)) second)"
@@ -111,7 +111,7 @@ LATENCY = Panel(
     f"WHERE published IS NOT NULL AND {IN_RANGE}) GROUP BY bucket ORDER BY bucket",
     SECONDS,
     width=10,
-    height=9,
+    height=8,
     columns={
         "median": Column(colour="blue"),
         "one in twenty": Column(colour="orange"),
@@ -125,15 +125,15 @@ VIEWS = Panel(
     "many views were passed.",
     "table",
     counted(
-        "SELECT at, epoch, view, leads, height, arrayStringConcat(members, ', ') AS members FROM view_changes",
+        "SELECT at, toNullable(epoch) AS epoch, toNullable(view) AS view, leads, toNullable(height) AS height, "
+        "arrayStringConcat(members, ', ') AS members FROM view_changes",
         "at DESC",
-        "SELECT NULL, max(epoch), sum(changes), 'all', max(height), concat(toString(count()), ' so far') "
-        "FROM view_changes",
+        "SELECT NULL, NULL, NULL, 'all', NULL, concat(toString(sum(changes)), ' so far') FROM view_changes",
     ),
     "none",
-    width=14,
-    height=9,
-    columns={"at": WHEN, "epoch": Column(width=70), "view": Column(width=70), "height": Column(width=90)},
+    width=24,
+    height=6,
+    columns={"at": WHEN, "leads": Column(width=120)} | {name: Column(width=90) for name in ("epoch", "view", "height")},
 )
 RECORDS = Panel(
     "Records and submissions in each block",
@@ -192,9 +192,9 @@ BOARD = Board(
     (
         (HEIGHT, NEWEST, ACCEPTED, REJECTED, FOUND, EPOCH, CHANGED),
         (MEMBERS, INTERVAL),
-        (VIEWS, LATENCY),
-        (RECORDS, PER_DAY),
-        (VERDICTS,),
+        (RECORDS, LATENCY),
+        (VERDICTS, PER_DAY),
+        (VIEWS,),
         (ALERTS, BLOCKS),
     ),
 )

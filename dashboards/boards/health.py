@@ -111,10 +111,12 @@ SPEED = Panel(
 )
 PROCESSES = Panel(
     "Processes and topics now",
-    "Each process with each topic that it reads, as it stood last: what waits, how long the oldest has, and restarts.",
+    "Each process with each topic that it reads, as it stood last: what waits, how long the oldest has, and restarts. "
+    "Those that are not ready come first.",
     "table",
     "SELECT process, topic, state, restarts, waiting, oldest_seconds AS oldest, round(per_second, 1) AS per_second, at "
-    "FROM health ORDER BY at DESC LIMIT 1 BY process, topic",
+    "FROM (SELECT * FROM health ORDER BY at DESC LIMIT 1 BY process, topic) "
+    "ORDER BY state IN ('ready', ''), process, topic",
     width=14,
     height=9,
     columns={

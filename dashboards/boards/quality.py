@@ -132,7 +132,7 @@ LAST = Panel(
         f"SELECT NULL, 'all', '', '', '', concat(toString(count()), ' so far'), '' FROM rejections WHERE {MY_POINTS}",
     ),
     TEXT,
-    width=16,
+    width=24,
     height=8,
     columns={"at": WHEN},
 )
@@ -147,7 +147,7 @@ INCOMPLETE = Panel(
         f"WHERE kind IN ({GAP_KINDS}) AND {MINE}",
     ),
     TEXT,
-    width=24,
+    width=16,
     height=8,
     columns={"at": WHEN, "severity": Column(colours=SEVERITIES), "code": CODE},
 )
@@ -169,28 +169,33 @@ FIGURES = (
     "arrayStringConcat(arrayMap(x -> concat(replaceAll(x.1, '_', ' '), ' ', x.2), "
     "CAST(figures, 'Array(Tuple(String, String))')), ', ')"
 )
+SAID = (
+    "LEFT JOIN (SELECT anomaly, argMax(concat(said, ' by ', party), leaf_index) AS said FROM assessments "
+    "GROUP BY anomaly) AS s ON s.anomaly = o.id"
+)
 RECORD_THEN = (
     "(SELECT point, window_start, window_seconds, code FROM records_latest "
     "WHERE point IN (SELECT point FROM anomalies_open))"
 )
 OPEN = Panel(
     "Open anomalies",
-    "The newest 100 that are not over: which invariant is broken, since when, the figures, and how often in 30 days "
-    "such a value is to be expected without a fault. The code leads to the record of the reading that told. The row "
-    "`all` counts them.",
+    "The newest 100 that are not over: which invariant is broken, since when, the figures, how often in 30 days such a "
+    "value is to be expected without a fault, and what was said of it last by a signed submission. The code leads to "
+    "the record of the reading that told. The row `all` counts them.",
     "table",
     counted(
-        'SELECT a.since AS since, kind, a.point AS point, invariant, figures, "in 30 days", '
+        'SELECT a.since AS since, kind, a.point AS point, invariant, figures, "in 30 days", said, '
         "if(at < r.window_start + toIntervalSecond(r.window_seconds), r.code, '') AS code FROM "
         f"(SELECT since, at, kind, point, invariant, {FIGURES} AS figures, "
-        f'toNullable(round(per_month, 3)) AS "in 30 days" FROM anomalies_open WHERE {MINE}) AS a '
+        f'toNullable(round(per_month, 3)) AS "in 30 days", said FROM anomalies_open AS o {SAID} WHERE {MINE}) AS a '
         f"ASOF LEFT JOIN {RECORD_THEN} AS r ON r.point = a.point AND r.window_start <= a.at",
         "since DESC, point, kind",
-        f"SELECT NULL, 'all', '', '', concat(toString(count()), ' open'), NULL, '' FROM anomalies_open WHERE {MINE}",
+        "SELECT NULL, 'all', '', '', concat(toString(count()), ' open'), NULL, '', '' "
+        f"FROM anomalies_open WHERE {MINE}",
     ),
     TEXT,
-    width=16,
-    height=9,
+    width=24,
+    height=8,
     columns={"since": WHEN, "in 30 days": Column(unit="none", width=90), "code": CODE},
 )
 
@@ -202,8 +207,8 @@ BY_KIND = Panel(
     "AS "
     f"warning, countIf(severity = 'info') AS info FROM alerts WHERE {MINE} AND {READ} GROUP BY time ORDER BY time "
     f"{FILLED}",
-    width=24,
-    height=6,
+    width=16,
+    height=9,
     bars=True,
     stacked=True,
     columns={name: Column(colour=colour) for name, colour in SEVERITIES.items()},
@@ -217,9 +222,9 @@ BOARD = Board(
         (READINGS, REFUSED, COVERAGE, SUBSTITUTED, CORRECTED, GAPS),
         (BY_DAY, REASONS),
         (COVERAGE_BY_DAY, POINTS),
-        (TIERS, LAST),
-        (INCOMPLETE,),
-        (ANOMALY_KINDS, OPEN),
-        (BY_KIND,),
+        (TIERS, INCOMPLETE),
+        (LAST,),
+        (OPEN,),
+        (ANOMALY_KINDS, BY_KIND),
     ),
 )

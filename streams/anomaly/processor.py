@@ -157,6 +157,7 @@ class Anomalies:
     def figures(self) -> Iterator[Figure]:
         """How it stands."""
         yield LAG.of(self._lag, topics.READINGS_CODED)
+        yield from self._ledger.figures()
 
     def close(self) -> None:
         """Leave the broker."""

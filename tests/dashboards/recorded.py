@@ -124,6 +124,10 @@ class Recorded(Scene):
         for day in range(DAYS):
             self.time_ms = START + (24 * day + 26) * HOUR
             assert set(self.order(self.windows(24 * day, 24))) == {(Refusal.PASS, 0)}
+        self.read = list(ingested(self))
+        self.anomalies = list(
+            anomalies(self, [value for topic, _, value in self.read if topic == topics.READINGS_CODED])
+        )
         self._state_the_rest()
 
     def submit(self, party: str, kind: str, signers: tuple[str, ...] = (), **content: Any) -> Refusal:
@@ -163,6 +167,10 @@ class Recorded(Scene):
             self.submit(EXCHANGE, "price", **parties.PRICE),
             self.submit(AUTHORITY, "weather", region="region", level="ORANGE", start=START, end=END, measures=measures),
         ]
+        told = [codec.decode("anomaly", value) for topic, _, value in self.anomalies if topic == topics.ANOMALIES]
+        stuck = next(one for one in told if (one["point"], one["kind"]) == ("plant-0-3", "stuck"))
+        about = {"subject": "works", "point": "plant-0-3", "anomaly": stuck["id"]}
+        verdicts.append(self.submit(AUTHORITY, "assessment", **about, verdict="CONFIRMED", reason="the seal is broken"))
         assert set(verdicts) == {Refusal.PASS}, verdicts
 
 
@@ -221,8 +229,9 @@ def anomalies(scene: Recorded, coded: Iterable[bytes]) -> Iterator[tuple[str, st
             sent.append((topic, key, value))
 
     config = {"bootstrap.servers": "127.0.0.1:1", "log_level": "0"}
-    in_force = (0, scene.world.registry)
-    with closing(Deaf(AnomalyConfig(config, "carbonledger/test", lambda: in_force, Path(":memory:")))) as processor:
+    registry = scene.world.registry
+    told = AnomalyConfig(config, scene.world.genesis, registry, lambda: (0, registry), Path(":memory:"))
+    with closing(Deaf(told)) as processor:
         for message in coded:
             processor.packet(message)
     yield from sent
@@ -244,14 +253,13 @@ def fill(data_dir: Path) -> None:
     by_topic = {topic: feed for feed in feeds for topic in feed.topics}
     logs: dict[str, Topic] = {topic: Topic(topic) for topic in by_topic}
     ledger = (one for kept in scene.store.kept for one in messages_of(kept))
-    read = list(ingested(scene))
-    found = anomalies(scene, [value for topic, _, value in read if topic == topics.READINGS_CODED])
     client = engine.open_client(data_dir)
     try:
         migrate(client)
         for feed in feeds:
             feed.resume(client)
-        for topic, _, value in (*ledger, *read, *bodies(scene), *found, *around("evidence/two_verdicts/3/0/7")):
+        beside = (*scene.read, *bodies(scene), *scene.anomalies, *around("evidence/two_verdicts/3/0/7"))
+        for topic, _, value in (*ledger, *beside):
             if topic in by_topic:
                 at = published(value) if topic == topics.LEDGER_BLOCKS else None
                 by_topic[topic].take(logs[topic].put(value, at))

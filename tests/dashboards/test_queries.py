@@ -102,7 +102,8 @@ def test_two_meters_that_stand_still_are_told_and_one_is_still_open(ask: Ask) ->
     rows = told(ask, "cl-quality", "Open anomalies", subject="works")
     stuck = [row for row in rows if row[1] == "stuck"]
     assert [(row[2], row[0] >= "2016-02-11") for row in stuck] == [("plant-0-3", True)]
-    assert "limit" in stuck[0][4] and stuck[0][6].startswith("99.0000.1/works.")
+    assert "limit" in stuck[0][4] and stuck[0][6] == "confirmed by authority"
+    assert stuck[0][7].startswith("99.0000.1/works.")
     for subject, name, open_ in (("works", "stuck", 1), ("shop", "stuck", 0), ("coal-a", "none", 0)):
         kinds = {
             kind: (all_, still) for kind, all_, still in told(ask, "cl-quality", "Anomalies by kind", subject=subject)
@@ -115,7 +116,7 @@ def test_a_primary_that_is_down_is_a_change_of_the_view(ask: Ask) -> None:
     change, total = told(ask, "cl-committee", "Changes of the view")
     assert change[1:4] == [0, 1, "member-1"]
     assert change[5] == ", ".join(f"member-{place}" for place in range(1, 7))
-    assert total[2:] == [1, "all", change[4], "1 so far"]
+    assert total == [None, None, None, "all", None, "1 so far"]
     latest = told(ask, "cl-committee", "Block latency")
     assert all(0.15 <= median <= often <= slowest < 0.35 for _, median, often, slowest in latest)
 

@@ -54,6 +54,7 @@ FILLED = {
     },
     "rejections_log": {"point": "spot", "at": "t", "digest": "concat(name, toString(t))", "`index`": "0"},
     "votes_log": {"height": "figure", "member": "'member'"},
+    "member_views_log": {"epoch": "0", "view": "figure", "member": "'member'", "first": "t", "last": "t"},
     "rates_log": {"subject": "name", "rule": "name", "unit": "'Wh'", "market": "toString(figure)"},
     "ratings_log": {"subject": "name", "time": "t", "year": f"2015 + ({LATER})"},
     "subjects_log": {"subject": "name", "start": "t", "first": "1"},
@@ -124,7 +125,8 @@ def test_a_reader_sees_its_rows_of_every_table_and_no_others(told: Any, reader: 
     seen = (line.split("\t") for line in told(reader, sql)[1].splitlines())
     assert {(point, int(at)) for point, at in seen} == points
     assert told(reader, "SELECT count() FROM blocks")[1] == "3\n"
-    assert told(reader, "SELECT count() FROM votes")[1] == f"{len(WORLD.subjects)}\n"
+    for open_ in ("votes", "member_views", "view_changes"):
+        assert told(reader, f"SELECT count() FROM {open_}")[1] == f"{len(WORLD.subjects)}\n", open_
 
 
 @pytest.mark.parametrize("reader", SEES_SOME)

@@ -52,6 +52,13 @@ def test_a_change_of_the_view_is_seen_once_with_who_leads_and_who_went_along(com
     assert HealthFeed().resume(committee) == {(topics.PIPELINE_HEALTH, 0): 2 * len(looks())}
 
 
+def test_who_leads_in_an_epoch_that_was_not_read_yet_is_not_known(committee: Any) -> None:
+    feed, topic = HealthFeed(), Topic(topics.PIPELINE_HEALTH)
+    feed.take(topic.put(health("member-0", "", 0, None, epoch=1, view=2)))
+    feed.flush(committee)
+    assert committee.query(CHANGES).result_rows == [(1, 2, 2, "", ["member-0"], 0, 0)]
+
+
 def test_where_no_view_changed_there_is_no_change(committee: Any) -> None:
     feed = HealthFeed()
     feed.take(Topic(topics.PIPELINE_HEALTH).put(health("member-0", "", 0, None, epoch=0, view=0)))

@@ -42,6 +42,9 @@ class Read:
     def value(self) -> bytes:
         return self._fields[2]
 
+    def timestamp(self) -> tuple[int, int]:
+        return 2, 7
+
     def error(self) -> None:
         return None
 
@@ -58,6 +61,9 @@ class Broker:
             found += [Read(topic, at, self._logs[topic][at]) for at in range(self._next[topic], len(self._logs[topic]))]
             self._next[topic] = len(self._logs[topic])
         return found
+
+    def get_watermark_offsets(self, place: TopicPartition, cached: bool) -> tuple[int, int]:
+        return 0, len(self._logs[place.topic])
 
     def assignment(self) -> list[TopicPartition]:
         return [TopicPartition(topic, 0) for topic in self._logs]
