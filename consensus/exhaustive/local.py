@@ -181,7 +181,8 @@ def steps_of(s: State) -> tuple[Any, ...]:
             slots.append((height, *standing))
     signed = tuple(sorted((key, message.body) for key, message in s.signed.items() if key[0] is not Kind.VIEW_CHANGE))
     chain = s.application.blocks  # type: ignore[attr-defined]
-    return (s.view, s.changing, s.halted, s.stable_height, s.certified, chain, tuple(slots), signed)
+    stable = b"" if s.stable is None else s.stable.note
+    return (s.view, s.changing, s.halted, stable, s.certified, chain, tuple(slots), signed)
 
 
 def residue_of(s: State) -> tuple[Any, ...]:

@@ -105,6 +105,7 @@ CHANGES: dict[str, Callable[[State], Any]] = {
     "changing": lambda s: setattr(s, "changing", True),
     "halted": lambda s: setattr(s, "halted", True),
     "stable": lambda s: setattr(s, "stable", Certificate(0, 1, b"note", ())),
+    "note": lambda s: setattr(s, "stable", Certificate(0, 1, b"another", ())),
     "certified": lambda s: setattr(s, "certified", 1),
     "application": _chain,
     "signed": lambda s: s.signed.update({(Kind.COMMIT, 0, 1): SIGNED}),
@@ -131,7 +132,7 @@ def _key(change: Callable[[State], Any]) -> tuple[Any, ...]:
 
 def test_what_is_in_the_key_tells_states_apart() -> None:
     in_key = {name for known in (STATE, SLOT) for name, why in known.items() if why == KEY}
-    assert set(CHANGES) == in_key
+    assert set(CHANGES) == in_key | {"note"}
     keys = [_key(lambda s: None), *map(_key, CHANGES.values())]
     assert len({repr(key) for key in keys}) == len(keys)
 

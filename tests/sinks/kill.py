@@ -33,17 +33,6 @@ from tests.sinks.messages import NEW_YEAR, REFERENCE, Ledger, balance, coded, re
 DAY = 86_400_000
 GATEWAYS = 5
 SETTLE_SECONDS = 120.0
-TABLES = (
-    topics.READINGS_CODED,
-    topics.READINGS_REJECTED,
-    topics.ACCOUNTS_BALANCES,
-    topics.ACCOUNTS_FORECASTS,
-    topics.ALERTS,
-    topics.ALERTS_DELIVERIES,
-    topics.PIPELINE_HEALTH,
-    topics.LEDGER_BLOCKS,
-    topics.LEDGER_PAYLOADS,
-)
 CONTENT = {
     "readings": "SELECT gateway, run, sequence, `index`, toUnixTimestamp64Milli(at), value FROM readings",
     "rejections": "SELECT sequence, `index` FROM rejections",
@@ -145,7 +134,7 @@ def sink_process(bootstrap: str, data_dir: str, genesis: str) -> None:
 def run(bootstrap: str, home: Path, seed: int, rounds: int, packets: int = 150) -> int:
     """Kill the sink `rounds` times, then let it finish; the number of readings. Raises AssertionError."""
     rng = random.Random(seed)
-    ensure_topics({"bootstrap.servers": bootstrap}, [topics.topic(name) for name in TABLES], Bounds())
+    ensure_topics({"bootstrap.servers": bootstrap}, topics.catalogue(), Bounds())
     traffic = Traffic(Producer({"bootstrap.servers": bootstrap}), rng)
     genesis = home / "genesis.json"
     genesis.write_bytes(traffic.ledger.file)
