@@ -115,7 +115,7 @@ PROCESSES = Panel(
     "Those that are not ready come first.",
     "table",
     "SELECT process, topic, state, restarts, waiting, oldest_seconds AS oldest, round(per_second, 1) AS per_second, at "
-    "FROM (SELECT * FROM health ORDER BY at DESC LIMIT 1 BY process, topic) "
+    "FROM health WHERE (process, at) IN (SELECT process, max(at) FROM health GROUP BY process) "
     "ORDER BY state IN ('ready', ''), process, topic",
     width=14,
     height=9,

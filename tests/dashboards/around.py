@@ -45,7 +45,7 @@ def _health(now: int) -> Iterator[tuple[str, str, bytes]]:
     processes += [Member("sink", "ready", 8, 1.0, 0, 3.0, None, "carbon.clickhouse")]
     processes += [Member(f"member-{place}", "ready", 9, 1.0, 0, 3.0, None, None) for place in range(MEMBERS)]
     for look, reports in enumerate(committee_without_its_primary()):
-        stages = [Stage("carbon.ingest", topics.METER_READINGS, 5 - look, 0.5, 100 * look)]
+        stages = [Stage("carbon.ingest", topics.METER_READINGS, 5 - look, 0.5, 100 * look)] if look else []
         stages += [Stage("carbon.clickhouse", topics.LEDGER_BLOCKS, 5 - look, 0.5, 100 * look)]
         for row in health.rows(processes, stages, reports, now + look * 10_000):
             yield topics.PIPELINE_HEALTH, row["process"], codec.encode("health", row)

@@ -121,6 +121,12 @@ def test_a_primary_that_is_down_is_a_change_of_the_view(ask: Ask) -> None:
     assert all(0.15 <= median <= often <= slowest < 0.35 for _, median, often, slowest in latest)
 
 
+def test_a_process_stands_as_at_its_newest_look(ask: Ask) -> None:
+    """At the first look ingest had committed nothing yet, and so read no topic."""
+    rows = [row for row in told(ask, "cl-health", "Processes and topics now") if row[0] in ("ingest", "sink")]
+    assert [row[:2] for row in rows] == [["ingest", "meter.readings"], ["sink", "ledger.blocks"]]
+
+
 def test_faults_that_go_on_are_shown_and_those_that_are_over_are_not(ask: Ask) -> None:
     rows = told(ask, "cl-health", "Faults that go on")
     assert [(row[1], row[2], row[3]) for row in rows] == [
