@@ -73,8 +73,8 @@ class Detector(Kept):
 
     def judge(self, at: int, statistic: float) -> Change:
         """Hold a statistic against its limit, and learn from it."""
-        if at >= self.day_ends:
-            self._end_day(at)
+        if at >= self.day_ends and self._end_day(at):
+            return Change.RESOLVED
         threshold = self.threshold
         if self.opened is None:
             if statistic <= threshold.peak:
@@ -105,13 +105,16 @@ class Detector(Kept):
             return Change.RESOLVED
         return Change.NONE
 
-    def _end_day(self, at: int) -> None:
-        if self.opened is not None and at - self.opened > PATIENCE_MS and not self.alarms[-1].confirmed:
+    def _end_day(self, at: int) -> bool:
+        """A day is over; whether an alarm has lasted for so long that what it told of is usual from now on."""
+        lasts = self.opened is not None and at - self.opened > PATIENCE_MS and not self.alarms[-1].confirmed
+        if lasts:
             self.opened = None
             self.threshold.forget()
         elif self.day_ends and self.opened is None:
             self.threshold.end_day()
         self.day_ends = (at // DAY_MS + 1) * DAY_MS
+        return lasts
 
     def learn(self, at: int, *, confirmed: bool) -> bool:
         """Take in a verdict on the alarm that was raised at `at`; whether that is one of the last. Twice is as once."""
