@@ -61,9 +61,10 @@ class Watch:
         """
         from confluent_kafka import KafkaException
 
+        asked, ends = sorted(groups), dict[tuple[str, int], int]()
         try:
-            places, ends = self._places(), dict[tuple[str, int], int]()
-            found = [stage for group in sorted(groups) for stage in self._group(group, places, ends)]
+            places = self._places() if asked else []
+            found = [stage for group in asked for stage in self._group(group, places, ends)]
         except KafkaException as error:
             raise unreachable(self._client, error) from error
         return [*found, *_committee(data)]
