@@ -23,7 +23,7 @@ demo: $(VENV)/.installed ## a year of real readings through the whole pipeline
 
 test: $(VENV)/.installed ## the tests, with a real broker
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not broker"
-	$(BIN)/python -m pytest -n 4 --dist loadgroup --no-loadscope-reorder -m broker
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m broker
 
 test-extra: $(VENV)/.installed ## tests that need a Debian package, another language or minutes
 	PATH="$(PATH):/usr/local/go/bin" $(BIN)/python -m pytest --extra

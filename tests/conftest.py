@@ -23,13 +23,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """`make test` skips the extra tests by name; `make test-extra` runs them, or says what is missing.
 
-    Of several workers one takes a whole file, whose tests may share what was set up for it; but those of the streams
-    begin with empty topics each, and are long.
+    Files of the streams come first: their tests wait long one after the other, and would be the end that all wait for.
     """
     wanted = config.getoption("--extra")
+    items.sort(key=lambda item: item.path.parent.name != "streams")
     for item in items:
-        if item.path.parent.name != "streams":
-            item.add_marker(pytest.mark.xdist_group(str(item.path)))
         mark = item.get_closest_marker("extra")
         if (mark is not None) != wanted:
             what = f"needs {', '.join(mark.args) or 'minutes'}: make test-extra" if mark else "not an extra test"
