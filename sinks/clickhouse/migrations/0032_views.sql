@@ -16,10 +16,11 @@ CREATE VIEW IF NOT EXISTS member_views AS
 SELECT * FROM member_views_log FINAL
 COMMENT 'In which view each member was from when to when, by its own account, looked at every ten seconds';
 
+-- A member may be in an epoch that the ledger, as far as it was read, doesn't tell of yet: who leads is then not known.
 CREATE VIEW IF NOT EXISTS view_changes AS
 SELECT
     changed.at AS at, changed.epoch AS epoch, changed.view AS view, changed.changes AS changes,
-    committee.names[changed.view % length(committee.names) + 1] AS leads, changed.members AS members,
+    committee.names[changed.view % greatest(length(committee.names), 1) + 1] AS leads, changed.members AS members,
     block.height AS height
 FROM
 (
